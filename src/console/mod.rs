@@ -1,0 +1,2 @@
+//! The terminal: what is said, asked and typed.
+pub struct Console;

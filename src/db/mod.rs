@@ -1,0 +1,3 @@
+//! The database: connections, sessions, locks, the catalogue, the ledger.
+
+pub mod connect;

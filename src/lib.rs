@@ -1,0 +1,9 @@
+//! MarkenMate's database, migrated and administered without losing a row.
+
+pub mod context;
+pub mod console;
+pub mod db;
+pub mod failure;
+pub mod plan;
+pub mod report;
+pub mod settings;

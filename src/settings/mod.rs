@@ -1,0 +1,203 @@
+//! Flag > environment > default, resolved once. Nobody else reads the environment.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::failure::Failure;
+
+mod endpoint;
+mod env;
+
+pub use endpoint::{Endpoint, EndpointFlags};
+pub use env::Env;
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// Tables and sentences.
+    #[default]
+    Human,
+    /// One document.
+    Json,
+}
+
+/// When colour is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How the tool's own log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// Lines.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How consent was given on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Consent {
+    /// Not at all: ask, where somebody can answer.
+    Ask,
+    /// `--yes`.
+    Yes,
+    /// `--confirm PHRASE`, compared on every command.
+    Confirm(String),
+}
+
+/// Where a setting came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The command line.
+    Flag,
+    /// An environment variable.
+    Env(&'static str),
+    /// A file.
+    File(PathBuf),
+    /// Nothing said otherwise.
+    Default,
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flag => f.write_str("command line"),
+            Self::Env(name) => f.write_str(name),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A setting's name, its value as it may be shown, and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The setting.
+    pub name: &'static str,
+    /// Its value; never a secret.
+    pub shown: String,
+    /// Where it came from.
+    pub source: Source,
+}
+
+/// What the command line said. `None`: nothing.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)]
+pub struct Flags {
+    pub endpoint: EndpointFlags,
+    pub format: Format,
+    pub dry_run: bool,
+    pub yes: bool,
+    pub confirm: Option<String>,
+    pub lock_timeout: Option<Duration>,
+    pub max_wait: Option<Duration>,
+    pub statement_timeout: Option<Duration>,
+    pub via_docker: Option<String>,
+    pub backup_dir: Option<PathBuf>,
+    pub reason: Option<String>,
+    pub approved_by: Option<String>,
+    pub quiet: bool,
+    pub verbose: u8,
+    pub color: Color,
+    pub log_format: LogFormat,
+}
+
+/// Everything a command may want to know, resolved.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How results are printed.
+    pub format: Format,
+    /// Show the plan, do nothing.
+    pub dry_run: bool,
+    /// How consent was given.
+    pub consent: Consent,
+    /// How long one attempt may queue for a lock.
+    pub lock_timeout: Duration,
+    /// How long to keep trying.
+    pub max_wait: Duration,
+    /// How long one statement may run.
+    pub statement_timeout: Duration,
+    /// The container in which pg_dump and pg_restore run.
+    pub via_docker: Option<String>,
+    /// Where backups lie.
+    pub backup_dir: PathBuf,
+    /// Why, kept with the run.
+    pub reason: Option<String>,
+    /// Who approved, kept with the run.
+    pub approved_by: Option<String>,
+    /// No talk on stderr but questions and errors.
+    pub quiet: bool,
+    /// 0, 1 (`-v`) or more.
+    pub verbose: u8,
+    /// Whether colour is used on stdout.
+    pub color: Color,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Where each setting came from, for `status -v`.
+    pub origins: Vec<Origin>,
+}
+
+impl Settings {
+    /// Resolves flags and environment. The endpoint is resolved apart, by [`Settings::endpoint`]:
+    /// some commands have none.
+    pub fn resolve(flags: &Flags, env: &Env) -> Result<Self, Failure> {
+        let mut origins = Vec::new();
+        let mut duration = |name, flag: Option<Duration>, default| {
+            let value = flag.unwrap_or(default);
+            let source = if flag.is_some() { Source::Flag } else { Source::Default };
+            let shown = humantime::format_duration(value).to_string();
+            origins.push(Origin { name, shown, source });
+            value
+        };
+        let lock_timeout = duration("lock-timeout", flags.lock_timeout, Duration::from_millis(50));
+        let max_wait = duration("max-wait", flags.max_wait, Duration::from_secs(300));
+        let statement_timeout =
+            duration("statement-timeout", flags.statement_timeout, Duration::from_secs(300));
+        if lock_timeout.is_zero() {
+            return Err(Failure::usage("--lock-timeout 0 would queue for a lock without end")
+                .hint("give a time, for example --lock-timeout 50ms"));
+        }
+        let (backup_dir, source) = match (&flags.backup_dir, env.var("MARKENMATE_BACKUP_DIR")) {
+            (Some(dir), _) => (dir.clone(), Source::Flag),
+            (None, Some(dir)) => (PathBuf::from(dir), Source::Env("MARKENMATE_BACKUP_DIR")),
+            (None, None) => (PathBuf::from("./backups"), Source::Default),
+        };
+        let shown = backup_dir.display().to_string();
+        origins.push(Origin { name: "backup-dir", shown, source });
+        let consent = match (&flags.confirm, flags.yes) {
+            (Some(phrase), _) => Consent::Confirm(phrase.clone()),
+            (None, true) => Consent::Yes,
+            (None, false) => Consent::Ask,
+        };
+        let color = match flags.color {
+            Color::Auto if env.var("NO_COLOR").is_some_and(|v| !v.is_empty()) => Color::Never,
+            other => other,
+        };
+        Ok(Self {
+            format: flags.format,
+            dry_run: flags.dry_run,
+            consent,
+            lock_timeout,
+            max_wait,
+            statement_timeout,
+            via_docker: flags.via_docker.clone(),
+            backup_dir,
+            reason: flags.reason.clone(),
+            approved_by: flags.approved_by.clone(),
+            quiet: flags.quiet,
+            verbose: flags.verbose,
+            color,
+            log_format: flags.log_format,
+            origins,
+        })
+    }
+}
