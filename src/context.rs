@@ -1,23 +1,46 @@
 //! What every command gets.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::console::Console;
-use crate::settings::{Endpoint, Env, Settings};
+use crate::db::interrupt::Interrupt;
+use crate::failure::Failure;
+use crate::settings::{Endpoint, Env, Flags, Settings};
 
-/// Settings, the clock read once, the terminal, the environment's paths.
+/// Settings, the clock read once, the terminal, the environment.
 pub struct Context {
     /// Resolved settings.
     pub settings: Settings,
-    /// Where the database is; an error for commands that need one and got none.
-    pub endpoint: Result<Endpoint, crate::failure::Failure>,
+    /// Where the database is; the failure to say so is shown by commands that need one.
+    pub endpoint: Result<Endpoint, Failure>,
     /// The environment, for finding programs only.
     pub env: Env,
-    /// The terminal.
-    pub console: Console,
+    /// The terminal; shared with the thread that waits for an answer.
+    pub console: Arc<Console>,
+    /// Raised by SIGINT and SIGTERM.
+    pub interrupt: Interrupt,
     /// Names this run in the ledger and in JSON.
     pub run_id: Uuid,
     /// When the run began.
     pub started_at: DateTime<Utc>,
+}
+
+impl Context {
+    /// Resolves settings. The endpoint's failure is kept for the commands that need one.
+    pub fn new(flags: Flags, env: Env, console: Console) -> Result<Self, Failure> {
+        let settings = Settings::resolve(&flags, &env)?;
+        let endpoint = Endpoint::resolve(&flags.endpoint, &env);
+        Ok(Self {
+            settings,
+            endpoint,
+            env,
+            console: Arc::new(console),
+            interrupt: Interrupt::default(),
+            run_id: Uuid::new_v4(),
+            started_at: Utc::now(),
+        })
+    }
 }

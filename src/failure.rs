@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::report::{Finding, Outcome};
+use crate::report::{Finding, Outcome, Report, Target};
 
 /// What sort of failure this is; it alone decides exit code and outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +151,15 @@ impl Failure {
         self.findings.extend(findings);
         self
     }
+}
+
+/// How a command ended, and where it was at work.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// None: it never got to a server.
+    pub target: Option<Target>,
+    /// What came of it.
+    pub result: Result<Report, Failure>,
 }
 
 impl fmt::Display for Failure {

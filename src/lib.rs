@@ -1,9 +1,71 @@
 //! MarkenMate's database, migrated and administered without losing a row.
 
-pub mod context;
+use std::ffi::OsString;
+
+pub mod cli;
+pub mod commands;
 pub mod console;
+pub mod context;
 pub mod db;
 pub mod failure;
+pub mod migrations;
+pub mod pipeline;
 pub mod plan;
+pub mod render;
 pub mod report;
 pub mod settings;
+
+use cli::Command;
+use commands::{demo, migrate, status, util, verify};
+use console::Console;
+use context::Context;
+use failure::{Ending, Failure};
+use settings::Env;
+
+/// Runs one command line to its end and returns the exit code.
+pub fn run(arguments: Vec<OsString>, env: Env) -> u8 {
+    let cli = match cli::parse(&arguments) {
+        Ok(cli) => cli,
+        Err(early) => return early.show(),
+    };
+    let console = Console::terminal(cli.global.quiet());
+    let name = cli.command.name();
+    let result = Context::new(cli.global.flags(), env, console).map_err(Box::new);
+    let cx = match result {
+        Ok(cx) => cx,
+        Err(failure) => return cli::Early::from_failure(&cli, *failure).show(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ending = match runtime {
+        Ok(runtime) => {
+            let ending = runtime.block_on(dispatch(&cx, cli.command));
+            // A prompt that a signal ended still holds its thread.
+            runtime.shutdown_background();
+            ending
+        }
+        Err(e) => fail(Failure::unexpected("cannot start").because(e)),
+    };
+    render::show(&cx, name, &ending)
+}
+
+/// One command, one line.
+async fn dispatch(cx: &Context, command: Command) -> Ending {
+    if let Err(failure) = cx.interrupt.listen() {
+        return fail(failure);
+    }
+    match command {
+        Command::Migrate(args) => pipeline::drive(cx, &migrate::Migrate::new(args)).await,
+        Command::Status(args) => pipeline::drive(cx, &status::Status::new(args)).await,
+        Command::Verify(args) => pipeline::drive(cx, &verify::Verify::new(args)).await,
+        Command::Demo(args) => alone(demo::run(cx, args).await),
+        Command::Util(args) => alone(util::run(cx, args)),
+    }
+}
+
+fn alone(result: Result<report::Report, Failure>) -> Ending {
+    Ending { target: None, result }
+}
+
+fn fail(failure: Failure) -> Ending {
+    alone(Err(failure))
+}

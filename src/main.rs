@@ -1,3 +1,9 @@
 //! Parse, run, exit.
 
-fn main() {}
+use std::process::ExitCode;
+
+use markenmate::settings::Env;
+
+fn main() -> ExitCode {
+    ExitCode::from(markenmate::run(std::env::args_os().collect(), Env::real()))
+}

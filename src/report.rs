@@ -148,3 +148,35 @@ impl Report {
         }
     }
 }
+
+/// Where a command was at work, as the JSON document and the target line have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// Host, or the folder of the socket.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// The database's name as the server has it.
+    pub database: String,
+    /// The role.
+    pub user: String,
+    /// As the server prints it.
+    pub server_version: String,
+    /// Names the cluster.
+    pub system_identifier: Option<String>,
+    /// `primary` or `standby`.
+    pub role: &'static str,
+    /// TLS.
+    pub encrypted: bool,
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let version = self.server_version.split(' ').next().unwrap_or_default();
+        write!(
+            f,
+            "{}@{}:{} as {} (PostgreSQL {version}, {})",
+            self.database, self.host, self.port, self.user, self.role
+        )
+    }
+}

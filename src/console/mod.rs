@@ -1,2 +1,188 @@
-//! The terminal: what is said, asked and typed.
-pub struct Console;
+//! The terminal: what is said, asked and typed. Data goes to stdout, talk to stderr.
+
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+
+use secrecy::SecretString;
+
+use crate::failure::{Failure, Kind};
+
+mod escape;
+
+pub use escape::{escape, escape_lines};
+
+/// Where talk goes and answers come from.
+pub struct Console {
+    quiet: bool,
+    width: Option<u16>,
+    /// How the terminal was set before a password was asked for.
+    modes: Mutex<Option<rustix::termios::Termios>>,
+    backend: Backend,
+}
+
+enum Backend {
+    Terminal { interactive: bool },
+    Scripted(Mutex<Script>),
+}
+
+/// Answers given beforehand and what was said, for tests.
+#[derive(Debug, Default)]
+pub struct Script {
+    /// What will be typed, line by line.
+    pub answers: VecDeque<String>,
+    /// What was said and asked.
+    pub said: Vec<String>,
+    /// What went to stdout.
+    pub printed: String,
+}
+
+impl Console {
+    /// The process's own terminal. Answers can be given where stdin and stderr both are one.
+    pub fn terminal(quiet: bool) -> Self {
+        let interactive = io::stdin().is_terminal() && io::stderr().is_terminal();
+        Self {
+            quiet,
+            width: None,
+            modes: Mutex::default(),
+            backend: Backend::Terminal { interactive },
+        }
+    }
+
+    /// A terminal whose answers are known.
+    pub fn scripted(answers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let answers = answers.into_iter().map(Into::into).collect();
+        let script = Script { answers, ..Script::default() };
+        let backend = Backend::Scripted(Mutex::new(script));
+        Self { quiet: false, width: Some(100), modes: Mutex::default(), backend }
+    }
+
+    /// What was said, asked and printed so far on a scripted terminal.
+    pub fn transcript(&self) -> Option<(Vec<String>, String)> {
+        match &self.backend {
+            Backend::Terminal { .. } => None,
+            Backend::Scripted(script) => {
+                let script = script.lock().unwrap_or_else(PoisonError::into_inner);
+                Some((script.said.clone(), script.printed.clone()))
+            }
+        }
+    }
+
+    /// Whether somebody can answer.
+    pub fn is_interactive(&self) -> bool {
+        match self.backend {
+            Backend::Terminal { interactive } => interactive,
+            Backend::Scripted(_) => true,
+        }
+    }
+
+    /// Whether stdout goes to a terminal, so that tables fit its width and may be coloured.
+    pub fn stdout_is_terminal(&self) -> bool {
+        matches!(self.backend, Backend::Terminal { .. }) && io::stdout().is_terminal()
+    }
+
+    /// A fixed width of tables, if there is one.
+    pub fn width(&self) -> Option<u16> {
+        self.width
+    }
+
+    /// Says one line of talk; nothing under `-q`.
+    pub fn say(&self, line: &str) {
+        if !self.quiet {
+            self.insist(line);
+        }
+    }
+
+    /// Says one line that `-q` does not silence: questions' context and errors.
+    pub fn insist(&self, line: &str) {
+        let line = escape(line);
+        match &self.backend {
+            // A closed stderr leaves nobody to talk to.
+            Backend::Terminal { .. } => drop(writeln!(io::stderr().lock(), "{line}")),
+            Backend::Scripted(script) => {
+                let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+                script.said.push(line.into_owned());
+            }
+        }
+    }
+
+    /// Says text of several lines that was escaped already.
+    pub fn insist_rendered(&self, text: &str) {
+        match &self.backend {
+            Backend::Terminal { .. } => drop(io::stderr().lock().write_all(text.as_bytes())),
+            Backend::Scripted(script) => {
+                let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+                script.said.extend(text.lines().map(str::to_owned));
+            }
+        }
+    }
+
+    /// Writes a finished document to stdout. A reader that went away is a quiet end.
+    pub fn print(&self, text: &str) -> Result<(), Failure> {
+        match &self.backend {
+            Backend::Terminal { .. } => {
+                let mut out = io::stdout().lock();
+                match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                        Err(Failure::unexpected("cannot write to stdout").because(error))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Backend::Scripted(script) => {
+                let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+                script.printed.push_str(text);
+                Ok(())
+            }
+        }
+    }
+
+    /// Asks for one line. Blocks; a signal is served by whoever races this call.
+    pub fn ask(&self, question: &str) -> Result<String, Failure> {
+        let question = escape(question);
+        match &self.backend {
+            Backend::Terminal { .. } => dialoguer::Input::<String>::new()
+                .with_prompt(question)
+                .allow_empty(true)
+                .interact_text()
+                .map_err(|error| no_answer().because(error)),
+            Backend::Scripted(script) => {
+                let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+                script.said.push(question.into_owned());
+                script.answers.pop_front().ok_or_else(no_answer)
+            }
+        }
+    }
+
+    /// Asks for a password without echo.
+    pub fn ask_password(&self, question: &str) -> Result<SecretString, Failure> {
+        *self.modes.lock().unwrap_or_else(PoisonError::into_inner) =
+            rustix::termios::tcgetattr(io::stdin()).ok();
+        match &self.backend {
+            Backend::Terminal { .. } => {
+                rpassword::prompt_password(format!("{}: ", escape(question)))
+                    .map(SecretString::from)
+                    .map_err(|error| no_answer().because(error))
+            }
+            Backend::Scripted(_) => self.ask(question).map(SecretString::from),
+        }
+    }
+}
+
+impl Console {
+    /// Gives the terminal its echo back after a prompt that a signal ended.
+    pub fn restore(&self) {
+        if let Some(modes) = self.modes.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = rustix::termios::tcsetattr(
+                io::stdin(),
+                rustix::termios::OptionalActions::Now,
+                &modes,
+            );
+        }
+        self.insist("");
+    }
+}
+
+fn no_answer() -> Failure {
+    Failure::new(Kind::Interrupted, "no answer was given; nothing was changed")
+}

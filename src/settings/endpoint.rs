@@ -36,3 +36,17 @@ impl Endpoint {
         Ok(Self { url: SecretString::from(url.to_owned()), origins: Vec::new() })
     }
 }
+
+impl Endpoint {
+    /// `-W` was given.
+    pub fn needs_password_prompt(&self) -> bool {
+        false
+    }
+    /// The answer.
+    pub fn set_password(&mut self, _password: SecretString) {}
+}
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("endpoint")
+    }
+}

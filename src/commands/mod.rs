@@ -1,0 +1,7 @@
+//! One verb, one file: its flags (their comments are the help) and its three steps.
+
+pub mod demo;
+pub mod migrate;
+pub mod status;
+pub mod util;
+pub mod verify;

@@ -1,0 +1,168 @@
+//! `status`: where the database stands, and the one safe next command. Reads only; also on a
+//! standby and for a reader.
+
+use serde_json::json;
+
+use crate::context::Context;
+use crate::db::session::Session;
+use crate::failure::Failure;
+use crate::migrations::standing::{self, MigrationStatus, Standing, State};
+use crate::migrations::survey::Survey;
+use crate::pipeline::{Access, Operation};
+use crate::plan::{Plan, Risk, Step};
+use crate::report::{Block, Finding, Outcome, Report, Severity, StepStatus};
+
+/// Flags of `status`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// The command.
+pub struct Status {}
+
+impl Status {
+    /// With these flags.
+    pub fn new(_args: Args) -> Self {
+        Self {}
+    }
+}
+
+/// What `status` says.
+pub struct Seen {
+    standing: Standing,
+    migrations: Vec<MigrationStatus>,
+    survey: Survey,
+}
+
+impl Operation for Status {
+    type State = Survey;
+    type Work = Seen;
+
+    fn access(&self) -> Access {
+        Access::Read
+    }
+
+    async fn inspect(&self, _cx: &Context, session: &Session) -> Result<Survey, Failure> {
+        Survey::full(session).await
+    }
+
+    fn plan(&self, _cx: &Context, survey: &Survey) -> Result<Plan<Seen>, Failure> {
+        let nothing = crate::db::catalogue::Catalogue::default();
+        let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
+        let work = Seen {
+            standing: standing::standing(&survey.ledger, catalogue),
+            migrations: standing::migrations(&survey.ledger),
+            survey: survey.clone(),
+        };
+        Ok(Plan {
+            work,
+            steps: vec![Step::new("status", "look where the database stands", Risk::ReadOnly)],
+            screen: Vec::new(),
+            findings: Vec::new(),
+            question: String::new(),
+            data: json!({}),
+            next: None,
+        })
+    }
+
+    async fn execute(
+        &self,
+        cx: &Context,
+        session: &Session,
+        plan: Plan<Seen>,
+    ) -> Result<Report, Failure> {
+        let Seen { standing, migrations, survey } = plan.work;
+        let next = next(standing.state, &session.facts.database);
+        let mut report = Report::new(Outcome::Done);
+        report.body = body(cx, &standing, &migrations, &survey);
+        report.data = json!({
+            "state": standing.state,
+            "migrations": migrations,
+            "next": next,
+            "owner": survey.rights.table_owner,
+        });
+        report.findings = standing.findings;
+        if !survey.ledger_readable {
+            report.findings.push(unreadable(&survey));
+        }
+        report.findings.extend(super::migrate::guide_archive(&survey));
+        report.findings.extend(
+            survey.holders.iter().filter(|h| h.transaction_age_s > Some(60)).map(|holder| {
+                Finding {
+                    id: "lock-holder".into(),
+                    severity: Severity::Warning,
+                    title: "A transaction is open for more than a minute".into(),
+                    subject: holder.relation.clone(),
+                    detail: format!("{holder}: migrate would wait for it"),
+                    remedy: holder.remedy(),
+                }
+            }),
+        );
+        report.steps = plan.steps.iter().map(|s| s.result(StepStatus::Done, None)).collect();
+        report.next = Some(next);
+        Ok(report)
+    }
+}
+
+fn next(state: State, database: &str) -> String {
+    match state {
+        State::Current => "markenmate verify".into(),
+        State::Pristine => format!(
+            "markenmate migrate --dry-run   (builds the whole application into {database}; is this the right database?)"
+        ),
+        State::Baseline | State::HardenedUnrecorded | State::Pending => "markenmate migrate".into(),
+        State::Partial | State::Drifted => {
+            "mend each finding as it says, then: markenmate status".into()
+        }
+        State::Newer => "use the markenmate that migrated this database, or a newer one".into(),
+    }
+}
+
+fn body(
+    cx: &Context,
+    standing: &Standing,
+    migrations: &[MigrationStatus],
+    survey: &Survey,
+) -> Vec<Block> {
+    let mut facts = vec![("state".to_owned(), standing.state.explained().to_owned())];
+    if let Some(owner) = &survey.rights.table_owner {
+        facts.push(("owner of the app's tables".into(), owner.clone()));
+    }
+    let rows = migrations.iter().map(|m| {
+        let guide = m.guide.map(|g| format!(" (guide: {g})")).unwrap_or_default();
+        let version = m.version.as_i64().map_or_else(|| m.version.to_string(), |n| format!("V{n}"));
+        vec![
+            format!("{version} {}{guide}", m.name),
+            m.state.to_owned(),
+            m.applied_at.clone().unwrap_or_default(),
+            m.applied_by.clone().unwrap_or_default(),
+        ]
+    });
+    let columns = ["migration", "state", "at", "by"].map(str::to_owned).to_vec();
+    let mut body = vec![Block::Facts(facts), Block::Table { columns, rows: rows.collect() }];
+    if cx.settings.verbose > 0 {
+        let from_endpoint = cx.endpoint.iter().flat_map(|endpoint| &endpoint.origins);
+        let rows = from_endpoint
+            .chain(&cx.settings.origins)
+            .map(|o| vec![o.name.to_owned(), o.shown.clone(), o.source.to_string()]);
+        let columns = ["setting", "value", "from"].map(str::to_owned).to_vec();
+        body.push(Block::Table { columns, rows: rows.collect() });
+    }
+    body
+}
+
+fn unreadable(survey: &Survey) -> Finding {
+    Finding {
+        id: "history-unreadable".into(),
+        severity: Severity::Warning,
+        title: "The migration history cannot be read".into(),
+        subject: "schema markenmate".into(),
+        detail: format!(
+            "role {:?} may not read it: what is recorded is not known, the state is judged by the catalogue",
+            survey.rights.user
+        ),
+        remedy: format!(
+            "GRANT USAGE ON SCHEMA markenmate TO {0}; GRANT SELECT ON ALL TABLES IN SCHEMA markenmate TO {0};",
+            crate::db::identifiers::identifier(&survey.rights.user)
+        ),
+    }
+}

@@ -1,0 +1,90 @@
+//! SIGINT and SIGTERM as a value: raised once, seen by every statement and every pause.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::connect::Canceller;
+use crate::failure::{Failure, Kind};
+
+/// Counts signals and cancels what runs on the watched connection.
+#[derive(Clone)]
+pub struct Interrupt {
+    count: Arc<watch::Sender<u8>>,
+    watched: Arc<Mutex<Option<Canceller>>>,
+}
+
+impl Default for Interrupt {
+    fn default() -> Self {
+        Self { count: Arc::new(watch::channel(0).0), watched: Arc::default() }
+    }
+}
+
+impl Interrupt {
+    /// Names the connection whose statement a signal cancels.
+    pub fn watch(&self, canceller: Canceller) {
+        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(canceller);
+    }
+
+    /// Whether a signal came.
+    pub fn is_raised(&self) -> bool {
+        *self.count.borrow() > 0
+    }
+
+    /// An error once a signal came; asked before each statement.
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.is_raised() { Err(interrupted()) } else { Ok(()) }
+    }
+
+    /// Waits for the `n`th signal.
+    pub async fn raised(&self, n: u8) {
+        // The sender lives in `self`: waiting cannot fail.
+        let _ = self.count.subscribe().wait_for(|count| *count >= n).await;
+    }
+
+    /// Pauses, unless a signal comes first.
+    pub async fn pause(&self, time: Duration) -> Result<(), Failure> {
+        tokio::select! {
+            () = tokio::time::sleep(time) => Ok(()),
+            () = self.raised(1) => Err(interrupted()),
+        }
+    }
+
+    /// Listens for signals until the process ends. A cancel request that arrives between two
+    /// statements cancels nothing, so it is repeated.
+    pub fn listen(&self) -> Result<(), Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failed = |e| Failure::unexpected("cannot listen for signals").because(e);
+        let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut term = signal(SignalKind::terminate()).map_err(failed)?;
+        let this = self.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = int.recv() => {},
+                    _ = term.recv() => {},
+                }
+                this.count.send_modify(|count| *count = count.saturating_add(1));
+                tokio::spawn(this.clone().cancel_repeatedly());
+            }
+        });
+        Ok(())
+    }
+
+    async fn cancel_repeatedly(self) {
+        loop {
+            let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(canceller) = watched {
+                canceller.cancel().await;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// The failure of work that a signal ended.
+pub fn interrupted() -> Failure {
+    Failure::new(Kind::Interrupted, "interrupted; the statement on the server was cancelled")
+        .hint("nothing was changed: run the same command again when you are ready")
+}

@@ -1,0 +1,76 @@
+//! The two histories: of the app's schema, which rollback may shorten, and of the tool's own.
+
+use super::session::Rows;
+
+/// The app's history.
+pub const APP: &str = "refinery_schema_history";
+/// The tool's own.
+pub const OWN: &str = "refinery_own_history";
+
+/// One row of a history, as it stands there: rows edited by hand are data, not a crash.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// The version as text.
+    pub version: String,
+    /// The migration's name.
+    pub name: String,
+    /// When, by the clock of whoever applied it, in RFC 3339.
+    pub applied_on: String,
+    /// refinery's checksum as text.
+    pub checksum: String,
+    /// Found in the database, not applied.
+    pub adopted: bool,
+    /// The run that wrote it.
+    pub run_id: Option<String>,
+    /// The role that wrote it.
+    pub applied_by: Option<String>,
+}
+
+impl Entry {
+    /// The version, if it is one.
+    pub fn number(&self) -> Option<i32> {
+        self.version.parse().ok()
+    }
+}
+
+/// Both histories.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Of the app's schema.
+    pub app: Vec<Entry>,
+    /// Of the tool's own.
+    pub own: Vec<Entry>,
+}
+
+/// The statements that read both, for a batch: two sets of rows.
+pub fn sql() -> String {
+    let one = |table| include_str!("ledger.sql").replace("%TABLE%", table);
+    format!("{};{};", one(APP), one(OWN))
+}
+
+impl Ledger {
+    /// Reads the answers to [`sql`].
+    pub fn from_rows(sets: &[Rows]) -> Self {
+        Self {
+            app: sets.first().map(|rows| entries(rows)).unwrap_or_default(),
+            own: sets.get(1).map(|rows| entries(rows)).unwrap_or_default(),
+        }
+    }
+}
+
+fn entries(rows: &Rows) -> Vec<Entry> {
+    rows.iter()
+        .map(|row| {
+            let text = |name| row.get(name).map(str::to_owned);
+            Entry {
+                version: text("version").unwrap_or_default(),
+                name: text("name").unwrap_or_default(),
+                applied_on: text("applied_on").unwrap_or_default(),
+                checksum: text("checksum").unwrap_or_default(),
+                adopted: row.get("adopted") == Some("true"),
+                run_id: text("run_id"),
+                applied_by: text("applied_by"),
+            }
+        })
+        .collect()
+}

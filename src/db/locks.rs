@@ -1,0 +1,105 @@
+//! The lock between runs of this tool, and who holds the locks that a run is waiting for.
+
+use super::session::Session;
+use crate::failure::Failure;
+
+/// The advisory lock every changing run takes, transaction-scoped: session locks are void behind
+/// a transaction pooler. The two halves spell "mark" and "mate".
+const KEY: (i32, i32) = (0x6d61_726b, 0x6d61_7465);
+
+/// Somebody who holds a lock, as far as we may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// None: a prepared transaction.
+    pub pid: Option<i32>,
+    /// The table, or what is held.
+    pub relation: String,
+    /// The strongest mode held.
+    pub mode: String,
+    /// The role.
+    pub user: String,
+    /// The application's name, or the prepared transaction's.
+    pub application: String,
+    /// `active`, `idle in transaction`, ...
+    pub state: String,
+    /// Since when its transaction is open, in seconds.
+    pub transaction_age_s: Option<u64>,
+    /// An autovacuum worker gives way to whoever waits longer than deadlock_timeout.
+    pub autovacuum: bool,
+    /// A pg_dump holds its locks until it ends.
+    pub pg_dump: bool,
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "pid {pid}")?,
+            None => f.write_str("prepared transaction")?,
+        }
+        write!(f, " ({:?} as {}, {}", self.application, self.user, self.state)?;
+        if let Some(age) = self.transaction_age_s {
+            write!(f, ", transaction open for {age} s")?;
+        }
+        write!(f, ") holds {} on {}", self.mode, self.relation)
+    }
+}
+
+impl Holder {
+    /// What ends it, to paste.
+    pub fn remedy(&self) -> String {
+        match self.pid {
+            Some(pid) => format!("SELECT pg_terminate_backend({pid});"),
+            None => format!("ROLLBACK PREPARED '{}';", self.application.replace('\'', "''")),
+        }
+    }
+}
+
+/// The statement that tries for the lock and proves that it is our own session which holds it:
+/// one row, `taken` and `ours`.
+pub fn try_lock_sql() -> String {
+    let (class, object) = KEY;
+    format!(
+        "SELECT pg_try_advisory_xact_lock({class}, {object}) AS taken;\
+         SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted \
+            AND classid = {class} AND objid = {object} AND objsubid = 2 \
+            AND pid = pg_backend_pid()) AS ours;"
+    )
+}
+
+/// Those who hold a lock on one of the application's `tables`, strongest first, ourselves left out.
+pub async fn table_holders(session: &Session, tables: &[&str]) -> Result<Vec<Holder>, Failure> {
+    let names: Vec<String> =
+        tables.iter().map(|t| format!("'{}'", t.replace('\'', "''"))).collect();
+    let sql = include_str!("table_holders.sql").replace("%TABLES%", &names.join(", "));
+    holders(session, &sql).await
+}
+
+/// Another run of this tool that holds the lock between runs.
+pub async fn run_holders(session: &Session) -> Result<Vec<Holder>, Failure> {
+    let sql = include_str!("run_holders.sql")
+        .replace("%CLASS%", &KEY.0.to_string())
+        .replace("%OBJECT%", &KEY.1.to_string());
+    holders(session, &sql).await
+}
+
+async fn holders(session: &Session, sql: &str) -> Result<Vec<Holder>, Failure> {
+    let rows = session.once(super::session::Mode::Read, "cannot see who holds locks", sql).await?;
+    Ok(rows
+        .iter()
+        .flatten()
+        .map(|row| {
+            let text = |name| row.get(name).unwrap_or_default().to_owned();
+            Holder {
+                pid: row.get("pid").and_then(|pid| pid.parse().ok()),
+                relation: text("relation"),
+                mode: text("mode"),
+                user: text("username"),
+                application: text("application"),
+                state: text("state"),
+                transaction_age_s: row.get("age").and_then(|age| age.parse().ok()),
+                autovacuum: row.get("autovacuum") == Some("t"),
+                pg_dump: row.get("pg_dump") == Some("t"),
+            }
+        })
+        .collect())
+}

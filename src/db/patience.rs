@@ -1,0 +1,222 @@
+//! Trying for locks without stopping the app: short attempts of the whole transaction, pauses that
+//! grow, and a word to the operator about who is in the way.
+
+use std::time::{Duration, Instant};
+
+use super::interrupt::Interrupt;
+use super::locks::{self, Holder};
+use super::session::{Session, Timeouts};
+use crate::console::Console;
+use crate::failure::{Failure, Kind};
+
+/// What an attempt ran into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Another run of this tool.
+    Run,
+    /// Somebody who uses the app's tables.
+    Tables,
+}
+
+/// A failed attempt: worth another, or not.
+pub enum Setback {
+    /// A lock was not to be had.
+    Obstacle(Obstacle, Failure),
+    /// Anything else.
+    Fatal(Failure),
+}
+
+impl From<Failure> for Setback {
+    fn from(failure: Failure) -> Self {
+        match failure.kind {
+            Kind::Busy => Self::Obstacle(Obstacle::Tables, failure),
+            _ => Self::Fatal(failure),
+        }
+    }
+}
+
+/// How an attempt may queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    /// 1, 2, ...
+    pub number: u32,
+    /// Timeouts of its transaction.
+    pub timeouts: Timeouts,
+}
+
+/// How often it was tried, and the result.
+#[derive(Debug)]
+pub struct Tried<T> {
+    /// What the attempt that got through returned.
+    pub value: T,
+    /// How many attempts there were.
+    pub attempts: u32,
+}
+
+/// A statement that waits longer than this makes the server send an autovacuum worker away.
+const PAST_DEADLOCK_TIMEOUT: Duration = Duration::from_millis(1200);
+/// The operator hears of a wait before a second is over.
+const SILENT: Duration = Duration::from_millis(900);
+
+/// Patience with other sessions, up to a deadline.
+pub struct Patience<'a> {
+    session: &'a Session,
+    console: &'a Console,
+    interrupt: &'a Interrupt,
+    tables: &'a [&'a str],
+    max_wait: Duration,
+    began: Instant,
+    said: Option<Instant>,
+    holders: Vec<Holder>,
+}
+
+impl<'a> Patience<'a> {
+    /// Patience for a run that will lock `tables` of the app.
+    pub fn new(
+        session: &'a Session,
+        console: &'a Console,
+        interrupt: &'a Interrupt,
+        tables: &'a [&'a str],
+        max_wait: Duration,
+    ) -> Self {
+        let began = Instant::now();
+        Self {
+            session,
+            console,
+            interrupt,
+            tables,
+            max_wait,
+            began,
+            said: None,
+            holders: Vec::new(),
+        }
+    }
+
+    /// Runs `attempt` until it succeeds, fails for good, or the time is over (exit 7).
+    pub async fn exercise<T>(
+        mut self,
+        mut attempt: impl AsyncFnMut(Attempt) -> Result<T, Setback>,
+    ) -> Result<Tried<T>, Failure> {
+        let mut number = 0;
+        let mut timeouts = self.session.timeouts();
+        let (mut run_pause, mut table_pause) =
+            (Duration::from_millis(25), Duration::from_millis(250));
+        loop {
+            number += 1;
+            let (obstacle, failure) = match attempt(Attempt { number, timeouts }).await {
+                Ok(value) => return Ok(Tried { value, attempts: number }),
+                Err(Setback::Fatal(failure)) => return Err(failure),
+                Err(Setback::Obstacle(obstacle, failure)) => (obstacle, failure),
+            };
+            let pause = match obstacle {
+                Obstacle::Run => grow(&mut run_pause, Duration::from_millis(500)),
+                Obstacle::Tables => grow(&mut table_pause, Duration::from_secs(10)),
+            };
+            let left = self.max_wait.saturating_sub(self.began.elapsed());
+            if left.is_zero() {
+                self.look(obstacle).await;
+                return Err(self.exhausted(obstacle, failure));
+            }
+            let pause = pause.min(left);
+            if self.began.elapsed() + pause >= SILENT || obstacle == Obstacle::Tables {
+                self.look(obstacle).await;
+                self.report(number, left);
+            }
+            timeouts = self.session.timeouts();
+            if obstacle == Obstacle::Tables && self.only_autovacuum() && number >= 2 {
+                timeouts.lock = timeouts.lock.max(PAST_DEADLOCK_TIMEOUT);
+                self.console.say(
+                    "only autovacuum is in the way: the next attempt queues for 1.2 s, so that the server ends it",
+                );
+            }
+            self.interrupt.pause(pause).await?;
+        }
+    }
+
+    fn only_autovacuum(&self) -> bool {
+        !self.holders.is_empty() && self.holders.iter().all(|holder| holder.autovacuum)
+    }
+
+    /// Asked on our own connection between two attempts: the holder still holds, and no second
+    /// connection is needed where they are scarce. Not seeing anybody is no failure.
+    async fn look(&mut self, obstacle: Obstacle) {
+        self.holders = match obstacle {
+            Obstacle::Run => locks::run_holders(self.session).await,
+            Obstacle::Tables => locks::table_holders(self.session, self.tables).await,
+        }
+        .unwrap_or_default();
+    }
+
+    fn report(&mut self, attempt: u32, left: Duration) {
+        let fresh = Duration::from_secs(if self.console.is_interactive() { 1 } else { 10 });
+        if self.said.is_some_and(|at| at.elapsed() < fresh) {
+            return;
+        }
+        self.said = Some(Instant::now());
+        let left = left.as_secs();
+        match self.holders.first() {
+            None => {
+                self.console.say(&format!("waiting for a lock (attempt {attempt}, {left} s left)"))
+            }
+            Some(_) => {
+                for holder in self.holders.iter().take(3) {
+                    self.console.say(&format!(
+                        "waiting: {holder} (attempt {attempt}, {left} s left); to end it: {}",
+                        holder.remedy()
+                    ));
+                }
+            }
+        }
+    }
+
+    fn exhausted(&self, obstacle: Obstacle, cause: Failure) -> Failure {
+        let waited = humantime::format_duration(self.max_wait);
+        let mut failure = Failure::new(
+            Kind::Busy,
+            match obstacle {
+                Obstacle::Run => {
+                    format!("another run of markenmate held the database for {waited}")
+                }
+                Obstacle::Tables => {
+                    format!("the locks were not to be had within {waited}; nothing was changed")
+                }
+            },
+        );
+        failure.sqlstate = cause.sqlstate;
+        failure.causes = self.holders.iter().map(ToString::to_string).collect();
+        if failure.causes.is_empty() {
+            failure.causes = cause.causes;
+        }
+        for holder in self.holders.iter().take(3) {
+            failure = failure.hint(format!("to end it: {}", holder.remedy()));
+        }
+        failure.hint("to wait longer: --max-wait 30m")
+    }
+}
+
+/// The pause now; the next one is longer by half to double, so that runs do not march in step.
+fn grow(pause: &mut Duration, most: Duration) -> Duration {
+    let now = *pause;
+    *pause = now.mul_f64(1.5 + jitter() / 2.0).min(most);
+    now.mul_f64(0.75 + jitter() / 2.0)
+}
+
+/// 0 to 1; a run id's bytes are random enough for a pause.
+fn jitter() -> f64 {
+    f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_a_limit() {
+        let mut pause = Duration::from_millis(25);
+        for _ in 0..50 {
+            let now = grow(&mut pause, Duration::from_millis(500));
+            assert!(now <= Duration::from_millis(625), "{now:?}");
+        }
+        assert_eq!(pause, Duration::from_millis(500));
+    }
+}

@@ -1,0 +1,317 @@
+//! A session on one server: who and where we are, and every statement inside a transaction of
+//! ours. Settings are `SET LOCAL` only: what a pooler hands on carries nothing of us.
+
+use std::time::Duration;
+
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
+
+use super::connect::{self, Transport};
+use super::error;
+use super::identifiers::literal;
+use super::interrupt::Interrupt;
+use crate::failure::Failure;
+use crate::settings::{Endpoint, Settings};
+
+/// The oldest and the newest major version this tool was tested on.
+pub const SUPPORTED_MAJORS: std::ops::RangeInclusive<u32> = 13..=18;
+
+/// The rows of one statement.
+pub type Rows = Vec<SimpleQueryRow>;
+
+/// Who the server is and who we are to it.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The database's name as the server has it.
+    pub database: String,
+    /// The role that runs our statements.
+    pub user: String,
+    /// As printed by the server.
+    pub server_version: String,
+    /// For comparisons: 150018.
+    pub server_version_num: u32,
+    /// Names the cluster; none where the role may not read it.
+    pub system_identifier: Option<String>,
+    /// In recovery: nothing can be written here.
+    pub standby: bool,
+    /// `default_transaction_read_only` holds for this role or database.
+    pub read_only: bool,
+    /// The role is a superuser.
+    pub superuser: bool,
+    /// The tool's history exists.
+    pub has_history: bool,
+    /// The role may read it.
+    pub reads_history: bool,
+}
+
+/// Timeouts of every transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// How long one attempt may queue for a lock.
+    pub lock: Duration,
+    /// How long one statement may run.
+    pub statement: Duration,
+}
+
+/// What a transaction is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// READ ONLY, READ COMMITTED.
+    Read,
+    /// READ ONLY, REPEATABLE READ: several statements see one moment.
+    Snapshot,
+    /// READ WRITE, READ COMMITTED.
+    Write,
+}
+
+/// An open session.
+pub struct Session {
+    client: Client,
+    interrupt: Interrupt,
+    /// Who the server is and who we are to it.
+    pub facts: Facts,
+    /// How the bytes travel.
+    pub transport: Transport,
+    /// The host as it is shown.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    timeouts: Timeouts,
+}
+
+impl Session {
+    /// Connects, and learns in one round trip who and where it is.
+    pub async fn open(
+        endpoint: &Endpoint,
+        settings: &Settings,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Failure> {
+        let connection = connect::connect(endpoint, "markenmate").await?;
+        interrupt.watch(connection.canceller.clone());
+        let timeouts =
+            Timeouts { lock: settings.lock_timeout, statement: settings.statement_timeout };
+        let sql = format!("{}{};COMMIT", begin(Mode::Read, timeouts), include_str!("facts.sql"));
+        let rows = batch(&connection.client, interrupt, "cannot look at the server", &sql).await?;
+        let row = rows.iter().flatten().next();
+        let facts = row.and_then(Facts::read).ok_or_else(|| {
+            Failure::unexpected("cannot look at the server")
+                .because("it gave no facts about itself")
+        })?;
+        Ok(Self {
+            client: connection.client,
+            interrupt: interrupt.clone(),
+            facts,
+            transport: connection.transport,
+            host: connection.host,
+            port: connection.port,
+            timeouts,
+        })
+    }
+
+    /// Opens a transaction, runs `sql` (one or many statements) in it and closes it, all in one
+    /// round trip. Returns the rows of each statement that gave any.
+    pub async fn once(&self, mode: Mode, what: &str, sql: &str) -> Result<Vec<Rows>, Failure> {
+        let text = format!("{}{sql};COMMIT", begin(mode, self.timeouts));
+        let result = self.run(what, &text).await;
+        if result.is_err() {
+            self.roll_back().await;
+        }
+        result
+    }
+
+    /// Opens a transaction and runs `sql` in it, in one round trip.
+    pub async fn begin(&self, mode: Mode, what: &str, sql: &str) -> Result<Vec<Rows>, Failure> {
+        self.begin_within(mode, self.timeouts, what, sql).await
+    }
+
+    /// The same with timeouts of its own.
+    pub async fn begin_within(
+        &self,
+        mode: Mode,
+        timeouts: Timeouts,
+        what: &str,
+        sql: &str,
+    ) -> Result<Vec<Rows>, Failure> {
+        let result = self.run(what, &format!("{}{sql}", begin(mode, timeouts))).await;
+        if result.is_err() {
+            self.roll_back().await;
+        }
+        result
+    }
+
+    /// Runs statements in the open transaction.
+    pub async fn run(&self, what: &str, sql: &str) -> Result<Vec<Rows>, Failure> {
+        batch(&self.client, &self.interrupt, what, sql).await
+    }
+
+    /// Runs one statement with parameters in the open transaction, as an unnamed one.
+    pub async fn query(
+        &self,
+        what: &str,
+        sql: &str,
+        parameters: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<tokio_postgres::Row>, Failure> {
+        self.interrupt.check()?;
+        self.client.query_typed(sql, parameters).await.map_err(|e| self.failure(what, &e))
+    }
+
+    /// Ends the open transaction for good.
+    pub async fn commit(&self, what: &str) -> Result<(), Failure> {
+        self.run(what, "COMMIT").await.map(drop)
+    }
+
+    /// Ends the open transaction without a trace. A connection that is gone has done so already.
+    pub async fn roll_back(&self) {
+        let _ = self.client.simple_query("ROLLBACK").await;
+    }
+
+    /// Whether the connection is gone.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// The timeouts of a transaction that says nothing else.
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    fn failure(&self, what: &str, error: &tokio_postgres::Error) -> Failure {
+        interpret(&self.interrupt, what, error)
+    }
+}
+
+async fn batch(
+    client: &Client,
+    interrupt: &Interrupt,
+    what: &str,
+    sql: &str,
+) -> Result<Vec<Rows>, Failure> {
+    interrupt.check()?;
+    let messages = client.simple_query(sql).await.map_err(|e| interpret(interrupt, what, &e))?;
+    let mut all = Vec::new();
+    let mut rows = None;
+    for message in messages {
+        match message {
+            SimpleQueryMessage::RowDescription(_) => rows = Some(Vec::new()),
+            SimpleQueryMessage::Row(row) => rows.get_or_insert_default().push(row),
+            SimpleQueryMessage::CommandComplete(_) => all.extend(rows.take()),
+            _ => {}
+        }
+    }
+    Ok(all)
+}
+
+/// A cancelled statement after a signal is an interruption, not a timeout.
+fn interpret(interrupt: &Interrupt, what: &str, error: &tokio_postgres::Error) -> Failure {
+    if interrupt.is_raised() {
+        return super::interrupt::interrupted();
+    }
+    error::failure(what, error)
+}
+
+/// BEGIN and what every transaction of ours pins.
+fn begin(mode: Mode, timeouts: Timeouts) -> String {
+    let characteristics = match mode {
+        Mode::Read => "ISOLATION LEVEL READ COMMITTED READ ONLY",
+        Mode::Snapshot => "ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        Mode::Write => "ISOLATION LEVEL READ COMMITTED READ WRITE",
+    };
+    // A server whose client was killed would otherwise go on waiting for its lock.
+    let orphan = match mode {
+        Mode::Write => {
+            "SELECT set_config('client_connection_check_interval', '200ms', true) \
+             WHERE current_setting('server_version_num')::int >= 140000;"
+        }
+        Mode::Read | Mode::Snapshot => "",
+    };
+    format!(
+        "BEGIN {characteristics};\
+         SET LOCAL search_path = pg_catalog;\
+         SET LOCAL standard_conforming_strings = on;\
+         SET LOCAL DateStyle = ISO;\
+         SET LOCAL lock_timeout = '{}ms';\
+         SET LOCAL statement_timeout = '{}ms';\
+         SET LOCAL idle_in_transaction_session_timeout = 0;{orphan}",
+        timeouts.lock.as_millis().max(1),
+        timeouts.statement.as_millis(),
+    )
+}
+
+/// Sets one of our own transaction-local settings, as SQL.
+pub fn set_local(name: &str, value: &str) -> String {
+    format!("SELECT set_config('markenmate.{name}', {}, true);", literal(value))
+}
+
+impl Facts {
+    fn read(row: &SimpleQueryRow) -> Option<Self> {
+        Some(Self {
+            database: row.get("database")?.to_owned(),
+            user: row.get("user")?.to_owned(),
+            server_version: row.get("server_version")?.to_owned(),
+            server_version_num: row.get("server_version_num")?.parse().ok()?,
+            system_identifier: row.get("system_identifier").map(str::to_owned),
+            standby: row.get("standby")? == "t",
+            read_only: row.get("read_only")? == "on",
+            superuser: row.get("superuser")? == "t",
+            has_history: row.get("has_history")? == "t",
+            reads_history: row.get("reads_history")? == "t",
+        })
+    }
+
+    /// Refuses servers this tool was never tested on.
+    pub fn check_version(&self) -> Result<(), Failure> {
+        check_version(self.server_version_num, &self.server_version)
+    }
+
+    /// Refuses to write where nothing can be written.
+    pub fn check_writable(&self) -> Result<(), Failure> {
+        if self.standby {
+            return Err(Failure::refused("this server is a standby: nothing can be written here")
+                .hint("connect to the primary, for example with target_session_attrs=read-write")
+                .hint("`markenmate status` and `markenmate verify` work on a standby"));
+        }
+        if self.read_only {
+            return Err(Failure::refused(format!(
+                "role {:?} may only read: default_transaction_read_only is on",
+                self.user
+            ))
+            .hint(
+                "connect as a role that may write (-U ROLE), or, where that was not meant, run: \
+                   ALTER ROLE … RESET default_transaction_read_only",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn check_version(number: u32, printed: &str) -> Result<(), Failure> {
+    let major = number / 10_000;
+    if SUPPORTED_MAJORS.contains(&major) {
+        return Ok(());
+    }
+    let failure =
+        Failure::refused(format!("PostgreSQL {printed} is not supported")).because(format!(
+            "this version of markenmate was tested on PostgreSQL {} to {}",
+            SUPPORTED_MAJORS.start(),
+            SUPPORTED_MAJORS.end()
+        ));
+    Err(if major < *SUPPORTED_MAJORS.start() {
+        failure.hint("upgrade the server first: its major version gets no more fixes")
+    } else {
+        failure.hint("use a newer version of markenmate")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_outside_the_tested_range_are_refused() {
+        assert!(check_version(130_000, "13.0").is_ok());
+        assert!(check_version(180_004, "18.4").is_ok());
+        let old = check_version(120_022, "12.22").err().map(|f| f.kind.exit_code());
+        assert_eq!(old, Some(4));
+        assert!(check_version(190_000, "19beta1").is_err());
+    }
+}

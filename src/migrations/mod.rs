@@ -1,0 +1,9 @@
+//! Versions of the app's schema: what there are, where a database stands, how it gets on.
+
+pub mod executor;
+pub mod plan;
+pub mod registry;
+pub mod rights;
+pub mod run;
+pub mod standing;
+pub mod survey;

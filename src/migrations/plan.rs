@@ -1,0 +1,161 @@
+//! Which migrations are adopted and which are applied. Pure: decided from a survey, and again from
+//! another one under the lock.
+
+use crate::failure::Failure;
+
+use super::registry::{self, Entry, OwnEntry};
+use super::standing::{Standing, State, standing};
+use super::survey::Survey;
+
+/// What a run would do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Work {
+    /// The role that will own everything.
+    pub owner: String,
+    /// We have to become that role first.
+    pub become_owner: bool,
+    /// Schema `markenmate` has to be made; by ourselves where we may, else by the owner.
+    pub create_schema: Option<SchemaBy>,
+    /// Versions of the tool's own schema to apply.
+    pub own: Vec<i32>,
+    /// Versions found in the database, to be recorded and never run.
+    pub adopt: Vec<i32>,
+    /// Versions to apply.
+    pub apply: Vec<i32>,
+}
+
+/// Who creates schema `markenmate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaBy {
+    /// The connected role, for the owner.
+    Ourselves,
+    /// The owner.
+    Owner,
+}
+
+impl Work {
+    /// Nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.adopt.is_empty() && self.apply.is_empty()
+    }
+
+    /// The migrations to apply.
+    pub fn entries(&self) -> impl Iterator<Item = &'static Entry> + '_ {
+        self.apply.iter().filter_map(|version| registry::find(*version))
+    }
+
+    /// The migrations to record.
+    pub fn adopted(&self) -> impl Iterator<Item = &'static Entry> + '_ {
+        self.adopt.iter().filter_map(|version| registry::find(*version))
+    }
+
+    /// The tool's own migrations to apply.
+    pub fn own_entries(&self) -> impl Iterator<Item = &'static OwnEntry> + '_ {
+        registry::OWN.iter().filter(|entry| self.own.contains(&entry.version))
+    }
+
+    /// The app's tables that will be locked.
+    pub fn locked_tables(&self) -> Vec<&'static str> {
+        if self.builds_everything() {
+            return Vec::new();
+        }
+        self.entries().flat_map(|entry| entry.locks.iter().copied()).collect()
+    }
+
+    /// The whole application is built into an empty database.
+    pub fn builds_everything(&self) -> bool {
+        self.apply.first() == Some(&1)
+    }
+}
+
+/// Decides what brings the surveyed database to `target`, or why nothing may be done.
+pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
+    if !survey.ledger_readable {
+        return Err(Failure::refused(format!(
+            "role {:?} may not read the history in schema markenmate",
+            survey.rights.user
+        ))
+        .hint("connect as the owner of the app's tables, or see docs/grants.sql"));
+    }
+    let Some(catalogue) = &survey.catalogue else {
+        return Ok(Work::default());
+    };
+    let standing = standing(&survey.ledger, catalogue);
+    refuse(&standing, &survey.database)?;
+    let at = standing.held;
+    if target < standing.recorded {
+        return Err(Failure::refused(format!(
+            "the database is at version {}; migrate only goes up, not to {target}",
+            standing.recorded
+        ))
+        .hint(format!(
+            "to see what taking it back would run: markenmate util down {}",
+            standing.recorded
+        )));
+    }
+    let has_own = |version: i32| survey.ledger.own.iter().any(|row| row.number() == Some(version));
+    let mut work = Work {
+        adopt: (standing.recorded + 1..=at.min(target)).collect(),
+        apply: (at + 1..=target).collect(),
+        own: registry::OWN.iter().map(|e| e.version).filter(|v| !has_own(*v)).collect(),
+        ..Work::default()
+    };
+    if work.is_empty() {
+        return Ok(work);
+    }
+    if work.builds_everything() {
+        refuse_foreign(&survey.database)?;
+    }
+    survey.rights.check(&survey.database)?;
+    work.owner = survey.rights.owner().to_owned();
+    work.become_owner = work.owner != survey.rights.user;
+    work.create_schema = match (&survey.rights.own_schema_owner, survey.rights.user_creates_schemas)
+    {
+        (Some(_), _) => None,
+        (None, true) => Some(SchemaBy::Ourselves),
+        (None, false) => Some(SchemaBy::Owner),
+    };
+    Ok(work)
+}
+
+fn refuse(standing: &Standing, database: &str) -> Result<(), Failure> {
+    let (message, hint) = match standing.state {
+        State::Newer => {
+            ("the database was migrated by a newer markenmate", "use that version, or a newer one")
+        }
+        State::Partial => (
+            "the database is half-migrated: nothing was changed",
+            "mend each difference below, then run markenmate migrate again: what is there is adopted",
+        ),
+        State::Drifted => (
+            "the database differs from what its migration history records: nothing was changed",
+            "mend each difference below, then run markenmate migrate again",
+        ),
+        _ => return Ok(()),
+    };
+    let mut failure = Failure::refused(format!("{message} ({database})")).hint(hint);
+    if standing.state == State::Drifted
+        && standing.findings.iter().any(|f| f.id == "drift" && f.detail.starts_with("missing"))
+    {
+        failure = failure.because(
+            "a start of the old application drops what it does not know: deploy the new one first",
+        );
+    }
+    Err(failure.with_findings(standing.findings.clone()))
+}
+
+/// The server's own databases are nobody's application.
+fn refuse_foreign(database: &str) -> Result<(), Failure> {
+    if database == "postgres" || database.starts_with("template") {
+        return Err(Failure::refused(format!(
+            "{database:?} is one of the server's own databases: the application is not built into it"
+        ))
+        .hint("name the application's database, for example: -d markenmate")
+        .hint("to make one: CREATE DATABASE markenmate;"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

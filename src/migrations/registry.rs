@@ -1,0 +1,152 @@
+//! Every migration, one line each. A test holds these lists and the folder equal.
+
+use std::sync::LazyLock;
+
+use refinery::Migration;
+
+use crate::db::catalogue::{Catalogue, additions, present};
+use crate::failure::Failure;
+
+/// A migration of the app's schema: how it is applied and what holds afterwards.
+#[derive(Debug)]
+pub struct Entry {
+    /// 1, 2, ...
+    pub version: i32,
+    /// As in the file's name.
+    pub name: &'static str,
+    /// The file the user's guide calls it by.
+    pub guide: Option<&'static str>,
+    /// What it does, for plans.
+    pub title: &'static str,
+    /// What applies it.
+    pub sql: &'static str,
+    /// What takes it back; none where that would be the whole app.
+    pub down: Option<&'static str>,
+    /// What the database must look like afterwards, as JSON.
+    contract: &'static str,
+    /// The app's tables it locks, strongest mode first. None of them exists before version 1.
+    pub locks: &'static [&'static str],
+}
+
+/// A migration of the tool's own schema.
+#[derive(Debug)]
+pub struct OwnEntry {
+    /// 1, 2, ...
+    pub version: i32,
+    /// As in the file's name.
+    pub name: &'static str,
+    /// What applies it.
+    pub sql: &'static str,
+}
+
+macro_rules! file {
+    ($name:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/", $name))
+    };
+}
+
+/// The app's schema.
+#[rustfmt::skip]
+pub static APP: [Entry; 2] = [
+    Entry { version: 1, name: "baseline", guide: None, title: "the whole application schema, into an empty database", sql: file!("V1__baseline.sql"), down: None, contract: file!("V1__baseline.contract.json"), locks: &[] },
+    Entry { version: 2, name: "security_hardening", guide: Some("0001_ancient_jasper_sitwell"), title: "step-up tokens, audit log, optimistic locking, the master admin's flag", sql: file!("V2__security_hardening.sql"), down: Some(file!("V2__security_hardening.down.sql")), contract: file!("V2__security_hardening.contract.json"), locks: &["user", "token_lending", "app_log"] },
+];
+
+/// The tool's own schema, applied first, never taken back.
+#[rustfmt::skip]
+pub static OWN: [OwnEntry; 1] = [
+    OwnEntry { version: 1, name: "ledger_and_archive", sql: file!("own/V1__ledger_and_archive.sql") },
+];
+
+/// The newest version.
+pub fn latest() -> i32 {
+    APP[APP.len() - 1].version
+}
+
+/// The migration of that version.
+pub fn find(version: i32) -> Option<&'static Entry> {
+    APP.iter().find(|entry| entry.version == version)
+}
+
+/// Reads `--to`: a version, a name, or both as in `V2__security_hardening`.
+pub fn resolve(text: &str) -> Result<i32, Failure> {
+    let wanted = text.trim();
+    APP.iter()
+        .find(|e| {
+            wanted == e.version.to_string()
+                || wanted.eq_ignore_ascii_case(e.name)
+                || wanted.eq_ignore_ascii_case(&format!("V{}", e.version))
+                || wanted.eq_ignore_ascii_case(&e.file_stem())
+                || e.guide.is_some_and(|guide| wanted.eq_ignore_ascii_case(guide))
+        })
+        .map(|e| e.version)
+        .ok_or_else(|| {
+            let known: Vec<String> = APP.iter().map(|e| e.to_string()).collect();
+            Failure::usage(format!("there is no version {wanted:?}"))
+                .hint(format!("this binary knows {}", known.join(" and ")))
+        })
+}
+
+impl Entry {
+    /// `V2__security_hardening`
+    pub fn file_stem(&self) -> String {
+        format!("V{}__{}", self.version, self.name)
+    }
+
+    /// What the database must look like afterwards.
+    pub fn contract(&self) -> &'static Catalogue {
+        static PARSED: LazyLock<Vec<Catalogue>> = LazyLock::new(|| {
+            // A contract that does not parse is caught by the registry's test.
+            APP.iter().map(|e| serde_json::from_str(e.contract).unwrap_or_default()).collect()
+        });
+        let at = APP.iter().position(|e| e.version == self.version).unwrap_or_default();
+        &PARSED[at]
+    }
+
+    /// What the migration adds to the one before it.
+    pub fn additions(&self) -> Catalogue {
+        additions(self.older(), self.contract())
+    }
+
+    /// Which of the objects that the migration adds exist already, whatever their shape.
+    pub fn present(&self, catalogue: &Catalogue) -> Vec<String> {
+        present(&self.additions(), self.older(), catalogue)
+    }
+
+    fn older(&self) -> &'static Catalogue {
+        static NOTHING: LazyLock<Catalogue> = LazyLock::new(Catalogue::default);
+        find(self.version - 1).map_or(&NOTHING, Self::contract)
+    }
+
+    /// As refinery takes it.
+    pub fn migration(&self) -> Result<Migration, Failure> {
+        migration(&self.file_stem(), self.sql)
+    }
+}
+
+impl std::fmt::Display for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "V{} {}", self.version, self.name)?;
+        match self.guide {
+            Some(guide) => write!(f, " (guide: {guide})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl OwnEntry {
+    /// As refinery takes it.
+    pub fn migration(&self) -> Result<Migration, Failure> {
+        migration(&format!("V{}__{}", self.version, self.name), self.sql)
+    }
+}
+
+fn migration(stem: &str, sql: &str) -> Result<Migration, Failure> {
+    Migration::unapplied(stem, sql).map_err(|e| {
+        Failure::unexpected(format!("cannot read the migration {stem}")).because_of(&e)
+    })
+}
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -1,0 +1,21 @@
+-- What the role may do, and for whom it would do it.
+SELECT current_user::text AS "user",
+       t.owner AS table_owner,
+       d.owner AS database_owner,
+       pg_has_role(t.owner, m.membership) AS becomes_table_owner,
+       pg_has_role(d.owner, m.membership) AS becomes_database_owner,
+       has_database_privilege(current_database(), 'CREATE') AS user_creates_schemas,
+       has_database_privilege(t.owner, current_database(), 'CREATE') AS table_owner_creates_schemas,
+       has_schema_privilege(current_user, p.oid, 'CREATE') AS user_creates_in_public,
+       has_schema_privilege(t.owner, p.oid, 'CREATE') AS table_owner_creates_in_public,
+       has_schema_privilege(d.owner, p.oid, 'CREATE') AS database_owner_creates_in_public,
+       s.owner AS own_schema_owner,
+       (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = 'public' AND c.relname = 'audit_log_archive') AS guide_archive
+  FROM (SELECT CASE WHEN current_setting('server_version_num')::int >= 160000
+                    THEN 'SET' ELSE 'MEMBER' END AS membership) m
+ CROSS JOIN (SELECT pg_get_userbyid(datdba) AS owner FROM pg_database WHERE datname = current_database()) d
+  LEFT JOIN (SELECT oid FROM pg_namespace WHERE nspname = 'public') p ON true
+  LEFT JOIN (SELECT pg_get_userbyid(relowner) AS owner, relnamespace FROM pg_class
+              WHERE relname = 'user' AND relkind IN ('r', 'p')) t ON t.relnamespace = p.oid
+  LEFT JOIN (SELECT pg_get_userbyid(nspowner) AS owner FROM pg_namespace WHERE nspname = 'markenmate') s ON true

@@ -1,0 +1,302 @@
+//! Where a database stands: what its history says, what its catalogue shows, and whether the two
+//! agree. Pure: two values in, one out.
+
+use serde::Serialize;
+
+use crate::db::catalogue::{Catalogue, Difference, compare};
+use crate::db::ledger::{Entry as Row, Ledger};
+use crate::report::{Finding, Severity};
+
+use super::registry::{self, Entry};
+
+/// The states of cli.md, by word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// None of the app's names exists.
+    Pristine,
+    /// The schema before the guide's migration, unrecorded.
+    Baseline,
+    /// The schema after it, unrecorded.
+    HardenedUnrecorded,
+    /// Some of a migration's objects, or others under their names.
+    Partial,
+    /// History and catalogue agree on the latest version.
+    Current,
+    /// History and catalogue agree on an older one.
+    Pending,
+    /// History and catalogue disagree, or the history and this binary.
+    Drifted,
+    /// The history knows versions that this binary does not.
+    Newer,
+}
+
+impl State {
+    /// The word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pristine => "pristine",
+            Self::Baseline => "baseline",
+            Self::HardenedUnrecorded => "hardened-unrecorded",
+            Self::Partial => "partial",
+            Self::Current => "current",
+            Self::Pending => "pending",
+            Self::Drifted => "drifted",
+            Self::Newer => "newer",
+        }
+    }
+
+    /// The word and what it means.
+    pub const fn explained(self) -> &'static str {
+        match self {
+            Self::Pristine => "pristine: none of the application's tables exists",
+            Self::Baseline => "baseline: the schema before the guide's migration, not recorded",
+            Self::HardenedUnrecorded => {
+                "hardened-unrecorded: the migration's objects are all there, its history is not"
+            }
+            Self::Partial => {
+                "partial: some of a migration's objects are there, others are missing or differ"
+            }
+            Self::Current => "current: at the latest version, history and catalogue agree",
+            Self::Pending => "pending: history and catalogue agree on an older version",
+            Self::Drifted => "drifted: history, catalogue and this binary do not agree",
+            Self::Newer => "newer: migrated by a newer markenmate than this one",
+        }
+    }
+}
+
+/// Where a database stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// In one word.
+    pub state: State,
+    /// The highest version the history records; 0 none.
+    pub recorded: i32,
+    /// The highest version whose contract the catalogue fulfils without a gap; 0 none.
+    pub held: i32,
+    /// What must be mended before anything else.
+    pub findings: Vec<Finding>,
+}
+
+/// What became of one migration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MigrationStatus {
+    /// 1, 2, ...; the text itself where it is no number.
+    pub version: serde_json::Value,
+    /// Its name.
+    pub name: String,
+    /// `applied`, `adopted`, `pending` or `divergent`.
+    pub state: &'static str,
+    /// RFC 3339, by the clock of whoever applied it.
+    pub applied_at: Option<String>,
+    /// The file the user's guide calls it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guide: Option<&'static str>,
+    /// The role that applied it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied_by: Option<String>,
+}
+
+/// Whether both histories say that this binary has nothing to do.
+pub fn is_settled(ledger: &Ledger) -> bool {
+    history_findings(ledger).is_empty()
+        && ledger.app.len() == registry::APP.len()
+        && ledger.own.len() == registry::OWN.len()
+}
+
+/// Where the database with this history and this catalogue stands.
+pub fn standing(ledger: &Ledger, catalogue: &Catalogue) -> Standing {
+    let recorded = ledger.app.iter().filter_map(Row::number).max().unwrap_or(0);
+    if let Some(finding) = newer(ledger) {
+        return Standing { state: State::Newer, recorded, held: 0, findings: vec![finding] };
+    }
+    let findings = history_findings(ledger);
+    if !findings.is_empty() {
+        return Standing { state: State::Drifted, recorded, held: 0, findings };
+    }
+    if let Some(entry) = registry::find(recorded) {
+        let missing = compare(entry.contract(), catalogue);
+        if !missing.is_empty() {
+            let findings = missing.into_iter().map(|d| drift(entry, d)).collect();
+            return Standing { state: State::Drifted, recorded, held: 0, findings };
+        }
+    }
+    climb(recorded, catalogue)
+}
+
+/// From the recorded version upwards: which contracts hold, and is the next one clean or half there?
+fn climb(recorded: i32, catalogue: &Catalogue) -> Standing {
+    let mut held = recorded;
+    for entry in registry::APP.iter().filter(|entry| entry.version > recorded) {
+        if compare(entry.contract(), catalogue).is_empty() {
+            held = entry.version;
+        } else if entry.present(catalogue).is_empty() {
+            break;
+        } else {
+            // The newest migration of which something is there says what is missing.
+            let newest = registry::APP.iter().rev().find(|e| !e.present(catalogue).is_empty());
+            let entry = newest.unwrap_or(entry);
+            let missing = compare(entry.contract(), catalogue);
+            let findings = missing.into_iter().map(|d| partial(entry, d)).collect();
+            return Standing { state: State::Partial, recorded, held, findings };
+        }
+    }
+    let state = match (recorded, held) {
+        (0, 0) => State::Pristine,
+        (r, h) if r == h && h == registry::latest() => State::Current,
+        (r, h) if r == h => State::Pending,
+        (_, 1) => State::Baseline,
+        _ => State::HardenedUnrecorded,
+    };
+    Standing { state, recorded, held, findings: Vec::new() }
+}
+
+fn partial(entry: &Entry, difference: Difference) -> Finding {
+    Finding {
+        id: "partial".into(),
+        severity: Severity::Error,
+        title: format!("Half of {entry} is there"),
+        subject: difference.subject,
+        detail: difference.detail,
+        remedy: difference.remedy,
+    }
+}
+
+fn drift(entry: &Entry, difference: Difference) -> Finding {
+    Finding {
+        id: "drift".into(),
+        severity: Severity::Error,
+        title: format!("{entry} is recorded, but the database differs"),
+        subject: difference.subject,
+        detail: difference.detail,
+        remedy: difference.remedy,
+    }
+}
+
+fn history(subject: String, detail: String, remedy: &str) -> Finding {
+    Finding {
+        id: "history".into(),
+        severity: Severity::Error,
+        title: "The migration history does not match this binary".into(),
+        subject,
+        detail,
+        remedy: remedy.into(),
+    }
+}
+
+fn newer(ledger: &Ledger) -> Option<Finding> {
+    let own = registry::OWN.last().map_or(0, |entry| entry.version);
+    let app = ledger.app.iter().find(|row| row.number().is_some_and(|n| n > registry::latest()));
+    let row =
+        app.or_else(|| ledger.own.iter().find(|row| row.number().is_some_and(|n| n > own)))?;
+    Some(history(
+        format!("V{} {}", row.version, row.name),
+        format!(
+            "was applied by a newer markenmate; this one, {}, knows versions up to {}",
+            env!("CARGO_PKG_VERSION"),
+            registry::latest()
+        ),
+        "use the markenmate that applied it, or a newer one",
+    ))
+}
+
+const EDITED: &str = "the row was edited by hand or written by another build: restore it from a backup of \
+                      schema markenmate, or use the build that wrote it";
+
+/// Rows that are malformed, that differ from this binary's migrations, and gaps between them.
+pub fn history_findings(ledger: &Ledger) -> Vec<Finding> {
+    let app = registry::APP.iter().map(|e| (e.version, e.name, e.migration().ok()));
+    let own = registry::OWN.iter().map(|e| (e.version, e.name, e.migration().ok()));
+    let mut found = Vec::new();
+    for (table, rows, known) in [
+        (crate::db::ledger::APP, &ledger.app, app.collect::<Vec<_>>()),
+        (crate::db::ledger::OWN, &ledger.own, own.collect()),
+    ] {
+        let highest = rows.iter().filter_map(Row::number).max().unwrap_or(0);
+        for row in rows {
+            let subject = format!("markenmate.{table}: version {}", row.version);
+            let Some((version, name, migration)) =
+                row.number().and_then(|n| known.iter().find(|(version, ..)| *version == n))
+            else {
+                if row.number().is_none_or(|n| n <= 0) {
+                    found.push(history(subject, "is no version".into(), EDITED));
+                }
+                continue;
+            };
+            let checksum = migration.as_ref().map(|m| m.checksum().to_string());
+            if row.name != *name {
+                found.push(history(
+                    subject,
+                    format!("is named {:?}; V{version} is {name:?}", row.name),
+                    EDITED,
+                ));
+            } else if Some(&row.checksum) != checksum.as_ref() {
+                found.push(history(
+                    subject,
+                    format!(
+                        "has checksum {:?}; this binary's is {}",
+                        row.checksum,
+                        checksum.unwrap_or_default()
+                    ),
+                    EDITED,
+                ));
+            } else if chrono::DateTime::parse_from_rfc3339(&row.applied_on).is_err() {
+                found.push(history(
+                    subject,
+                    format!("was applied at {:?}, which is no time", row.applied_on),
+                    EDITED,
+                ));
+            }
+        }
+        for (version, name, _) in known.iter().filter(|(version, ..)| *version < highest) {
+            if !rows.iter().any(|row| row.number() == Some(*version)) {
+                found.push(history(
+                    format!("markenmate.{table}: version {version}"),
+                    format!("{name} is missing although V{highest} is recorded"),
+                    EDITED,
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// Each migration and what became of it, those included that only the history knows.
+pub fn migrations(ledger: &Ledger) -> Vec<MigrationStatus> {
+    let row = |version: i32| ledger.app.iter().find(|row| row.number() == Some(version));
+    let known = registry::APP.iter().map(|entry| {
+        let found = row(entry.version);
+        let same = found.is_none_or(|row| {
+            row.name == entry.name
+                && entry.migration().is_ok_and(|m| m.checksum().to_string() == row.checksum)
+        });
+        MigrationStatus {
+            version: entry.version.into(),
+            name: entry.name.into(),
+            state: match found {
+                None => "pending",
+                Some(_) if !same => "divergent",
+                Some(row) if row.adopted => "adopted",
+                Some(_) => "applied",
+            },
+            applied_at: found.map(|row| row.applied_on.clone()),
+            guide: entry.guide,
+            applied_by: found.and_then(|row| row.applied_by.clone()),
+        }
+    });
+    let strangers =
+        ledger.app.iter().filter(|row| row.number().is_none_or(|n| registry::find(n).is_none()));
+    let strangers = strangers.map(|row| MigrationStatus {
+        version: row.number().map_or_else(|| row.version.clone().into(), Into::into),
+        name: row.name.clone(),
+        state: "divergent",
+        applied_at: Some(row.applied_on.clone()),
+        guide: None,
+        applied_by: row.applied_by.clone(),
+    });
+    known.chain(strangers).collect()
+}
+
+#[cfg(test)]
+#[path = "standing_tests.rs"]
+mod tests;

@@ -1,0 +1,247 @@
+//! inspect → plan → (dry run: stop) → consent → execute → report, once for all commands.
+
+use std::sync::Arc;
+
+use crate::console::escape;
+use crate::context::Context;
+use crate::db::connect::Transport;
+use crate::db::interrupt::interrupted;
+use crate::db::session::{Facts, Session};
+use crate::failure::{Ending, Failure};
+use crate::plan::{Plan, Risk};
+use crate::render;
+use crate::report::{Block, Outcome, Report, StepStatus, Target};
+use crate::settings::Consent;
+
+/// Whether a command changes the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reads: works on a standby and for a reader.
+    Read,
+    /// Writes: a primary is demanded.
+    Write,
+}
+
+/// A command that works on a database.
+#[allow(async_fn_in_trait)]
+pub trait Operation {
+    /// What there is to see.
+    type State;
+    /// What is to be done.
+    type Work;
+
+    /// Whether it changes the database.
+    fn access(&self) -> Access;
+
+    /// Looks. Changes nothing, leaves no transaction open.
+    async fn inspect(&self, cx: &Context, session: &Session) -> Result<Self::State, Failure>;
+
+    /// Decides. Pure.
+    fn plan(&self, cx: &Context, state: &Self::State) -> Result<Plan<Self::Work>, Failure>;
+
+    /// Does it.
+    async fn execute(
+        &self,
+        cx: &Context,
+        session: &Session,
+        plan: Plan<Self::Work>,
+    ) -> Result<Report, Failure>;
+}
+
+/// Runs a command from connection to report. A second signal, or one that the server does not
+/// answer, ends it at once.
+pub async fn drive<O: Operation>(cx: &Context, operation: &O) -> Ending {
+    let mut target = None;
+    let work = async {
+        let session = connect(cx, &mut target).await?;
+        if operation.access() == Access::Write && !cx.settings.dry_run {
+            session.facts.check_writable()?;
+        }
+        stages(cx, &session, operation).await
+    };
+    let result = tokio::select! {
+        result = work => result,
+        () = cx.interrupt.raised(2) => Err(interrupted()),
+    };
+    Ending { target, result }
+}
+
+async fn stages<O: Operation>(
+    cx: &Context,
+    session: &Session,
+    operation: &O,
+) -> Result<Report, Failure> {
+    let state = operation.inspect(cx, session).await?;
+    let plan = operation.plan(cx, &state)?;
+    if cx.settings.dry_run {
+        return Ok(dry_run(&plan));
+    }
+    if plan.steps.is_empty() {
+        return Ok(nothing_to_do(plan));
+    }
+    consent(cx, session, &plan).await?;
+    operation.execute(cx, session, plan).await
+}
+
+async fn connect(cx: &Context, target: &mut Option<Target>) -> Result<Session, Failure> {
+    let mut endpoint = cx.endpoint.clone()?;
+    if endpoint.needs_password_prompt() {
+        if !cx.console.is_interactive() {
+            return Err(Failure::usage(
+                "-W asks for a password, and there is no terminal to ask on",
+            )
+            .hint("put it in the passfile (~/.pgpass), or in PGPASSWORD"));
+        }
+        let question = format!("Password for {endpoint}");
+        endpoint.set_password(asked(cx, move |console| console.ask_password(&question)).await?);
+    }
+    let session = Session::open(&endpoint, &cx.settings, &cx.interrupt).await?;
+    let seen = target_of(&session);
+    announce(cx, &session, &seen);
+    *target = Some(seen);
+    session.facts.check_version()?;
+    if let Consent::Confirm(phrase) = &cx.settings.consent {
+        check_phrase(phrase, &phrase_for(&session))?;
+    }
+    Ok(session)
+}
+
+/// The target line, before anything else.
+fn announce(cx: &Context, session: &Session, target: &Target) {
+    cx.console.say(&format!("target: {target}"));
+    let remote = session.transport != Transport::Socket && !is_loopback(&session.host);
+    match session.transport {
+        Transport::Plain if remote => cx.console.say(
+            "warning: the connection is not encrypted: password and rows travel in clear \
+             (sslmode=verify-full)",
+        ),
+        Transport::Encrypted if remote => cx.console.say(
+            "warning: the server's certificate is not verified: anybody in between could read along \
+             (sslmode=verify-full with sslrootcert)",
+        ),
+        _ => {}
+    }
+}
+
+fn target_of(session: &Session) -> Target {
+    let Facts { database, user, server_version, system_identifier, standby, .. } = &session.facts;
+    Target {
+        host: session.host.clone(),
+        port: session.port,
+        database: database.clone(),
+        user: user.clone(),
+        server_version: server_version.clone(),
+        system_identifier: system_identifier.clone(),
+        role: if *standby { "standby" } else { "primary" },
+        encrypted: matches!(session.transport, Transport::Encrypted | Transport::Verified),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// What an operator types to confirm: the database, and its host where that is another machine,
+/// because development, staging and production are all called the same.
+pub fn phrase_for(session: &Session) -> String {
+    let database = &session.facts.database;
+    if session.transport == Transport::Socket || is_loopback(&session.host) {
+        database.clone()
+    } else {
+        format!("{database}@{}", session.host)
+    }
+}
+
+fn check_phrase(given: &str, expected: &str) -> Result<(), Failure> {
+    if given == expected {
+        return Ok(());
+    }
+    Err(Failure::refused(format!("--confirm {given:?} does not name this database"))
+        .because(format!("the database you are connected to is confirmed with {expected:?}"))
+        .hint("look at the target line: is this the database you meant?"))
+}
+
+/// Asks for what the plan's risk needs.
+async fn consent<W>(cx: &Context, session: &Session, plan: &Plan<W>) -> Result<(), Failure> {
+    let risk = plan.risk();
+    let phrase = phrase_for(session);
+    match (&cx.settings.consent, risk) {
+        // `--confirm` was compared when the server's name for the database was known.
+        (_, Risk::ReadOnly) | (Consent::Confirm(_), _) | (Consent::Yes, Risk::Additive) => {
+            return Ok(());
+        }
+        (Consent::Yes | Consent::Ask, _) if !cx.console.is_interactive() => {
+            return Err(no_consent(risk, &phrase));
+        }
+        _ => {}
+    }
+    cx.console.insist_rendered(&render::human::screen(plan, &cx.console));
+    if risk == Risk::Destructive {
+        let question = format!("{} Type {phrase} to go on", plan.question);
+        let typed = asked(cx, move |console| console.ask(&question)).await?;
+        return check_typed(&typed, &phrase);
+    }
+    let question = format!("{} [y/N]", plan.question);
+    let typed = asked(cx, move |console| console.ask(&question)).await?;
+    match typed.trim().to_lowercase().as_str() {
+        "y" | "yes" | "j" | "ja" => Ok(()),
+        _ => Err(Failure::refused("not confirmed; nothing was changed")),
+    }
+}
+
+fn check_typed(typed: &str, phrase: &str) -> Result<(), Failure> {
+    if typed.trim() == phrase {
+        return Ok(());
+    }
+    Err(Failure::refused(format!("{} is not {phrase}; nothing was changed", escape(typed.trim()))))
+}
+
+fn no_consent(risk: Risk, phrase: &str) -> Failure {
+    let failure = Failure::refused("this needs your consent, and there is no terminal to ask on");
+    match risk {
+        Risk::Destructive => failure.hint(format!("to consent: --confirm {phrase}")),
+        _ => failure.hint("to consent: --yes").hint("to see what would be done: --dry-run"),
+    }
+}
+
+/// Asks on a thread of its own, so that a signal ends the waiting.
+async fn asked<T: Send + 'static>(
+    cx: &Context,
+    ask: impl FnOnce(&crate::console::Console) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let console = Arc::clone(&cx.console);
+    let answer = tokio::task::spawn_blocking(move || ask(&console));
+    tokio::select! {
+        answer = answer => answer.unwrap_or_else(|e| Err(Failure::unexpected("cannot ask").because(e))),
+        () = cx.interrupt.raised(1) => {
+            cx.console.restore();
+            Err(interrupted())
+        }
+    }
+}
+
+fn dry_run<W>(plan: &Plan<W>) -> Report {
+    let outcome = if plan.steps.is_empty() { Outcome::NothingToDo } else { Outcome::Planned };
+    let mut report = Report::new(outcome);
+    report.body.clone_from(&plan.screen);
+    report.steps = plan.steps.iter().map(|s| s.result(StepStatus::Planned, None)).collect();
+    for step in &plan.steps {
+        if let Some(sql) = &step.sql {
+            report.body.push(Block::Heading(format!("SQL of {}", step.title)));
+            report.body.push(Block::Code(sql.clone()));
+        }
+    }
+    report.findings.clone_from(&plan.findings);
+    report.data = plan.data.clone();
+    report.next.clone_from(&plan.next);
+    report
+}
+
+fn nothing_to_do<W>(plan: Plan<W>) -> Report {
+    let mut report = Report::new(Outcome::NothingToDo);
+    report.body = plan.screen;
+    report.findings = plan.findings;
+    report.data = plan.data;
+    report.next = plan.next;
+    report
+}

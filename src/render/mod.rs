@@ -1,0 +1,44 @@
+//! The only place that knows how results look.
+
+use crate::console::Console;
+use crate::context::Context;
+use crate::failure::{Ending, Failure};
+use crate::settings::Format;
+
+pub mod human;
+mod json;
+
+/// Shows how a command ended and returns the exit code.
+pub fn show(cx: &Context, command: &str, ending: &Ending) -> u8 {
+    let code = match &ending.result {
+        Ok(report) => report.exit_code(),
+        Err(failure) => failure.kind.exit_code(),
+    };
+    let printed = match (cx.settings.format, &ending.result) {
+        (Format::Json, _) => {
+            let document = json::Document::new(cx, command, ending, code);
+            cx.console.print(&document.to_text())
+        }
+        (Format::Human, Ok(report)) => cx.console.print(&human::report(report, &cx.console)),
+        (Format::Human, Err(failure)) => {
+            cx.console.insist_rendered(&human::failure(failure, &cx.console));
+            Ok(())
+        }
+    };
+    match printed {
+        Ok(()) => code,
+        Err(failure) => {
+            cx.console.insist_rendered(&human::failure(&failure, &cx.console));
+            failure.kind.exit_code()
+        }
+    }
+}
+
+/// Shows a failure from before there was a context: a wrong command line.
+pub fn show_early(console: &Console, format: Format, command: &str, failure: &Failure) -> u8 {
+    match format {
+        Format::Json => drop(console.print(&json::early(command, failure))),
+        Format::Human => console.insist_rendered(&human::failure(failure, console)),
+    }
+    failure.kind.exit_code()
+}
