@@ -1,9 +1,11 @@
 //! MarkenMate's database, migrated and administered without losing a row.
 
-pub mod context;
 pub mod console;
+pub mod context;
 pub mod db;
 pub mod failure;
 pub mod plan;
 pub mod report;
+pub mod sandbox;
 pub mod settings;
+pub mod tools;
