@@ -55,8 +55,9 @@ WITH known(child, child_column, parent, parent_column) AS (VALUES
            SELECT string_agg(format('%I', a.attname), ', ' ORDER BY u.n) AS child_columns,
                   string_agg(format('%I', b.attname), ', ' ORDER BY u.n) AS parent_columns,
                   string_agg(format('c.%I IS NOT NULL', a.attname), ' AND ' ORDER BY u.n) AS filled,
-                  string_agg(format('p.%I OPERATOR(%s) c.%I', b.attname,
-                                    coalesce(format('%I.%s', e.nspname, o.oprname), 'pg_catalog.='), a.attname),
+                  string_agg(format('p.%I %s c.%I', b.attname,
+                                    CASE WHEN e.nspname <> 'pg_catalog' THEN format('OPERATOR(%I.%s)', e.nspname, o.oprname)
+                                         ELSE '=' END, a.attname),
                              ' AND ' ORDER BY u.n) AS matches,
                   string_agg(format('c.%I::text', a.attname), ', ' ORDER BY u.n) AS texts
              FROM unnest(k.child_columns, k.parent_columns, k.equals) WITH ORDINALITY u(child, parent, op, n)
