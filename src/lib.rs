@@ -1,7 +1,7 @@
 //! MarkenMate's database, migrated and administered without losing a row.
 
-pub mod context;
 pub mod console;
+pub mod context;
 pub mod db;
 pub mod failure;
 pub mod plan;

@@ -4,9 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Environment variables, taken once.
-#[derive(Debug, Clone, Default)]
+///
+/// `Debug` shows their names only: values can be passwords.
+#[derive(Clone, Default)]
 pub struct Env {
     vars: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for Env {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.vars.keys()).finish()
+    }
 }
 
 impl Env {
