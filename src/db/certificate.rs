@@ -117,8 +117,12 @@ impl ServerCheck {
     ) -> Result<(), Error> {
         if let Some(unfit) = unfit(certificate) {
             // Only worth saying of a certificate that is trusted otherwise.
-            let known = !self.is_self_signed_stranger(certificate);
-            return Err(if known { other(unfit) } else { CertificateError::UnknownIssuer.into() });
+            let stranger = self.is_of_a_stranger(certificate);
+            return Err(if stranger {
+                CertificateError::UnknownIssuer.into()
+            } else {
+                other(unfit)
+            });
         }
         let parsed = ParsedCertificate::try_from(leaf)?;
         verify_server_cert_signed_by_trust_anchor(
@@ -130,8 +134,8 @@ impl ServerCheck {
         )
     }
 
-    /// Nobody in `sslrootcert` has the issuer's name.
-    fn is_self_signed_stranger(&self, certificate: &Certificate) -> bool {
+    /// Nobody who is trusted has the issuer's name.
+    fn is_of_a_stranger(&self, certificate: &Certificate) -> bool {
         let Ok(issuer) = certificate.tbs_certificate.issuer.to_der() else { return true };
         !self.roots.roots.iter().any(|root| issuer.ends_with(root.subject.as_ref()))
     }

@@ -146,11 +146,16 @@ async fn connect_host(
             }
             None => explain::silent(endpoint, host),
         };
-        let is_final = miss.is_final;
-        last = Some(miss);
-        if is_final {
-            break;
+        if miss.is_final {
+            return Err(miss);
         }
+        // What a server said tells more than that nobody was there.
+        last = match last {
+            Some(Miss { failure, is_final }) if failure.sqlstate.is_some() => {
+                Some(Miss { failure, is_final })
+            }
+            _ => Some(miss),
+        };
     }
     Err(last.unwrap_or_else(|| {
         let error = io::Error::other("the name has no address");

@@ -271,3 +271,7 @@ fn user(layers: &Layers) -> Result<(String, Source), Failure> {
             .hint("pass -U USER, or name the user in the URL")),
     }
 }
+
+#[cfg(test)]
+#[path = "endpoint_tests.rs"]
+mod tests;

@@ -12,7 +12,7 @@ pub(super) enum Use {
 }
 
 /// One keyword of a connection string.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Keyword {
     pub(super) name: &'static str,
     /// The environment variable libpq reads it from.
