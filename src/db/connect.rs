@@ -41,6 +41,18 @@ pub struct Connection {
     pub host: String,
     /// The port, also of a socket.
     pub port: u16,
+    /// The address that was connected; none for a socket.
+    pub address: Option<IpAddr>,
+    /// The one of [`Endpoint::hosts`] that was connected.
+    pub server: Host,
+}
+
+impl Connection {
+    /// A socket or a loopback address: what travels does not leave this machine. The host's name
+    /// says nothing about that, since `hostaddr` may lead anywhere.
+    pub fn is_local(&self) -> bool {
+        self.address.is_none_or(|address| address.to_canonical().is_loopback())
+    }
 }
 
 /// How long a cancel request may take: whoever asks is on the way out.
@@ -138,7 +150,7 @@ async fn connect_host(
             fits(&opened, wanted).await.map(|fits| (opened, fits))
         };
         let miss = match within(limit, attempt).await {
-            Some(Ok((opened, None))) => return Ok(connection(opened, host)),
+            Some(Ok((opened, None))) => return Ok(connection(opened, host, address)),
             Some(Ok((_, Some(reason)))) => explain::unfit_session(endpoint, host, reason),
             Some(Err(Missed::Setup(failure))) => Miss { failure, is_final: true },
             Some(Err(Missed::Server { error, earlier })) => {
@@ -163,10 +175,11 @@ async fn connect_host(
     }))
 }
 
-fn connection(opened: Opened, host: &Host) -> Connection {
+fn connection(opened: Opened, server: &Host, address: Option<IpAddr>) -> Connection {
     let Opened { client, token, connector, transport } = opened;
     let canceller = Canceller { token, connector };
-    Connection { client, canceller, transport, host: host.name.clone(), port: host.port }
+    let (host, port) = (server.name.clone(), server.port);
+    Connection { client, canceller, transport, host, port, address, server: server.clone() }
 }
 
 async fn within<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {

@@ -20,7 +20,8 @@ const SCHEMES: [&str; 2] = ["postgresql://", "postgres://"];
 /// Usage (exit 2), without any value of `text`.
 pub(super) fn parse(text: &str) -> Result<Values, Failure> {
     for scheme in SCHEMES {
-        if let Some(rest) = text.strip_prefix(scheme) {
+        // A line's end read from a file along with the URI is no part of the database's name.
+        if let Some(rest) = text.trim().strip_prefix(scheme) {
             return uri::parse(rest);
         }
     }

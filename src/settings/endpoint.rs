@@ -8,9 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 use super::hosts::{self, Host};
 use super::layers::Layers;
 use super::passfile::{Passfile, Wanted};
-use super::transport::{self, ChannelBinding, Roots, SslMode, TargetSession, Tcp, TlsSettings};
+use super::transport::{self, ChannelBinding, TargetSession, Tcp, TlsSettings};
 use super::values::choice;
-use super::{Env, Origin, Source, conninfo, passfile};
+use super::{Env, Origin, Source, child, passfile};
 use crate::failure::Failure;
 
 /// What the command line says about the database.
@@ -190,33 +190,7 @@ impl Endpoint {
     /// A connection string without a password for a child that uses libpq, for the server that
     /// was really connected. Goes with [`Endpoint::passfile_line`].
     pub fn child_conninfo(&self, host: &Host) -> String {
-        let port = host.port.to_string();
-        let mut pairs = vec![
-            ("host", host.name.as_str()),
-            ("port", &port),
-            ("dbname", &self.database),
-            ("user", &self.user),
-            ("sslmode", self.tls.mode.word()),
-        ];
-        let address = match host.address {
-            hosts::Address::Ip(ip) => Some(ip.to_string()),
-            _ => None,
-        };
-        pairs.extend(address.as_deref().map(|address| ("hostaddr", address)));
-        let path = |path: &'_ PathBuf| path.to_string_lossy().into_owned();
-        let root = match &self.tls.roots {
-            Roots::Named(file) => Some(path(file)),
-            Roots::System => Some("system".to_owned()),
-            Roots::Usual { .. } => None,
-        };
-        pairs.extend(root.as_deref().map(|root| ("sslrootcert", root)));
-        let client = self.tls.client.as_ref().filter(|client| client.named);
-        let client = client.map(|client| (path(&client.certificate), path(&client.key)));
-        if let Some((certificate, key)) = &client {
-            pairs.extend([("sslcert", certificate.as_str()), ("sslkey", key)]);
-        }
-        pairs.extend(self.options.as_deref().map(|options| ("options", options)));
-        conninfo::write(pairs)
+        child::conninfo(self, host)
     }
 
     /// The line of a password file for `host`, for a child that uses libpq.
@@ -225,11 +199,6 @@ impl Endpoint {
         let wanted = Wanted { host: host.passfile_name(), port: host.port, database, user };
         let password = host.password.as_ref()?;
         Some(passfile::line(&wanted, password.expose_secret()).into())
-    }
-
-    /// Whether something is verified, so that something trusted must be there.
-    pub fn verifies(&self) -> bool {
-        self.tls.mode >= SslMode::VerifyCa
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 
+mod child;
 mod conninfo;
 mod endpoint;
 mod env;

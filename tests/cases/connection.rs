@@ -1,5 +1,6 @@
 //! Connecting: what libpq accepts is accepted, and a refusal says why.
 
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
@@ -264,23 +265,51 @@ async fn a_silent_server_ends_in_time() {
     assert_eq!(usual.tcp.connect_timeout, Some(Duration::from_secs(10)));
 }
 
+async fn is_cancelled(connection: &Connection) -> tokio_postgres::Error {
+    let canceller = connection.canceller.clone();
+    let sleep = connection.client.simple_query("SELECT pg_sleep(30)");
+    let (result, ()) = tokio::join!(sleep, async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        canceller.cancel().await;
+    });
+    result.expect_err("cancelled")
+}
+
 #[tokio::test]
 async fn a_statement_is_cancelled_over_the_same_transport() {
     let server = TlsServer::shared();
     let ca = server.file("ca.crt");
     for rest in ["sslmode=disable".into(), format!("sslmode=verify-full sslrootcert={ca}")] {
         let connection = open(&by_name(&server, &rest)).await.expect("connects");
-        let canceller = connection.canceller.clone();
-        let (result, ()) =
-            tokio::join!(connection.client.simple_query("SELECT pg_sleep(30)"), async {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                canceller.cancel().await;
-            });
-        let error = result.expect_err("cancelled");
+        let error = is_cancelled(&connection).await;
         let failure = markenmate::db::error::failure("cannot sleep", &error);
         assert_eq!(failure.sqlstate.as_deref(), Some("57014"));
         assert_eq!(failure.kind.exit_code(), 1);
         assert!(failure.hints.iter().any(|hint| hint.contains("--statement-timeout")));
+    }
+}
+
+/// A pooler refuses startup parameters it does not know.
+#[tokio::test]
+async fn the_greeting_holds_no_more_than_a_pooler_takes() {
+    for (rest, options) in [("", None), ("options='-c work_mem=7MB'", Some("options"))] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let text = format!("host=127.0.0.1 port={port} dbname=d user=u sslmode=disable {rest}");
+        let greeting = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut packet = [0; 1024];
+            let length = stream.read(&mut packet).unwrap();
+            String::from_utf8_lossy(&packet[8..length]).into_owned()
+        });
+        assert!(refusal(&text).await.contains("closed the connection during the greeting"));
+        let greeting = greeting.join().unwrap();
+        let mut names: Vec<_> = greeting.split('\0').step_by(2).filter(|n| !n.is_empty()).collect();
+        names.sort_unstable();
+        let mut expected = vec!["application_name", "client_encoding", "database", "user"];
+        expected.extend(options);
+        expected.sort_unstable();
+        assert_eq!(names, expected);
     }
 }
 
@@ -305,6 +334,10 @@ async fn of_several_servers_the_first_that_fits_is_taken() {
         assert_eq!(connection.port, port, "{text}");
         assert_eq!(one(&connection, "SHOW port").await, port.to_string(), "{text}");
     }
+    // A request to cancel goes where the connection went.
+    let connection = open(&list(1, s, "sslmode=prefer")).await.expect("connects");
+    assert!(connection.is_local() && connection.transport == Transport::Plain);
+    is_cancelled(&connection).await;
     let shown = refusal(&list(s, 1, "target_session_attrs=primary")).await;
     assert!(shown.contains("is a standby") && shown.contains("connection refused"), "{shown}");
     // Who is reached and refuses is not passed over.
