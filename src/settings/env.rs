@@ -4,9 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Environment variables, taken once.
-#[derive(Debug, Clone, Default)]
+///
+/// `Debug` shows their names only: values can be passwords.
+#[derive(Clone, Default)]
 pub struct Env {
     vars: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for Env {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.vars.keys()).finish()
+    }
 }
 
 impl Env {
@@ -21,6 +29,13 @@ impl Env {
     /// One made by hand.
     pub fn of<const N: usize>(vars: [(&str, &str); N]) -> Self {
         Self { vars: vars.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect() }
+    }
+
+    /// The same with one more variable.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.vars.insert(name.to_owned(), value.to_owned());
+        self
     }
 
     /// The variable's value, if it is set.

@@ -5,11 +5,25 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 
+mod child;
+mod conninfo;
 mod endpoint;
 mod env;
+mod hosts;
+mod keyword;
+mod layers;
+mod passfile;
+mod service;
+mod transport;
+mod uri;
+mod values;
 
 pub use endpoint::{Endpoint, EndpointFlags};
 pub use env::Env;
+pub use hosts::{Address, Host};
+pub use transport::{
+    ChannelBinding, ClientCertificate, Roots, SslMode, TargetSession, Tcp, TlsSettings,
+};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
