@@ -14,7 +14,7 @@ mod scrub;
 #[allow(unused_imports)]
 pub use self::{
     database::{Row, Session, TestDb, sql},
-    invocation::{Invocation, Run, Running, markenmate, wait_until},
+    invocation::{Invocation, Run, Running, kill_says, markenmate, wait_until},
     scrub::scrub,
 };
 
