@@ -1,10 +1,11 @@
-//! The tool against real servers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs)]
+//! Scenarios against the real binary and a real PostgreSQL: one test binary, one server, a fresh
+//! database a test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)]
 
-mod support {
-    pub mod tls_server;
-}
+mod support;
 
 mod cases {
     mod connection;
+    mod sandbox;
+    mod support;
 }
