@@ -89,6 +89,12 @@ pub(super) fn unfit_session(endpoint: &Endpoint, host: &Host, reason: &str) -> M
     )
 }
 
+/// TLS could not be set up.
+pub(super) fn setup(endpoint: &Endpoint, host: &Host, failure: Failure) -> Miss {
+    let failure = failure.attempting(cannot(endpoint, host).message);
+    Miss { failure, is_final: true }
+}
+
 fn limit(endpoint: &Endpoint) -> String {
     let seconds = endpoint.tcp.connect_timeout.map_or(0, |limit| limit.as_secs());
     format!("within {seconds} s")
