@@ -134,10 +134,13 @@ impl ServerCheck {
         )
     }
 
-    /// Nobody who is trusted has the issuer's name.
+    /// It signed itself, or nobody who is trusted has the issuer's name.
     fn is_of_a_stranger(&self, certificate: &Certificate) -> bool {
-        let Ok(issuer) = certificate.tbs_certificate.issuer.to_der() else { return true };
-        !self.roots.roots.iter().any(|root| issuer.ends_with(root.subject.as_ref()))
+        let body = &certificate.tbs_certificate;
+        let Ok(issuer) = body.issuer.to_der() else { return true };
+        let mut names = self.roots.roots.iter().map(|root| root.subject.as_ref());
+        let is_known = names.any(|name| !name.is_empty() && issuer.ends_with(name));
+        body.issuer == body.subject || !is_known
     }
 
     /// TLS 1.2 and a version 1 certificate, as PostgreSQL's older manuals make them.

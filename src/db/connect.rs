@@ -152,7 +152,7 @@ async fn connect_host(
         let miss = match within(limit, attempt).await {
             Some(Ok((opened, None))) => return Ok(connection(opened, host, address)),
             Some(Ok((_, Some(reason)))) => explain::unfit_session(endpoint, host, reason),
-            Some(Err(Missed::Setup(failure))) => Miss { failure, is_final: true },
+            Some(Err(Missed::Setup(failure))) => explain::setup(endpoint, host, failure),
             Some(Err(Missed::Server { error, earlier })) => {
                 explain::missed(endpoint, host, &error, earlier.as_ref())
             }

@@ -89,6 +89,12 @@ pub(super) fn unfit_session(endpoint: &Endpoint, host: &Host, reason: &str) -> M
     )
 }
 
+/// TLS could not be set up.
+pub(super) fn setup(endpoint: &Endpoint, host: &Host, failure: Failure) -> Miss {
+    let failure = failure.attempting(cannot(endpoint, host).message);
+    Miss { failure, is_final: true }
+}
+
 fn limit(endpoint: &Endpoint) -> String {
     let seconds = endpoint.tcp.connect_timeout.map_or(0, |limit| limit.as_secs());
     format!("within {seconds} s")
@@ -133,6 +139,8 @@ fn server(endpoint: &Endpoint, host: &Host, error: &tokio_postgres::Error) -> Mi
             host.port,
             endpoint.user()
         )),
+        "08P01" if endpoint.options.is_some() => failure
+            .hint("a pooler in between takes no `options`: leave them (PGOPTIONS) out, or connect past it"),
         "57P03" => failure.hint("the server is starting or stopping: try again shortly"),
         _ => failure,
     };
@@ -231,7 +239,10 @@ fn tls_of(io: &io::Error) -> Option<&rustls::Error> {
 }
 
 fn handshake(endpoint: &Endpoint, host: &Host, error: &tokio_postgres::Error) -> Failure {
-    let failure = cannot(endpoint, host);
+    let mut failure = cannot(endpoint, host);
+    if endpoint.tls.direct {
+        failure = failure.hint("sslnegotiation=direct needs PostgreSQL 17 or later");
+    }
     let source = error.source();
     let io = source.and_then(|source| source.downcast_ref::<io::Error>());
     match io.and_then(tls_of) {

@@ -21,7 +21,7 @@ const SCHEMES: [&str; 2] = ["postgresql://", "postgres://"];
 pub(super) fn parse(text: &str) -> Result<Values, Failure> {
     for scheme in SCHEMES {
         // A line's end read from a file along with the URI is no part of the database's name.
-        if let Some(rest) = text.trim().strip_prefix(scheme) {
+        if let Some(rest) = text.trim_end_matches(['\r', '\n']).strip_prefix(scheme) {
             return uri::parse(rest);
         }
     }

@@ -105,6 +105,9 @@ async fn a_server_of_another_name_or_authority_is_refused() {
     assert!(shown.contains("certificate is for db.test"), "{shown}");
     let mode = format!("sslmode=verify-ca sslrootcert={ca}");
     assert_eq!(transport(&other_name(&mode)).await, Transport::Verified);
+    let by_address = by_name(&server, &format!("sslmode=verify-full sslrootcert={ca}"));
+    let by_address = by_address.replace("db.test", "127.0.0.1");
+    assert_eq!(transport(&by_address).await, Transport::Verified);
     for mode in ["verify-ca", "verify-full", "require"] {
         let rest = format!("sslmode={mode} sslrootcert={stranger}");
         let shown = refusal(&by_name(&server, &rest)).await;

@@ -29,7 +29,8 @@ CREATE ROLE reader LOGIN PASSWORD 'pw'; ALTER ROLE reader SET default_transactio
 CREATE ROLE crowded LOGIN PASSWORD 'pw' CONNECTION LIMIT 0;
 CREATE DATABASE \"odd 'name\\\";";
 
-/// The certificate the server shows. All are for `db.test`, and not for `localhost`.
+/// The certificate the server shows. All are for `db.test`, and none for
+/// `localhost`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shows {
     /// None: TLS is off.
@@ -227,7 +228,7 @@ fn make_certificates(folder: &Path, shows: Shows) {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     std::fs::write(
         folder.join("leaf.ext"),
-        "subjectAltName=DNS:db.test\nbasicConstraints=CA:FALSE\n",
+        "subjectAltName=DNS:db.test,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n",
     )
     .unwrap();
     std::fs::write(folder.join("ca.ext"), "basicConstraints=critical,CA:TRUE\n").unwrap();
