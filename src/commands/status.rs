@@ -10,7 +10,7 @@ use crate::migrations::standing::{self, MigrationStatus, Standing, State};
 use crate::migrations::survey::Survey;
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
-use crate::report::{Block, Finding, Outcome, Report, Severity, StepStatus};
+use crate::report::{Block, Finding, Outcome, Report, Severity};
 
 /// Flags of `status`.
 #[derive(Debug, clap::Args)]
@@ -97,7 +97,6 @@ impl Operation for Status {
                 }
             }),
         );
-        report.steps = plan.steps.iter().map(|s| s.result(StepStatus::Done, None)).collect();
         report.next = Some(next);
         Ok(report)
     }

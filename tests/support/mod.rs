@@ -9,6 +9,7 @@ use markenmate::settings::Env;
 mod database;
 mod invocation;
 pub mod pty;
+pub mod schema;
 mod scrub;
 pub mod tls_server;
 
