@@ -132,7 +132,7 @@ fn body(
         vec![
             format!("{version} {}{guide}", m.name),
             m.state.to_owned(),
-            m.applied_at.clone().unwrap_or_default(),
+            m.applied_at.as_deref().map(to_the_second).unwrap_or_default(),
             m.applied_by.clone().unwrap_or_default(),
         ]
     });
@@ -147,6 +147,14 @@ fn body(
         body.push(Block::Table { columns, rows: rows.collect() });
     }
     body
+}
+
+/// RFC 3339 without fractions; anything else as it stands there.
+fn to_the_second(stamp: &str) -> String {
+    chrono::DateTime::parse_from_rfc3339(stamp).map_or_else(
+        |_| stamp.to_owned(),
+        |time| time.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+    )
 }
 
 fn unreadable(survey: &Survey) -> Finding {

@@ -218,7 +218,16 @@ async fn batch(
     sql: &str,
 ) -> Result<Vec<Rows>, Failure> {
     interrupt.check()?;
-    let messages = client.simple_query(sql).await.map_err(|e| interpret(interrupt, what, &e))?;
+    let began = Instant::now();
+    let answer = client.simple_query(sql).await;
+    tracing::info!(
+        ms = began.elapsed().as_secs_f64() * 1000.0,
+        ok = answer.is_ok(),
+        on_failure = what,
+        "round trip"
+    );
+    tracing::debug!(sql);
+    let messages = answer.map_err(|e| interpret(interrupt, what, &e))?;
     let mut all = Vec::new();
     let mut rows = None;
     for message in messages {

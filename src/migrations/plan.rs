@@ -127,11 +127,11 @@ fn refuse(standing: &Standing, database: &str) -> Result<(), Failure> {
         }
         State::Partial => (
             "the database is half-migrated: nothing was changed",
-            "mend each difference below, then run markenmate migrate again: what is there is adopted",
+            "mend each difference as shown, then run markenmate migrate again: what is there is adopted",
         ),
         State::Drifted => (
             "the database differs from what its migration history records: nothing was changed",
-            "mend each difference below, then run markenmate migrate again",
+            "mend each difference as shown, then run markenmate migrate again",
         ),
         _ => return Ok(()),
     };

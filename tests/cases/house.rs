@@ -37,6 +37,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("dialoguer", &["console"]),
     ("comfy_table", &["render"]),
     ("clap", &["cli", "commands"]),
+    ("clap_complete", &["commands"]),
+    ("clap_mangen", &["commands"]),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {
