@@ -95,6 +95,9 @@ async fn connect(cx: &Context, target: &mut Option<Target>) -> Result<Session, F
         let question = format!("Password for {endpoint}");
         endpoint.set_password(asked(cx, move |console| console.ask_password(&question)).await?);
     }
+    for warning in &endpoint.warnings {
+        cx.console.say(&format!("warning: {warning}"));
+    }
     let session = Session::open(&endpoint, &cx.settings, &cx.interrupt).await?;
     let seen = target_of(&session);
     announce(cx, &session, &seen);
@@ -109,7 +112,7 @@ async fn connect(cx: &Context, target: &mut Option<Target>) -> Result<Session, F
 /// The target line, before anything else.
 fn announce(cx: &Context, session: &Session, target: &Target) {
     cx.console.say(&format!("target: {target}"));
-    let remote = session.transport != Transport::Socket && !is_loopback(&session.host);
+    let remote = !session.is_local;
     match session.transport {
         Transport::Plain if remote => cx.console.say(
             "warning: the connection is not encrypted: password and rows travel in clear \
@@ -137,19 +140,11 @@ fn target_of(session: &Session) -> Target {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
 /// What an operator types to confirm: the database, and its host where that is another machine,
 /// because development, staging and production are all called the same.
 pub fn phrase_for(session: &Session) -> String {
     let database = &session.facts.database;
-    if session.transport == Transport::Socket || is_loopback(&session.host) {
-        database.clone()
-    } else {
-        format!("{database}@{}", session.host)
-    }
+    if session.is_local { database.clone() } else { format!("{database}@{}", session.host) }
 }
 
 fn check_phrase(given: &str, expected: &str) -> Result<(), Failure> {

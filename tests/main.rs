@@ -5,6 +5,13 @@
 mod support;
 
 mod cases {
+    mod command_line;
+    mod connection;
+    mod contracts;
+    mod house;
+    mod main_job;
+    mod output;
+    mod prompts;
     mod sandbox;
     mod support;
 }

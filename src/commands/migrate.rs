@@ -95,7 +95,8 @@ impl Operation for Migrate {
         }
         let began = std::time::Instant::now();
         let done = run::run(cx, session, &plan.work, self.target()?).await?;
-        Ok(report(plan, done, began.elapsed().as_millis()))
+        let undo = undo(&done.value.work, &session.conninfo);
+        Ok(report(plan, done, began.elapsed().as_millis(), undo))
     }
 }
 
@@ -186,7 +187,7 @@ fn screen(cx: &Context, survey: &Survey, work: &Work) -> Vec<Block> {
         ),
         fact(
             "the way back",
-            undo(work).unwrap_or_else(|| {
+            undo(work, &survey.conninfo).unwrap_or_else(|| {
                 "DROP SCHEMA markenmate CASCADE; the app's tables stay as they are".into()
             }),
         ),
@@ -209,12 +210,19 @@ fn statements(sql: &str) -> usize {
 }
 
 /// The command that undoes the work, where there is one.
-fn undo(work: &Work) -> Option<String> {
+fn undo(work: &Work, conninfo: &str) -> Option<String> {
     if work.builds_everything() {
         return Some("drop the database: nothing but what this run builds is in it".into());
     }
     let version = work.apply.last()?;
-    Some(format!("markenmate util down {version} | psql -X -1 -v ON_ERROR_STOP=1 -d DATABASE"))
+    Some(format!(
+        "markenmate util down {version} | psql -X -1 -v ON_ERROR_STOP=1 -d {}",
+        shell_quoted(conninfo)
+    ))
+}
+
+fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// What is said beside the plan.
@@ -286,7 +294,7 @@ async fn check(session: &Session, plan: Plan<Work>) -> Result<Report, Failure> {
     Ok(report)
 }
 
-fn report(plan: Plan<Work>, tried: Tried<Done>, ms: u128) -> Report {
+fn report(plan: Plan<Work>, tried: Tried<Done>, ms: u128, undo: Option<String>) -> Report {
     let Done { work, locked, recovered } = tried.value;
     let nothing = work.is_empty();
     let mut report = Report::new(if nothing { Outcome::NothingToDo } else { Outcome::Done });
@@ -314,6 +322,6 @@ fn report(plan: Plan<Work>, tried: Tried<Done>, ms: u128) -> Report {
     }
     report.findings = plan.findings;
     report.next = Some("markenmate verify".into());
-    report.undo = undo(&work);
+    report.undo = undo;
     report
 }

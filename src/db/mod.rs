@@ -1,11 +1,16 @@
 //! The database: connections, sessions, locks, the catalogue, the ledger.
 
+mod attempt;
 pub mod catalogue;
+mod certificate;
 pub mod connect;
 pub mod error;
+mod explain;
 pub mod identifiers;
 pub mod interrupt;
 pub mod ledger;
 pub mod locks;
+mod name;
 pub mod patience;
 pub mod session;
+mod tls;

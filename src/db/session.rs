@@ -1,16 +1,16 @@
 //! A session on one server: who and where we are, and every statement inside a transaction of
 //! ours. Settings are `SET LOCAL` only: what a pooler hands on carries nothing of us.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
-use super::connect::{self, Transport};
+use super::connect::{self, Connection, Transport};
 use super::error;
 use super::identifiers::literal;
-use super::interrupt::Interrupt;
-use crate::failure::Failure;
+use super::interrupt::{Interrupt, interrupted};
+use crate::failure::{Failure, Kind};
 use crate::settings::{Endpoint, Settings};
 
 /// The oldest and the newest major version this tool was tested on.
@@ -76,6 +76,10 @@ pub struct Session {
     pub host: String,
     /// The port.
     pub port: u16,
+    /// What travels does not leave this machine.
+    pub is_local: bool,
+    /// What psql takes for `-d` to reach the same database, without the password.
+    pub conninfo: String,
     timeouts: Timeouts,
 }
 
@@ -86,7 +90,7 @@ impl Session {
         settings: &Settings,
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
-        let connection = connect::connect(endpoint, "markenmate").await?;
+        let connection = patiently(endpoint, settings, interrupt).await?;
         interrupt.watch(connection.canceller.clone());
         let timeouts =
             Timeouts { lock: settings.lock_timeout, statement: settings.statement_timeout };
@@ -98,12 +102,14 @@ impl Session {
                 .because("it gave no facts about itself")
         })?;
         Ok(Self {
-            client: connection.client,
             interrupt: interrupt.clone(),
             facts,
             transport: connection.transport,
+            is_local: connection.is_local(),
+            conninfo: endpoint.child_conninfo(&connection.server),
             host: connection.host,
             port: connection.port,
+            client: connection.client,
             timeouts,
         })
     }
@@ -180,6 +186,31 @@ impl Session {
     }
 }
 
+/// Connects; a server whose connections are all taken is busy, not gone.
+async fn patiently(
+    endpoint: &Endpoint,
+    settings: &Settings,
+    interrupt: &Interrupt,
+) -> Result<Connection, Failure> {
+    let began = Instant::now();
+    loop {
+        let opened = tokio::select! {
+            opened = connect::connect(endpoint, "markenmate") => opened,
+            () = interrupt.raised(1) => return Err(interrupted()),
+        };
+        match opened {
+            Err(mut failure) if failure.sqlstate.as_deref() == Some("53300") => {
+                if began.elapsed() >= settings.max_wait {
+                    failure.kind = Kind::Busy;
+                    return Err(failure);
+                }
+                interrupt.pause(Duration::from_millis(100)).await?;
+            }
+            other => return other,
+        }
+    }
+}
+
 async fn batch(
     client: &Client,
     interrupt: &Interrupt,
@@ -187,7 +218,16 @@ async fn batch(
     sql: &str,
 ) -> Result<Vec<Rows>, Failure> {
     interrupt.check()?;
-    let messages = client.simple_query(sql).await.map_err(|e| interpret(interrupt, what, &e))?;
+    let began = Instant::now();
+    let answer = client.simple_query(sql).await;
+    tracing::info!(
+        ms = began.elapsed().as_secs_f64() * 1000.0,
+        ok = answer.is_ok(),
+        on_failure = what,
+        "round trip"
+    );
+    tracing::debug!(sql);
+    let messages = answer.map_err(|e| interpret(interrupt, what, &e))?;
     let mut all = Vec::new();
     let mut rows = None;
     for message in messages {
@@ -204,7 +244,7 @@ async fn batch(
 /// A cancelled statement after a signal is an interruption, not a timeout.
 fn interpret(interrupt: &Interrupt, what: &str, error: &tokio_postgres::Error) -> Failure {
     if interrupt.is_raised() {
-        return super::interrupt::interrupted();
+        return interrupted();
     }
     error::failure(what, error)
 }

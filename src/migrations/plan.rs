@@ -78,21 +78,13 @@ pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
         .hint("connect as the owner of the app's tables, or see docs/grants.sql"));
     }
     let Some(catalogue) = &survey.catalogue else {
+        only_up(registry::latest(), target)?;
         return Ok(Work::default());
     };
     let standing = standing(&survey.ledger, catalogue);
     refuse(&standing, &survey.database)?;
     let at = standing.held;
-    if target < standing.recorded {
-        return Err(Failure::refused(format!(
-            "the database is at version {}; migrate only goes up, not to {target}",
-            standing.recorded
-        ))
-        .hint(format!(
-            "to see what taking it back would run: markenmate util down {}",
-            standing.recorded
-        )));
-    }
+    only_up(standing.recorded, target)?;
     let has_own = |version: i32| survey.ledger.own.iter().any(|row| row.number() == Some(version));
     let mut work = Work {
         adopt: (standing.recorded + 1..=at.min(target)).collect(),
@@ -118,6 +110,16 @@ pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
     Ok(work)
 }
 
+fn only_up(recorded: i32, target: i32) -> Result<(), Failure> {
+    if target >= recorded {
+        return Ok(());
+    }
+    Err(Failure::refused(format!(
+        "the database is at version {recorded}; migrate only goes up, not to {target}"
+    ))
+    .hint(format!("to see what taking it back would run: markenmate util down {recorded}")))
+}
+
 fn refuse(standing: &Standing, database: &str) -> Result<(), Failure> {
     let (message, hint) = match standing.state {
         State::Newer => {
@@ -125,11 +127,11 @@ fn refuse(standing: &Standing, database: &str) -> Result<(), Failure> {
         }
         State::Partial => (
             "the database is half-migrated: nothing was changed",
-            "mend each difference below, then run markenmate migrate again: what is there is adopted",
+            "mend each difference as shown, then run markenmate migrate again: what is there is adopted",
         ),
         State::Drifted => (
             "the database differs from what its migration history records: nothing was changed",
-            "mend each difference below, then run markenmate migrate again",
+            "mend each difference as shown, then run markenmate migrate again",
         ),
         _ => return Ok(()),
     };

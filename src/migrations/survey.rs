@@ -15,6 +15,8 @@ use super::rights::{self, Rights};
 pub struct Survey {
     /// The database's name.
     pub database: String,
+    /// What psql takes for `-d` to reach it.
+    pub conninfo: String,
     /// Both histories; empty where there are none.
     pub ledger: Ledger,
     /// False: the role may not read the history that exists.
@@ -43,6 +45,7 @@ impl Survey {
         let settled = !gone && super::standing::is_settled(&ledger);
         Ok(settled.then(|| Self {
             database: session.facts.database.clone(),
+            conninfo: session.conninfo.clone(),
             ledger,
             ledger_readable: true,
             ..Self::default()
@@ -77,6 +80,7 @@ impl Survey {
         let rights = rest.get(1).and_then(|rows| rows.first()).map(Rights::from_row);
         Ok(Self {
             database: session.facts.database.clone(),
+            conninfo: session.conninfo.clone(),
             ledger: Ledger::from_rows(ledger),
             ledger_readable: with_ledger || !session.facts.has_history,
             catalogue: Some(Catalogue::from_rows(rest.first())?),

@@ -132,7 +132,7 @@ fn push_facts(text: &mut String, facts: &[(String, String)]) {
 
 fn push_table(text: &mut String, columns: &[String], rows: &[Vec<String>], console: &Console) {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(columns.iter().map(|c| escape(c)));
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(columns.iter().map(|c| escape(c)));
     for row in rows {
         table.add_row(row.iter().map(|cell| escape(cell)));
     }

@@ -28,7 +28,8 @@ stop_and_remove() {
         # Nothing is to be kept: an immediate shutdown writes nothing and still frees shared memory.
         kill -QUIT "$pid" 2>/dev/null
         tries=0
-        while kill -0 "$pid" 2>/dev/null; do
+        # Bounded: a server that somebody else started and does not wait for stays as a zombie.
+        while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 600 ]; do
             tries=$((tries + 1))
             [ "$tries" -ne 500 ] || kill -KILL "$pid" 2>/dev/null
             sleep 0.02

@@ -4,9 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Environment variables, taken once.
-#[derive(Debug, Clone, Default)]
+///
+/// `Debug` shows their names only: values can be passwords.
+#[derive(Clone, Default)]
 pub struct Env {
     vars: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for Env {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.vars.keys()).finish()
+    }
 }
 
 impl Env {
@@ -23,6 +31,13 @@ impl Env {
         Self { vars: vars.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect() }
     }
 
+    /// The same with one more variable.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.vars.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// The variable's value, if it is set.
     pub fn var(&self, name: &str) -> Option<&str> {
         self.vars.get(name).map(String::as_str)
@@ -31,6 +46,14 @@ impl Env {
     /// The folders of `PATH`.
     pub fn path(&self) -> Vec<PathBuf> {
         self.var("PATH").map(|p| std::env::split_paths(p).collect()).unwrap_or_default()
+    }
+
+    /// The running program's own file.
+    ///
+    /// # Errors
+    /// The system does not know it, for example because it was replaced.
+    pub fn program(&self) -> std::io::Result<PathBuf> {
+        std::env::current_exe()
     }
 
     /// The user's home folder.

@@ -3,6 +3,8 @@
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, stdin};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,7 +15,7 @@ use markenmate::sandbox::{Sandbox, SandboxOptions};
 use markenmate::settings::Env;
 use tempfile::TempDir;
 
-use crate::support::{Session, TestDb, cluster, env, pty, sql, start, wait_until};
+use crate::support::{Session, TestDb, cluster, env, kill_says, pty, sql, start, wait_until};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -102,14 +104,31 @@ fn ctrl_c_is_for_the_process_and_not_for_its_server() {
 }
 
 #[test]
-fn a_server_that_died_or_was_started_again_is_cleaned_up_too() {
+fn a_server_that_died_is_cleaned_up_too() {
     let place = Place::new();
     let sandbox = Sandbox::start(&place.env(), SandboxOptions::default()).unwrap();
-    let server = server_pid(&sandbox.data_dir());
-    kill(server, "KILL");
-    assert!(wait_until(SOON, || !runs(server)));
+    let socket = sandbox.socket_dir().join(".s.PGSQL.5432");
+    assert!(UnixStream::connect(&socket).is_ok());
+    kill(server_pid(&sandbox.data_dir()), "KILL");
+    assert!(wait_until(SOON, || UnixStream::connect(&socket).is_err()));
     drop(sandbox);
     assert!(!place.holds_something());
+}
+
+#[test]
+fn a_server_that_was_restarted_is_stopped_too() {
+    let place = Place::new();
+    let sandbox = Sandbox::start(&place.env(), SandboxOptions::default()).unwrap();
+    let (data, first) = (sandbox.data_dir(), server_pid(&sandbox.data_dir()));
+    let owner = fs::metadata(&data).unwrap();
+    let mut pg_ctl = Command::new(sandbox.bindir().join("pg_ctl"));
+    pg_ctl.args(["restart", "--wait", "--mode=immediate", "--silent", "--log=/dev/null"]);
+    pg_ctl.arg("-D").arg(&data).current_dir("/").stdout(Stdio::null());
+    assert!(pg_ctl.uid(owner.uid()).gid(owner.gid()).status().unwrap().success());
+    let second = server_pid(&data);
+    assert!(first != second && runs(second));
+    drop(sandbox);
+    assert!(!place.holds_something() && !runs(second));
 }
 
 #[test]
@@ -312,14 +331,9 @@ fn server_pid(data: &Path) -> u32 {
 }
 
 fn runs(pid: u32) -> bool {
-    let pid = pid.to_string();
-    let state = Command::new("ps").args(["-o", "stat=", "-p", &pid]).output().unwrap();
-    // What has ended and was not waited for yet runs no more.
-    state.status.success() && !state.stdout.starts_with(b"Z")
+    kill_says(pid, "0")
 }
 
 fn kill(pid: u32, signal: &str) {
-    assert!(
-        Command::new("kill").args(["-s", signal, &pid.to_string()]).status().unwrap().success()
-    );
+    assert!(kill_says(pid, signal));
 }

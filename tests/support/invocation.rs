@@ -124,8 +124,7 @@ impl Running {
 
     /// Sends a signal by its name: `INT`, `TERM`, `KILL`.
     pub fn signal(&self, name: &str) {
-        let pid = self.pid().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+        assert!(kill_says(self.pid(), name));
     }
 
     /// Waits until stderr has this in it.
@@ -219,6 +218,14 @@ impl Stream {
         self.reader.take().map(JoinHandle::join);
         String::from_utf8(std::mem::take(&mut *self.bytes.lock().unwrap())).expect("UTF-8 output")
     }
+}
+
+/// Sends a signal, or with `0` asks whether there is such a process. The shell's own `kill`: bare
+/// systems have no other.
+pub fn kill_says(pid: u32, signal: &str) -> bool {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "kill -s \"$0\" \"$1\"", signal, &pid.to_string()]);
+    shell.stderr(Stdio::null()).status().unwrap().success()
 }
 
 /// Asks again and again, for at most so long.

@@ -9,12 +9,14 @@ use markenmate::settings::Env;
 mod database;
 mod invocation;
 pub mod pty;
+pub mod schema;
 mod scrub;
+pub mod tls_server;
 
 #[allow(unused_imports)]
 pub use self::{
     database::{Row, Session, TestDb, sql},
-    invocation::{Invocation, Run, Running, markenmate, wait_until},
+    invocation::{Invocation, Run, Running, kill_says, markenmate, wait_until},
     scrub::scrub,
 };
 

@@ -44,13 +44,20 @@ fn open(bare: &Command) -> PtySession {
     spawn_command(command, Some(PATIENCE)).unwrap()
 }
 
+/// rexpect reads every byte as a character.
+fn utf8(bytes: &str) -> String {
+    let bytes = bytes.chars().map(|c| u8::try_from(c).expect("a byte")).collect();
+    String::from_utf8(bytes).expect("UTF-8 on the terminal")
+}
+
 impl Terminal {
     /// Waits for a text to appear after the one awaited before.
     #[track_caller]
     pub fn expect(&mut self, text: &str) -> &mut Self {
-        match self.session.exp_string(text) {
-            Ok(before) => self.screen.push_str(&(before + text)),
-            Err(error) => panic!("no {text:?}: {error}\n--- before that\n{}", self.screen),
+        let bytes: String = text.bytes().map(char::from).collect();
+        match self.session.exp_string(&bytes) {
+            Ok(before) => self.screen.push_str(&(utf8(&before) + text)),
+            Err(error) => panic!("no {text:?}: {error:?}\n--- before that\n{}", self.screen),
         }
         self
     }
@@ -78,7 +85,7 @@ impl Terminal {
     #[track_caller]
     pub fn finish(mut self) -> (String, i32) {
         match self.session.exp_eof() {
-            Ok(rest) => self.screen.push_str(&rest),
+            Ok(rest) => self.screen.push_str(&utf8(&rest)),
             Err(error) => panic!("does not end: {error}\n--- before that\n{}", self.screen),
         }
         let code = match self.session.process().wait().unwrap() {

@@ -55,15 +55,11 @@ fn detail(verdict: &Verdict) -> Option<String> {
 }
 
 fn body(seen: &Seen, version: i32) -> Vec<Block> {
-    let columns = ["status", "check", "what holds"].map(str::to_owned).to_vec();
-    let rows = seen.verdicts.iter().map(|verdict| {
-        vec![
-            verdict.status.word().to_owned(),
-            verdict.check.id.to_owned(),
-            verdict.check.title.to_owned(),
-        ]
-    });
-    let mut body = vec![Block::Table { columns, rows: rows.collect() }];
+    let line = |verdict: &Verdict| {
+        let (status, check) = (verdict.status.word(), verdict.check);
+        (format!("{status:<7}  {}", check.id), check.title.to_owned())
+    };
+    let mut body = vec![Block::Facts(seen.verdicts.iter().map(line).collect())];
     body.extend(skipped(&seen.verdicts).into_iter().map(Block::Text));
     body.push(Block::Findings);
     if !seen.admins.is_empty() {
