@@ -14,4 +14,5 @@ mod cases {
     mod prompts;
     mod sandbox;
     mod support;
+    mod verify;
 }
