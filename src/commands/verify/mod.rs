@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::checks::registry::{self, Check};
 use crate::checks::run::{self, Request};
@@ -34,9 +35,9 @@ pub struct Args {
     #[arg(long, value_name = "VERSION|NAME")]
     pub to: Option<String>,
     /// End with exit code 3 on findings of this weight or more
-    #[arg(long, value_enum, default_value = "error", value_name = "WEIGHT")]
-    pub fail_on: FailOn,
-    /// Judge logs from then on: a time in RFC 3339, or an age such as 2h [default: when the version was recorded, or the last 24 hours]
+    #[arg(long, default_value = "error", value_name = "WEIGHT", value_parser = PossibleValuesParser::new(["warning", "error"]).map(weight))]
+    pub fail_on: Severity,
+    /// Judge logs from then on: a time in RFC 3339, or an age such as 2h [default: when the version was recorded, else 24h]
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<Since>,
     /// Write the checks to this file as JUnit XML too
@@ -47,22 +48,8 @@ pub struct Args {
     pub github: bool,
 }
 
-/// The weight from which on findings make exit code 3.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum FailOn {
-    /// Warnings and errors.
-    Warning,
-    /// Errors.
-    Error,
-}
-
-impl FailOn {
-    fn severity(self) -> Severity {
-        match self {
-            Self::Warning => Severity::Warning,
-            Self::Error => Severity::Error,
-        }
-    }
+fn weight(word: String) -> Severity {
+    if word == "warning" { Severity::Warning } else { Severity::Error }
 }
 
 /// From when on logs are judged.
@@ -111,11 +98,15 @@ impl Operation for Verify {
         Access::Read
     }
 
-    async fn inspect(&self, _cx: &Context, session: &Session) -> Result<Survey, Failure> {
+    async fn inspect(&self, cx: &Context, session: &Session) -> Result<Survey, Failure> {
         if let Some(file) = &self.args.junit {
             output::check_folder(file)?;
         }
-        Survey::look(session).await
+        // Printing a default takes a lock on its table.
+        run::patience(cx, session)
+            .exercise(async |_| Survey::look(session).await.map_err(Into::into))
+            .await
+            .map(|tried| tried.value)
     }
 
     fn plan(&self, cx: &Context, survey: &Survey) -> Result<Plan<Work>, Failure> {
@@ -150,7 +141,7 @@ impl Operation for Verify {
         let mut seen = run::run(cx, session, &request).await?;
         seen.verdicts.extend(computed::verdicts(&checks, &survey, catalogue, version));
         seen.verdicts.sort_by_key(|v| registry::ALL.iter().position(|check| check == v.check));
-        let failing = self.args.fail_on.severity();
+        let failing = self.args.fail_on;
         let mut report = output::report(&seen, version, failing);
         if let Some(file) = &self.args.junit {
             output::write_junit(file, &session.facts.database, &seen.verdicts, failing)
