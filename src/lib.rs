@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+pub mod checks;
 pub mod cli;
 pub mod commands;
 pub mod console;

@@ -54,10 +54,15 @@ impl Survey {
 
     /// Everything, in two round trips of their own.
     pub async fn full(session: &Session) -> Result<Self, Failure> {
-        let sets = session.once(Mode::Read, WHAT, &full_sql(history_readable(session))).await?;
-        let mut survey = Self::read(session, &sets, history_readable(session))?;
+        let mut survey = Self::look(session).await?;
         survey.holders = locks::table_holders(session, &lockable()).await?;
         Ok(survey)
+    }
+
+    /// Everything but the holders, in one round trip.
+    pub async fn look(session: &Session) -> Result<Self, Failure> {
+        let sets = session.once(Mode::Read, WHAT, &full_sql(history_readable(session))).await?;
+        Self::read(session, &sets, history_readable(session))
     }
 
     /// Everything but the holders, within the open transaction: under the lock another run may
