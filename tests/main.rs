@@ -12,6 +12,7 @@ mod cases {
     mod main_job;
     mod output;
     mod prompts;
+    mod readme;
     mod sandbox;
     mod support;
     mod verify;

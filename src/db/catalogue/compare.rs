@@ -75,8 +75,12 @@ fn compare_table(
             remedy: remedy::owner(name, expected),
         });
     }
+    let renamed = renamed_sequences(name, contract, actual, found);
+    let kept =
+        |(n, s): (&String, &Sequence)| (!renamed.contains(n)).then(|| (n.clone(), s.clone()));
+    let sequences = contract.sequences.iter().filter_map(kept).collect();
     let parts = Parts { table: name, found };
-    let parts = parts.walk("sequence", &contract.sequences, &actual.sequences, sequence);
+    let parts = parts.walk("sequence", &sequences, &actual.sequences, sequence);
     let parts = parts.walk("column", &contract.columns, &actual.columns, column);
     let parts = parts.walk("constraint", &contract.constraints, &actual.constraints, constraint);
     // An index behind a missing key is that key's affair.
@@ -89,6 +93,33 @@ fn compare_table(
         .map(|(n, i)| (n.clone(), i.clone()))
         .collect();
     parts.walk("index", &loose, &actual.indexes, index);
+}
+
+/// A serial column whose sequence got another name, as PostgreSQL gives it when the name is taken.
+fn renamed_sequences(
+    table: &str,
+    contract: &Table,
+    actual: &Table,
+    found: &mut Vec<Difference>,
+) -> Vec<String> {
+    let mut renamed = Vec::new();
+    for (name, wanted) in &contract.sequences {
+        let other = actual.sequences.iter().find(|(_, has)| has.column == wanted.column);
+        let Some((other, _)) = other.filter(|_| !actual.sequences.contains_key(name)) else {
+            continue;
+        };
+        found.push(Difference {
+            subject: format!("sequence public.{}.{}", identifier(table), identifier(name)),
+            detail: format!("is named {other}"),
+            remedy: format!(
+                "ALTER SEQUENCE public.{} RENAME TO {};",
+                identifier(other),
+                identifier(name)
+            ),
+        });
+        renamed.push(name.clone());
+    }
+    renamed
 }
 
 /// Finds what is wrong with one part: detail and remedy.

@@ -79,13 +79,10 @@ pub(super) fn sequence(table: &str, name: &str, sequence: &Sequence) -> String {
     let (table_name, column) = (identifier(table), identifier(&sequence.column));
     let name_literal = literal(&format!("public.{}", identifier(name)));
     format!(
-        "-- where the column has a sequence under another name (see \\d public.{table_name}): \
-         ALTER SEQUENCE public.OTHER_NAME RENAME TO {}; else:\n\
-         CREATE SEQUENCE public.{} AS {};\n\
+        "CREATE SEQUENCE public.{} AS {};\n\
          SELECT setval({name_literal}, coalesce((SELECT max({column}) FROM public.{table_name}), 0) + 1, false);\n\
          {}\n\
          ALTER TABLE public.{table_name} ALTER COLUMN {column} SET DEFAULT nextval({name_literal});",
-        identifier(name),
         identifier(name),
         sequence.data_type,
         owned_by(table, name, sequence),
