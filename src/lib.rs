@@ -13,7 +13,9 @@ pub mod pipeline;
 pub mod plan;
 pub mod render;
 pub mod report;
+pub mod sandbox;
 pub mod settings;
+pub mod tools;
 
 use cli::Command;
 use commands::{demo, migrate, status, util, verify};

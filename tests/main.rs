@@ -1,0 +1,10 @@
+//! Scenarios against the real binary and a real PostgreSQL: one test binary, one server, a fresh
+//! database a test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)]
+
+mod support;
+
+mod cases {
+    mod sandbox;
+    mod support;
+}

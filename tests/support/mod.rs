@@ -1,0 +1,41 @@
+//! What every scenario stands on. All of it blocks: a test is a plain function.
+#![allow(dead_code)]
+
+use std::sync::OnceLock;
+
+use markenmate::sandbox::{Sandbox, SandboxOptions};
+use markenmate::settings::Env;
+
+mod database;
+mod invocation;
+pub mod pty;
+mod scrub;
+
+#[allow(unused_imports)]
+pub use self::{
+    database::{Row, Session, TestDb, sql},
+    invocation::{Invocation, Run, Running, kill_says, markenmate, wait_until},
+    scrub::scrub,
+};
+
+/// The variable that names the binaries of the server under test, for the version matrix.
+const BINDIR_VARIABLE: &str = "MARKENMATE_TEST_BINDIR";
+
+/// The one server of this process. A static is never dropped: what removes the server is that its
+/// keeper sees this process end.
+pub fn cluster() -> &'static Sandbox {
+    static CLUSTER: OnceLock<Sandbox> = OnceLock::new();
+    CLUSTER.get_or_init(|| start(&[]))
+}
+
+/// A server of the test's own, for what must not happen to the shared one.
+pub fn start(settings: &[(&str, &str)]) -> Sandbox {
+    let settings = settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    let bindir = env().var(BINDIR_VARIABLE).map(Into::into);
+    Sandbox::start(&env(), SandboxOptions { bindir, settings }).unwrap()
+}
+
+/// The test process's own environment.
+pub fn env() -> Env {
+    Env::real()
+}
