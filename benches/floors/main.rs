@@ -15,8 +15,10 @@ use std::path::PathBuf;
 use ground::Ground;
 use table::Line;
 
+type Row = fn(&Ground) -> Vec<Line>;
+
 /// One line a row: its name, and what measures it.
-const ROWS: [(&str, fn(&Ground) -> Vec<Line>); 6] = [
+const ROWS: [(&str, Row); 6] = [
     ("version", rows::version),
     ("noop", rows::noop),
     ("v2", rows::v2),

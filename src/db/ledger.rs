@@ -73,8 +73,8 @@ impl Ledger {
     /// Reads the answers to [`sql`].
     pub fn from_rows(sets: &[Rows]) -> Self {
         Self {
-            app: sets.first().map(|rows| entries(rows)).unwrap_or_default(),
-            own: sets.get(1).map(|rows| entries(rows)).unwrap_or_default(),
+            app: sets.first().map(entries).unwrap_or_default(),
+            own: sets.get(1).map(entries).unwrap_or_default(),
         }
     }
 }
