@@ -1,5 +1,6 @@
 //! SIGINT and SIGTERM as a value: raised once, seen by every statement and every pause.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,11 +14,16 @@ use crate::failure::{Failure, Kind};
 pub struct Interrupt {
     count: Arc<watch::Sender<u8>>,
     watched: Arc<Mutex<Option<Canceller>>>,
+    committing: Arc<AtomicBool>,
 }
 
 impl Default for Interrupt {
     fn default() -> Self {
-        Self { count: Arc::new(watch::channel(0).0), watched: Arc::default() }
+        Self {
+            count: Arc::new(watch::channel(0).0),
+            watched: Arc::default(),
+            committing: Arc::default(),
+        }
     }
 }
 
@@ -30,6 +36,21 @@ impl Interrupt {
     /// Whether a signal came.
     pub fn is_raised(&self) -> bool {
         *self.count.borrow() > 0
+    }
+
+    /// Notes that a COMMIT is on its way, or that its answer came.
+    pub fn committing(&self, is: bool) {
+        self.committing.store(is, Ordering::Relaxed);
+    }
+
+    /// What a run that is given up at once can say about itself.
+    pub fn given_up(&self) -> Failure {
+        if self.committing.load(Ordering::Relaxed) {
+            return Failure::new(Kind::Unknown, "interrupted while COMMIT was on its way")
+                .because("whether it took place was not waited for")
+                .hint("to see whether it did: markenmate status");
+        }
+        interrupted()
     }
 
     /// An error once a signal came; asked before each statement.

@@ -1,5 +1,4 @@
 use super::*;
-use crate::db::catalogue::Catalogue;
 use crate::migrations::rights::Rights;
 
 fn surveyed(version: i32, database: &str) -> Survey {
@@ -20,7 +19,7 @@ fn surveyed(version: i32, database: &str) -> Survey {
     Survey {
         database: database.into(),
         ledger_readable: true,
-        catalogue: Some(catalogue.unwrap_or_else(Catalogue::default)),
+        catalogue: Some(catalogue.unwrap_or_default()),
         rights,
         ..Survey::default()
     }

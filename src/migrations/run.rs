@@ -7,6 +7,7 @@ use refinery::{Runner, Target};
 
 use crate::context::Context;
 use crate::db::identifiers::quoted;
+use crate::db::interrupt::Interrupt;
 use crate::db::patience::{Attempt, Obstacle, Patience, Setback, Tried};
 use crate::db::session::{Mode, Session, set_local};
 use crate::db::{ledger, locks};
@@ -200,7 +201,12 @@ fn changed(planned: &Work, now: &Work) -> Failure {
 /// and true where the answer was lost and found.
 async fn commit(cx: &Context, session: &Session) -> Result<(Option<Duration>, bool), Failure> {
     let began = Instant::now();
-    match session.run("cannot commit", COMMIT).await {
+    cx.interrupt.committing(true);
+    let answer = session.run("cannot commit", COMMIT).await;
+    if answer.is_ok() || !session.is_closed() {
+        cx.interrupt.committing(false);
+    }
+    match answer {
         Ok(sets) => {
             let held = sets.iter().flatten().next().and_then(|row| row.get(0)?.parse().ok());
             Ok((held.map(|s: f64| Duration::from_secs_f64(s.max(0.0)) + began.elapsed()), false))
@@ -227,39 +233,51 @@ async fn find_out(cx: &Context, lost: &Session, failure: Failure) -> Result<(), 
     cx.console.say("the connection broke during COMMIT; looking whether it took place");
     let deadline = Instant::now() + cx.settings.max_wait.min(Duration::from_secs(60));
     loop {
-        let why = match Session::open(&endpoint, &cx.settings, &cx.interrupt).await {
+        let why = match Session::open(&endpoint, &cx.settings, &Interrupt::default()).await {
             Err(error) => error.to_string(),
             Ok(session) if session.facts.system_identifier != lost.facts.system_identifier => {
                 return Err(unknown("another server answers under this name now".into()));
             }
             Ok(session) if session.facts.standby => "the server is a standby now".to_owned(),
-            Ok(session) => match was_committed(cx, &session).await? {
-                Some(true) => return Ok(()),
-                Some(false) => {
+            Ok(session) => match was_committed(cx, &session).await {
+                Err(error) => error.to_string(),
+                Ok(Some(true)) => return Ok(()),
+                Ok(Some(false)) => {
                     return Err(Failure::unexpected("the connection broke; nothing was changed")
                         .because(failure)
                         .hint("run the same command again"));
                 }
-                None => "the old session is still at work".to_owned(),
+                Ok(None) => "the old session is still at work".to_owned(),
             },
         };
         if Instant::now() >= deadline {
             return Err(unknown(why));
         }
-        cx.interrupt.pause(Duration::from_millis(200)).await?;
+        if cx.interrupt.pause(Duration::from_millis(200)).await.is_err() {
+            return Err(unknown("a signal ended the search".into()));
+        }
     }
 }
 
-/// None: another session still holds the lock between runs, so nothing can be said yet.
+/// None: another session still holds the lock between runs, so nothing can be said yet. Looks for
+/// the row once more after nobody holds it: the old session may have committed in between.
 async fn was_committed(cx: &Context, session: &Session) -> Result<Option<bool>, Failure> {
-    let what = "cannot look whether the migration took place";
-    if session.facts.has_history {
-        let sql = format!("SELECT 1 FROM markenmate.run WHERE run_id = '{}'", cx.run_id);
-        let sets = session.once(Mode::Read, what, &sql).await?;
-        if sets.iter().any(|rows| !rows.is_empty()) {
-            return Ok(Some(true));
-        }
+    if is_recorded(cx, session).await? {
+        return Ok(Some(true));
     }
-    let busy = !locks::run_holders(session).await?.is_empty();
-    Ok((!busy).then_some(false))
+    if !locks::run_holders(session).await?.is_empty() {
+        return Ok(None);
+    }
+    is_recorded(cx, session).await.map(Some)
+}
+
+async fn is_recorded(cx: &Context, session: &Session) -> Result<bool, Failure> {
+    let what = "cannot look whether the migration took place";
+    let exists = session.once(Mode::Read, what, HISTORY_EXISTS).await?;
+    if !exists.iter().flatten().any(|row| row.get("kept") == Some("t")) {
+        return Ok(false);
+    }
+    let sql = format!("SELECT 1 FROM markenmate.run WHERE run_id = '{}'", cx.run_id);
+    let sets = session.once(Mode::Read, what, &sql).await?;
+    Ok(sets.iter().any(|rows| !rows.is_empty()))
 }

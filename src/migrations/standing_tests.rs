@@ -79,7 +79,8 @@ fn what_the_contract_does_not_name_does_not_matter() {
 
 #[test]
 fn a_history_edited_by_hand_is_seen_row_by_row() {
-    let edits: [(&str, fn(&mut Row)); 5] = [
+    type Edit = (&'static str, fn(&mut Row));
+    let edits: [Edit; 5] = [
         ("is no version", |r| r.version = "zwei".into()),
         ("is named", |r| r.name = "hardening".into()),
         ("has checksum", |r| r.checksum = "-1".into()),

@@ -15,11 +15,13 @@ const FLOORS: &[&[&str]] = &[
     &["plan", "report", "failure", "settings", "console"],
 ];
 
-/// Who else on the same floor may be used: `pipeline` shows what `render` draws.
+/// Who else on the same floor may be used: `pipeline` shows what `render` draws, `util` prints what
+/// follows from the whole command line.
 const NEIGHBOURS: &[(&str, &str)] = &[
     ("lib", "commands"),
     ("lib", "cli"),
     ("cli", "commands"),
+    ("commands", "cli"),
     ("pipeline", "render"),
     ("db", "tools"),
     ("sandbox", "tools"),
