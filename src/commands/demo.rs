@@ -104,13 +104,14 @@ async fn play(cx: &Context, url: &str, scene: &Scene) -> Result<Value, Failure> 
         cx.console.print(&format!("(exit {})\n", output.code))?;
     }
     if output.code != scene.ends {
-        return Err(Failure::unexpected(format!(
+        let ended = format!(
             "markenmate {} ended with {}, not {}",
             scene.args.join(" "),
             output.code,
             scene.ends
-        ))
-        .because(output.stderr.trim()));
+        );
+        let said = output.stderr.lines().fold(Failure::unexpected(ended), Failure::because);
+        return Err(said);
     }
     Ok(json!({ "command": scene.args.join(" "), "exit_code": output.code }))
 }

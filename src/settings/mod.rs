@@ -155,7 +155,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Resolves flags and environment. The endpoint is resolved apart, by [`Settings::endpoint`]:
+    /// Resolves flags and environment. The endpoint is resolved apart, by [`Endpoint::resolve`]:
     /// some commands have none.
     pub fn resolve(flags: &Flags, env: &Env) -> Result<Self, Failure> {
         let mut origins = Vec::new();
