@@ -292,7 +292,7 @@ impl Facts {
             system_identifier: row.get("system_identifier").map(str::to_owned),
             standby: row.get("standby")? == "t",
             read_only: row.get("read_only")? == "on",
-            superuser: row.get("superuser")? == "t",
+            superuser: row.get("superuser")? == "on",
             has_history: row.get("has_history")? == "t",
             reads_history: row.get("reads_history")? == "t",
         })

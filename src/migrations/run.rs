@@ -15,7 +15,7 @@ use crate::failure::{Failure, Kind};
 use super::executor::Executor;
 use super::plan::{SchemaBy, Work, decide};
 use super::registry;
-use super::survey::Survey;
+use super::survey::{HISTORY_EXISTS, Survey};
 
 /// What a run did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,8 +56,8 @@ async fn once(
     target: i32,
     attempt: Attempt,
 ) -> Result<Done, Setback> {
-    take_lock(session, attempt).await?;
-    let survey = Survey::within(session).await?;
+    let history_exists = take_lock(session, attempt).await?;
+    let survey = Survey::within(session, history_exists).await?;
     let work = decide(&survey, target)?;
     if work.is_empty() {
         session.roll_back().await;
@@ -71,25 +71,22 @@ async fn once(
     record_run(cx, session).await?;
     adopt(session, &work).await?;
     apply(session, &work, target).await?;
-    let locked_at = session.run(WHAT, LOCKED_FOR).await?;
-    let held: Option<f64> =
-        locked_at.iter().flatten().next().and_then(|row| row.get(0)).and_then(|s| s.parse().ok());
-    let began = Instant::now();
-    let recovered = commit(cx, session).await?;
-    let locked = held.map(|s| Duration::from_secs_f64(s.max(0.0)) + began.elapsed());
+    let (locked, recovered) = commit(cx, session).await?;
     Ok(Done { work, locked, recovered })
 }
 
 const WHAT: &str = "cannot migrate";
 
-/// Seconds since the migration got its first lock; it notes the time itself.
-const LOCKED_FOR: &str = "SELECT extract(epoch FROM clock_timestamp() - \
-    nullif(current_setting('markenmate.locked_at', true), '')::timestamptz)::float8";
+/// Seconds since the migration got its first lock; it notes the time itself. In one round trip with
+/// COMMIT: the locks are held while it travels.
+const COMMIT: &str = "SELECT extract(epoch FROM clock_timestamp() - \
+    nullif(current_setting('markenmate.locked_at', true), '')::timestamptz)::float8; COMMIT";
 
-async fn take_lock(session: &Session, attempt: Attempt) -> Result<(), Setback> {
+/// Takes the lock between runs, and says whether there is a history now that we have it.
+async fn take_lock(session: &Session, attempt: Attempt) -> Result<bool, Setback> {
     let what = "cannot take the lock between runs of markenmate";
-    let sets =
-        session.begin_within(Mode::Write, attempt.timeouts, what, &locks::try_lock_sql()).await?;
+    let sql = locks::try_lock_sql() + HISTORY_EXISTS;
+    let sets = session.begin_within(Mode::Write, attempt.timeouts, what, &sql).await?;
     let yes = |name: &str| {
         sets.iter().flatten().any(|row| row.try_get(name).is_ok_and(|v| v == Some("t")))
     };
@@ -104,7 +101,7 @@ async fn take_lock(session: &Session, attempt: Attempt) -> Result<(), Setback> {
         )
         .hint("connect to the primary itself, or through a pooler in transaction or session mode")));
     }
-    Ok(())
+    Ok(yes("kept"))
 }
 
 /// Schema, role and what the history's rows say about this run.
@@ -127,7 +124,8 @@ async fn apply_own(session: &Session, work: &Work) -> Result<(), Failure> {
         return Ok(());
     }
     let migrations: Result<Vec<_>, _> = registry::OWN.iter().map(|e| e.migration()).collect();
-    refine(session, Runner::new(&migrations?), ledger::OWN, "cannot set up schema markenmate").await
+    let executor = Executor::new(session, "cannot set up schema markenmate");
+    refine(executor, Runner::new(&migrations?), ledger::OWN).await
 }
 
 async fn record_run(cx: &Context, session: &Session) -> Result<(), Failure> {
@@ -153,10 +151,10 @@ async fn record_run(cx: &Context, session: &Session) -> Result<(), Failure> {
 /// Records what is there already; nothing of it is run.
 async fn adopt(session: &Session, work: &Work) -> Result<(), Failure> {
     let Some(highest) = work.adopt.last() else { return Ok(()) };
-    session.run(WHAT, &set_local("adopted", "on")).await?;
     let runner = Runner::new(&app_migrations()?).set_target(Target::FakeVersion(*highest));
-    refine(session, runner, ledger::APP, "cannot record the adopted migrations").await?;
-    session.run(WHAT, &set_local("adopted", "off")).await.map(drop)
+    let executor = Executor::new(session, "cannot record the adopted migrations")
+        .between(set_local("adopted", "on"), set_local("adopted", "off"));
+    refine(executor, runner, ledger::APP).await
 }
 
 async fn apply(session: &Session, work: &Work, target: i32) -> Result<(), Failure> {
@@ -165,7 +163,8 @@ async fn apply(session: &Session, work: &Work, target: i32) -> Result<(), Failur
     }
     let names: Vec<String> = work.entries().map(ToString::to_string).collect();
     let runner = Runner::new(&app_migrations()?).set_target(Target::Version(target));
-    refine(session, runner, ledger::APP, &format!("cannot apply {}", names.join(", "))).await
+    let executor = Executor::new(session, format!("cannot apply {}", names.join(", ")));
+    refine(executor, runner, ledger::APP).await
 }
 
 fn app_migrations() -> Result<Vec<refinery::Migration>, Failure> {
@@ -173,13 +172,11 @@ fn app_migrations() -> Result<Vec<refinery::Migration>, Failure> {
 }
 
 async fn refine(
-    session: &Session,
+    mut executor: Executor<'_>,
     mut runner: Runner,
     table: &str,
-    what: &str,
 ) -> Result<(), Failure> {
     runner.set_migration_table_name(format!("markenmate.{table}"));
-    let mut executor = Executor::new(session, what);
     match runner.run_async(&mut executor).await {
         Ok(_) => Ok(()),
         Err(error) => Err(executor.explain(&error)),
@@ -199,12 +196,17 @@ fn changed(planned: &Work, now: &Work) -> Failure {
         .hint("run the same command again to see the new plan")
 }
 
-/// COMMIT, and where the answer is lost, the truth about it. True: it was lost and found.
-async fn commit(cx: &Context, session: &Session) -> Result<bool, Failure> {
-    match session.commit("cannot commit").await {
-        Ok(()) => Ok(false),
+/// COMMIT, and where the answer is lost, the truth about it. How long the app's tables were locked,
+/// and true where the answer was lost and found.
+async fn commit(cx: &Context, session: &Session) -> Result<(Option<Duration>, bool), Failure> {
+    let began = Instant::now();
+    match session.run("cannot commit", COMMIT).await {
+        Ok(sets) => {
+            let held = sets.iter().flatten().next().and_then(|row| row.get(0)?.parse().ok());
+            Ok((held.map(|s: f64| Duration::from_secs_f64(s.max(0.0)) + began.elapsed()), false))
+        }
         Err(failure) if !session.is_closed() => Err(failure),
-        Err(failure) => find_out(cx, session, failure).await.map(|()| true),
+        Err(failure) => find_out(cx, session, failure).await.map(|()| (None, true)),
     }
 }
 
