@@ -65,6 +65,12 @@ impl Survey {
         Self::read(session, &sets, history_readable(session))
     }
 
+    /// The same without the history, for one that cannot be read because it is damaged.
+    pub async fn without_history(session: &Session) -> Result<Self, Failure> {
+        let sets = session.once(Mode::Read, WHAT, &full_sql(false)).await?;
+        Self::read(session, &sets, false)
+    }
+
     /// Everything but the holders, within the open transaction: under the lock another run may
     /// have made the history that was not there before.
     pub async fn within(session: &Session, history_exists: bool) -> Result<Self, Failure> {

@@ -155,6 +155,17 @@ fn history() {
 }
 
 #[test]
+fn a_damaged_history() {
+    let (_, document) = breaks(
+        "DROP TABLE markenmate.refinery_own_history",
+        &[["history", "error", "schema markenmate"]],
+    );
+    assert!(detail(&document, "history").contains("refinery_own_history"));
+    assert_eq!(status(&document, "migrations-pending")[0], "skipped");
+    assert_eq!(status(&document, "contract")[0], "pass");
+}
+
+#[test]
 fn a_newer_history() {
     let (_, document) = breaks(
         "INSERT INTO markenmate.refinery_schema_history (version, name, applied_on, checksum) \

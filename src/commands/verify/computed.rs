@@ -9,21 +9,37 @@ use crate::migrations::standing;
 use crate::migrations::survey::Survey;
 use crate::report::{Finding, Severity};
 
-/// The verdicts of those among `checks`, judged against `version`.
-pub(super) fn verdicts(
-    checks: &[&'static Check],
-    survey: &Survey,
-    catalogue: &Catalogue,
-    version: i32,
-) -> Vec<Verdict> {
-    let computed = checks.iter().copied().filter(|check| check.source == Source::Computed);
-    computed
-        .map(|check| match check.id {
-            "history" => history(check, survey, catalogue),
-            "migrations-pending" => pending(check, survey, catalogue, version),
-            _ => contract(check, survey, catalogue, version),
-        })
-        .collect()
+/// What the verdicts are drawn from.
+pub(super) struct State<'a> {
+    pub(super) survey: &'a Survey,
+    pub(super) catalogue: &'a Catalogue,
+    /// Why the history could not be read although we may.
+    pub(super) damage: Option<&'a str>,
+}
+
+impl State<'_> {
+    /// The verdicts of those among `checks`, judged against `version`.
+    pub(super) fn verdicts(&self, checks: &[&'static Check], version: i32) -> Vec<Verdict> {
+        let computed = checks.iter().copied().filter(|check| check.source == Source::Computed);
+        computed.map(|check| self.verdict(check, version)).collect()
+    }
+
+    fn verdict(&self, check: &'static Check, version: i32) -> Verdict {
+        match (check.id, self.damage) {
+            ("history", Some(said)) => Verdict::found(check, vec![damaged(check, said)]),
+            ("migrations-pending", Some(_)) => {
+                Verdict::skipped(check, "the history is damaged: see `history`")
+            }
+            ("history", None) => history(check, self.survey, self.catalogue),
+            ("migrations-pending", None) => pending(check, self.survey, self.catalogue, version),
+            _ => contract(check, self.survey, self.catalogue, version),
+        }
+    }
+}
+
+fn damaged(check: &Check, said: &str) -> Finding {
+    let remedy = "restore schema markenmate from a backup: its tables are the history";
+    check.finding("schema markenmate".into(), format!("is damaged: {said}"), Some(remedy.into()))
 }
 
 fn unreadable(survey: &Survey) -> Option<String> {

@@ -81,7 +81,9 @@ fn a_history_that_may_not_be_read_is_skipped() {
     survey.ledger_readable = false;
     survey.rights.user = "reader".into();
     for id in ["history", "migrations-pending"] {
-        let verdicts = verdicts(&[check(id)], &survey, &of_version(2), 2);
+        let catalogue = of_version(2);
+        let state = State { survey: &survey, catalogue: &catalogue, damage: None };
+        let verdicts = state.verdicts(&[check(id)], 2);
         let reason = verdicts[0].reason.as_deref().unwrap();
         assert!(reason.contains("GRANT USAGE ON SCHEMA markenmate TO reader"), "{reason}");
     }

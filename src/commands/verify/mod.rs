@@ -88,28 +88,55 @@ pub struct Work {
     version: i32,
     since: Option<String>,
     survey: Survey,
+    damage: Option<String>,
+}
+
+/// What there is to judge.
+pub struct Look {
+    survey: Survey,
+    damage: Option<String>,
+}
+
+impl Look {
+    /// A history with a table or column torn out is a finding, not the end of the run.
+    async fn take(session: &Session) -> Result<Self, Failure> {
+        match Survey::look(session).await {
+            Ok(survey) => Ok(Self { survey, damage: None }),
+            Err(failure) if failure.sqlstate.as_deref().is_some_and(is_damage) => {
+                let survey = Survey::without_history(session).await?;
+                Ok(Self { survey, damage: Some(failure.causes.join(": ")) })
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// undefined_table, undefined_column, wrong_object_type
+fn is_damage(sqlstate: &str) -> bool {
+    matches!(sqlstate, "42P01" | "42703" | "42809")
 }
 
 impl Operation for Verify {
-    type State = Survey;
+    type State = Look;
     type Work = Work;
 
     fn access(&self) -> Access {
         Access::Read
     }
 
-    async fn inspect(&self, cx: &Context, session: &Session) -> Result<Survey, Failure> {
+    async fn inspect(&self, cx: &Context, session: &Session) -> Result<Look, Failure> {
         if let Some(file) = &self.args.junit {
             output::check_folder(file)?;
         }
         // Printing a default takes a lock on its table.
         run::patience(cx, session)
-            .exercise(async |_| Survey::look(session).await.map_err(Into::into))
+            .exercise(async |_| Look::take(session).await.map_err(Into::into))
             .await
             .map(|tried| tried.value)
     }
 
-    fn plan(&self, cx: &Context, survey: &Survey) -> Result<Plan<Work>, Failure> {
+    fn plan(&self, cx: &Context, look: &Look) -> Result<Plan<Work>, Failure> {
+        let Look { survey, damage } = look;
         let checks = registry::select(&self.args.only, &self.args.skip)?;
         let version = match &self.args.to {
             Some(text) => migrations::registry::resolve(text)?,
@@ -118,7 +145,7 @@ impl Operation for Verify {
         let since = self.since(cx, survey, version);
         let steps = checks.iter().map(|check| step(check, cx.settings.verbose > 0)).collect();
         Ok(Plan {
-            work: Work { checks, version, since, survey: survey.clone() },
+            work: Work { checks, version, since, survey: survey.clone(), damage: damage.clone() },
             steps,
             screen: Vec::new(),
             findings: Vec::new(),
@@ -134,12 +161,13 @@ impl Operation for Verify {
         session: &Session,
         plan: Plan<Work>,
     ) -> Result<Report, Failure> {
-        let Work { checks, version, since, survey } = plan.work;
+        let Work { checks, version, since, survey, damage } = plan.work;
         let nothing = Catalogue::default();
         let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
         let request = Request { checks: &checks, version, since: since.as_deref(), catalogue };
         let mut seen = run::run(cx, session, &request).await?;
-        seen.verdicts.extend(computed::verdicts(&checks, &survey, catalogue, version));
+        let state = computed::State { survey: &survey, catalogue, damage: damage.as_deref() };
+        seen.verdicts.extend(state.verdicts(&checks, version));
         seen.verdicts.sort_by_key(|v| registry::ALL.iter().position(|check| check == v.check));
         let failing = self.args.fail_on;
         let mut report = output::report(&seen, version, failing);
