@@ -5,7 +5,9 @@
 mod support;
 
 mod cases {
+    mod concurrency;
     mod connection;
+    mod locks;
     mod sandbox;
     mod support;
 }
