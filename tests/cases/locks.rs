@@ -92,9 +92,32 @@ fn holders_of_the_other_tables_are_named_too() {
         let (_holder, pid) = holder(&db, &format!("LOCK TABLE public.{table} IN ROW SHARE MODE"));
         let run = impatient(&db);
         assert!(run.stderr.contains(&format!("pid {pid} (\"billing\"")), "{}", run.stderr);
-        assert!(run.stderr.contains(&format!("holds RowShare on public.{table}")), "{}", run.stderr);
+        assert!(
+            run.stderr.contains(&format!("holds RowShare on public.{table}")),
+            "{}",
+            run.stderr
+        );
         assert_eq!(fingerprint(&db.session()), before);
     }
+}
+
+/// Even to look at a table takes a lock that its exclusive holder does not give.
+#[test]
+fn looking_waits_and_names_who_is_in_the_way() {
+    let db = TestDb::baseline();
+    let (holder, pid) = holder(&db, "LOCK TABLE public.favorite");
+    for command in [["migrate", "--check"].as_slice(), &["status"], &["migrate", "--yes"]] {
+        let args = [command, &["--max-wait", "300ms"]].concat();
+        let run = markenmate(&args).db(&db).run().assert_code(7);
+        let named = format!("because: pid {pid} (\"billing\"");
+        assert!(run.stderr.contains(&named), "{}", run.stderr);
+        assert!(run.stderr.contains("on public.favorite"), "{}", run.stderr);
+    }
+    let running = markenmate(&["migrate", "--yes"]).db(&db).spawn();
+    running.wait_for_stderr(&format!("waiting: pid {pid} "));
+    holder.sql("ROLLBACK");
+    running.wait().assert_code(0);
+    assert_migrated(&db.url);
 }
 
 /// One attempt never keeps the application waiting for longer than the lock timeout.
@@ -123,9 +146,7 @@ fn a_prepared_transaction_is_named_with_its_end() {
     let server = start(&[("max_prepared_transactions", "5")]);
     let url = database_on(&server, "prepared", &["V1__baseline.sql"]);
     let session = Session::open(&url);
-    session.sql(
-        r#"BEGIN; SELECT FROM public."user" LIMIT 1; PREPARE TRANSACTION 'it''s a job'"#,
-    );
+    session.sql(r#"BEGIN; SELECT FROM public."user" LIMIT 1; PREPARE TRANSACTION 'it''s a job'"#);
     let before = fingerprint(&session);
     let impatient = ["migrate", "--yes", "--max-wait", "1s"];
     let run = markenmate(&impatient).url(&url).run().assert_code(7);
@@ -146,7 +167,8 @@ fn a_running_dump_is_named_and_left_alone() {
     let db = TestDb::baseline();
     // The dump locks every table and then waits for this one.
     let blocker = db.session();
-    blocker.sql("CREATE TABLE public.zz_last (); BEGIN; LOCK TABLE public.zz_last");
+    blocker.sql("CREATE TABLE public.zz_last ()");
+    blocker.sql("BEGIN; LOCK TABLE public.zz_last");
     let mut dump = Command::new(program(cluster(), "pg_dump"))
         .args(["-d", &db.url, "-f", "/dev/null"])
         .stdin(Stdio::null())

@@ -84,11 +84,8 @@ impl Standby {
         let mut touch = as_owner_of(&self.data, Path::new("/bin/sh"));
         let _ = std::fs::remove_file(self.data.join("postmaster.opts"));
         succeed(touch.args(["-c", ": >\"$0\""]).arg(self.data.join("standby.signal")));
-        let primary = format!(
-            "host={} port={} user=postgres",
-            server.socket_dir().display(),
-            server.port()
-        );
+        let primary =
+            format!("host={} port={} user=postgres", server.socket_dir().display(), server.port());
         let options = format!(
             "-k {} -c port=5433 -c listen_addresses= -c max_connections=200 -c hot_standby=on \
              -c \"primary_conninfo={primary}\"",

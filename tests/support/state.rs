@@ -26,7 +26,9 @@ pub fn fingerprint(session: &Session) -> String {
     let mut text = one(session, FINGERPRINT);
     if one(session, "SELECT to_regclass('markenmate.refinery_schema_history') IS NOT NULL") == "t" {
         for table in ["refinery_schema_history", "refinery_own_history", "run"] {
-            let rows = format!("SELECT coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '') FROM markenmate.{table} t");
+            let rows = format!(
+                "SELECT coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '') FROM markenmate.{table} t"
+            );
             text.push_str(&one(session, &rows));
         }
     }
@@ -71,8 +73,13 @@ pub fn assert_migrated(url: &str) {
 /// No session of the binary is left on the server, within two seconds.
 #[track_caller]
 pub fn assert_gone(session: &Session) {
-    let left = || one(session, "SELECT string_agg(format('%s %s %s', pid, state, query), E'\n') FROM pg_stat_activity \
-        WHERE application_name = 'markenmate' AND datname = current_database()");
+    let left = || {
+        one(
+            session,
+            "SELECT string_agg(format('%s %s %s', pid, state, query), E'\n') FROM pg_stat_activity \
+        WHERE application_name = 'markenmate' AND datname = current_database()",
+        )
+    };
     let gone = super::wait_until(std::time::Duration::from_secs(2), || left().is_empty());
     assert!(gone, "still there: {}", left());
 }
