@@ -62,7 +62,7 @@ pub async fn drive<O: Operation>(cx: &Context, operation: &O) -> Ending {
     };
     let result = tokio::select! {
         result = work => result,
-        () = cx.interrupt.raised(2) => Err(interrupted()),
+        () = cx.interrupt.raised(2) => Err(cx.interrupt.abandoned()),
     };
     Ending { target, result }
 }

@@ -1,5 +1,6 @@
 //! SIGINT and SIGTERM as a value: raised once, seen by every statement and every pause.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,11 +14,16 @@ use crate::failure::{Failure, Kind};
 pub struct Interrupt {
     count: Arc<watch::Sender<u8>>,
     watched: Arc<Mutex<Option<Canceller>>>,
+    committing: Arc<AtomicBool>,
 }
 
 impl Default for Interrupt {
     fn default() -> Self {
-        Self { count: Arc::new(watch::channel(0).0), watched: Arc::default() }
+        Self {
+            count: Arc::new(watch::channel(0).0),
+            watched: Arc::default(),
+            committing: Arc::default(),
+        }
     }
 }
 
@@ -25,6 +31,23 @@ impl Interrupt {
     /// Names the connection whose statement a signal cancels.
     pub fn watch(&self, canceller: Canceller) {
         *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(canceller);
+    }
+
+    /// Whether COMMIT is under way from now on: what leaves then leaves with an unknown result.
+    pub fn set_committing(&self, committing: bool) {
+        self.committing.store(committing, Ordering::Relaxed);
+    }
+
+    /// The failure of work that is left where it is: nobody waits for the server any longer.
+    pub fn abandoned(&self) -> Failure {
+        if self.committing.load(Ordering::Relaxed) {
+            return Failure::new(
+                Kind::Unknown,
+                "interrupted during COMMIT: whether it took place is not known",
+            )
+            .hint("to see where the database stands: markenmate status");
+        }
+        interrupted()
     }
 
     /// Whether a signal came.

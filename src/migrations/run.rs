@@ -12,6 +12,7 @@ use crate::db::session::{Mode, Session, set_local};
 use crate::db::{ledger, locks};
 use crate::failure::{Failure, Kind};
 
+use super::commit;
 use super::executor::Executor;
 use super::plan::{SchemaBy, Work, decide};
 use super::registry;
@@ -38,15 +39,7 @@ pub async fn run(
     let tables = planned.locked_tables();
     let patience =
         Patience::new(session, &cx.console, &cx.interrupt, &tables, cx.settings.max_wait);
-    patience
-        .exercise(async |attempt| {
-            let result = once(cx, session, planned, target, attempt).await;
-            if result.is_err() {
-                session.roll_back().await;
-            }
-            result
-        })
-        .await
+    patience.exercise(async |attempt| once(cx, session, planned, target, attempt).await).await
 }
 
 async fn once(
@@ -56,12 +49,36 @@ async fn once(
     target: i32,
     attempt: Attempt,
 ) -> Result<Done, Setback> {
+    let (work, held) = match uncommitted(cx, session, planned, target, attempt).await {
+        Ok(done) => done,
+        Err(setback) => {
+            session.roll_back().await;
+            return Err(if session.is_closed() { cut_off(setback) } else { setback });
+        }
+    };
+    if work.is_empty() {
+        session.roll_back().await;
+        return Ok(Done::default());
+    }
+    let began = Instant::now();
+    let recovered = commit::commit(cx, session, &work).await?;
+    let locked = held.map(|held| held + began.elapsed());
+    Ok(Done { work, locked, recovered })
+}
+
+/// Everything but COMMIT: what was done, and how long the app's tables are locked by now.
+async fn uncommitted(
+    cx: &Context,
+    session: &Session,
+    planned: &Work,
+    target: i32,
+    attempt: Attempt,
+) -> Result<(Work, Option<Duration>), Setback> {
     take_lock(session, attempt).await?;
     let survey = Survey::within(session).await?;
     let work = decide(&survey, target)?;
     if work.is_empty() {
-        session.roll_back().await;
-        return Ok(Done::default());
+        return Ok((work, None));
     }
     if work != *planned {
         return Err(Setback::Fatal(changed(planned, &work)));
@@ -74,10 +91,22 @@ async fn once(
     let locked_at = session.run(WHAT, LOCKED_FOR).await?;
     let held: Option<f64> =
         locked_at.iter().flatten().next().and_then(|row| row.get(0)).and_then(|s| s.parse().ok());
-    let began = Instant::now();
-    let recovered = commit(cx, session).await?;
-    let locked = held.map(|s| Duration::from_secs_f64(s.max(0.0)) + began.elapsed());
-    Ok(Done { work, locked, recovered })
+    Ok((work, held.map(|s| Duration::from_secs_f64(s.max(0.0)))))
+}
+
+/// The connection broke before COMMIT was sent.
+fn cut_off(setback: Setback) -> Setback {
+    match setback {
+        Setback::Fatal(failure) | Setback::Obstacle(_, failure)
+            if failure.kind != Kind::Interrupted =>
+        {
+            Setback::Fatal(failure.hint(
+                "nothing was changed: the server takes back what was not committed; \
+                 when it is back, run the same command again",
+            ))
+        }
+        interrupted => interrupted,
+    }
 }
 
 const WHAT: &str = "cannot migrate";
@@ -197,67 +226,4 @@ fn changed(planned: &Work, now: &Work) -> Failure {
         .because(format!("planned: {}", line(planned)))
         .because(format!("now: {}", line(now)))
         .hint("run the same command again to see the new plan")
-}
-
-/// COMMIT, and where the answer is lost, the truth about it. True: it was lost and found.
-async fn commit(cx: &Context, session: &Session) -> Result<bool, Failure> {
-    match session.commit("cannot commit").await {
-        Ok(()) => Ok(false),
-        Err(failure) if !session.is_closed() => Err(failure),
-        Err(failure) => find_out(cx, session, failure).await.map(|()| true),
-    }
-}
-
-/// After a lost COMMIT: the history row decides, also after a failover; without it, the old
-/// backend is given time to end.
-async fn find_out(cx: &Context, lost: &Session, failure: Failure) -> Result<(), Failure> {
-    let endpoint = cx.endpoint.clone()?;
-    let unknown = |why: String| {
-        let mut unknown = Failure::new(
-            Kind::Unknown,
-            "the connection broke during COMMIT: whether the migration took place is not known",
-        )
-        .because(why)
-        .hint("when the server is back, run: markenmate status");
-        unknown.sqlstate.clone_from(&failure.sqlstate);
-        unknown
-    };
-    cx.console.say("the connection broke during COMMIT; looking whether it took place");
-    let deadline = Instant::now() + cx.settings.max_wait.min(Duration::from_secs(60));
-    loop {
-        let why = match Session::open(&endpoint, &cx.settings, &cx.interrupt).await {
-            Err(error) => error.to_string(),
-            Ok(session) if session.facts.system_identifier != lost.facts.system_identifier => {
-                return Err(unknown("another server answers under this name now".into()));
-            }
-            Ok(session) if session.facts.standby => "the server is a standby now".to_owned(),
-            Ok(session) => match was_committed(cx, &session).await? {
-                Some(true) => return Ok(()),
-                Some(false) => {
-                    return Err(Failure::unexpected("the connection broke; nothing was changed")
-                        .because(failure)
-                        .hint("run the same command again"));
-                }
-                None => "the old session is still at work".to_owned(),
-            },
-        };
-        if Instant::now() >= deadline {
-            return Err(unknown(why));
-        }
-        cx.interrupt.pause(Duration::from_millis(200)).await?;
-    }
-}
-
-/// None: another session still holds the lock between runs, so nothing can be said yet.
-async fn was_committed(cx: &Context, session: &Session) -> Result<Option<bool>, Failure> {
-    let what = "cannot look whether the migration took place";
-    if session.facts.has_history {
-        let sql = format!("SELECT 1 FROM markenmate.run WHERE run_id = '{}'", cx.run_id);
-        let sets = session.once(Mode::Read, what, &sql).await?;
-        if sets.iter().any(|rows| !rows.is_empty()) {
-            return Ok(Some(true));
-        }
-    }
-    let busy = !locks::run_holders(session).await?.is_empty();
-    Ok((!busy).then_some(false))
 }
