@@ -7,7 +7,10 @@ mod support;
 mod cases {
     mod concurrency;
     mod connection;
+    mod kill;
     mod locks;
+    mod lost_commit;
     mod sandbox;
+    mod signals;
     mod support;
 }

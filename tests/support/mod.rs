@@ -10,8 +10,10 @@ pub mod campaign;
 mod database;
 mod invocation;
 pub mod own_server;
+pub mod proxy;
 pub mod pty;
 mod scrub;
+pub mod slow;
 pub mod state;
 pub mod tls_server;
 
