@@ -55,7 +55,7 @@ pub async fn drive<O: Operation>(cx: &Context, operation: &O) -> Ending {
     let mut target = None;
     let work = async {
         let session = connect(cx, &mut target).await?;
-        if operation.access() == Access::Write && !cx.settings.dry_run {
+        if operation.access() == Access::Write {
             session.facts.check_writable()?;
         }
         stages(cx, &session, operation).await
