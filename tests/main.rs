@@ -7,9 +7,11 @@ mod support;
 mod cases {
     mod concurrency;
     mod connection;
+    mod grants;
     mod kill;
     mod locks;
     mod lost_commit;
+    mod rights;
     mod sandbox;
     mod signals;
     mod support;
