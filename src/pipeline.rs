@@ -6,6 +6,7 @@ use crate::console::escape;
 use crate::context::Context;
 use crate::db::connect::Transport;
 use crate::db::interrupt::interrupted;
+use crate::db::patience::{Patience, Setback};
 use crate::db::session::{Facts, Session};
 use crate::failure::{Ending, Failure};
 use crate::plan::{Plan, Risk};
@@ -54,14 +55,14 @@ pub async fn drive<O: Operation>(cx: &Context, operation: &O) -> Ending {
     let mut target = None;
     let work = async {
         let session = connect(cx, &mut target).await?;
-        if operation.access() == Access::Write && !cx.settings.dry_run {
+        if operation.access() == Access::Write {
             session.facts.check_writable()?;
         }
         stages(cx, &session, operation).await
     };
     let result = tokio::select! {
         result = work => result,
-        () = cx.interrupt.raised(2) => Err(cx.interrupt.given_up()),
+        () = cx.interrupt.raised(2) => Err(cx.interrupt.abandoned()),
     };
     Ending { target, result }
 }
@@ -71,7 +72,7 @@ async fn stages<O: Operation>(
     session: &Session,
     operation: &O,
 ) -> Result<Report, Failure> {
-    let state = operation.inspect(cx, session).await?;
+    let state = look(cx, session, operation).await?;
     let plan = operation.plan(cx, &state)?;
     if cx.settings.dry_run {
         return Ok(dry_run(&plan));
@@ -81,6 +82,18 @@ async fn stages<O: Operation>(
     }
     consent(cx, session, &plan).await?;
     operation.execute(cx, session, plan).await
+}
+
+/// Inspects with patience: to read a table's defaults and indexes takes a lock on it, which whoever
+/// changes or rewrites the table does not give.
+async fn look<O: Operation>(
+    cx: &Context,
+    session: &Session,
+    operation: &O,
+) -> Result<O::State, Failure> {
+    let patience = Patience::new(session, &cx.console, &cx.interrupt, &[], cx.settings.max_wait);
+    let attempt = async |_| operation.inspect(cx, session).await.map_err(Setback::from);
+    patience.exercise(attempt).await.map(|tried| tried.value)
 }
 
 async fn connect(cx: &Context, target: &mut Option<Target>) -> Result<Session, Failure> {

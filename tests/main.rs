@@ -6,14 +6,21 @@ mod support;
 
 mod cases {
     mod command_line;
+    mod concurrency;
     mod connection;
     mod contracts;
+    mod grants;
     mod house;
+    mod kill;
+    mod locks;
+    mod lost_commit;
     mod main_job;
     mod output;
     mod prompts;
     mod readme;
+    mod rights;
     mod sandbox;
+    mod signals;
     mod support;
     mod verify;
 }

@@ -47,22 +47,22 @@ COMMENT ON TABLE markenmate.audit_log_archive IS 'Audit rows moved out of public
 -- Whoever could dump the whole database before can do so afterwards: a role other than the owner
 -- that may read every table in public reads what is ours as well.
 DO $$
-DECLARE reader name;
+DECLARE reader text;
 BEGIN
     FOR reader IN
-        SELECT DISTINCT r.rolname
+        SELECT DISTINCT coalesce(quote_ident(r.rolname), 'PUBLIC')
           FROM pg_class c
          CROSS JOIN aclexplode(c.relacl) acl
-          JOIN pg_roles r ON r.oid = acl.grantee
+          LEFT JOIN pg_roles r ON r.oid = acl.grantee
          WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
            AND acl.privilege_type = 'SELECT' AND acl.grantee <> c.relowner
            AND NOT EXISTS (SELECT FROM pg_class t
                             WHERE t.relnamespace = 'public'::regnamespace AND t.relkind IN ('r', 'p')
-                              AND NOT has_table_privilege(r.oid, t.oid, 'SELECT'))
+                              AND NOT has_table_privilege(acl.grantee, t.oid, 'SELECT'))
     LOOP
-        EXECUTE format('GRANT USAGE ON SCHEMA markenmate TO %I', reader);
-        EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA markenmate TO %I', reader);
-        EXECUTE format('GRANT SELECT ON ALL SEQUENCES IN SCHEMA markenmate TO %I', reader);
+        EXECUTE format('GRANT USAGE ON SCHEMA markenmate TO %s', reader);
+        EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA markenmate TO %s', reader);
+        EXECUTE format('GRANT SELECT ON ALL SEQUENCES IN SCHEMA markenmate TO %s', reader);
     END LOOP;
 END
 $$;

@@ -1,8 +1,11 @@
 //! `migrate`: brings the database to a version. What is there already is recorded, never run again.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::context::Context;
+use crate::db::locks::{self, Holder};
 use crate::db::patience::Tried;
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
@@ -91,7 +94,7 @@ impl Operation for Migrate {
         plan: Plan<Work>,
     ) -> Result<Report, Failure> {
         if self.args.check {
-            return check(session, plan).await;
+            return check(cx, session, plan).await;
         }
         let began = std::time::Instant::now();
         let done = run::run(cx, session, &plan.work, self.target()?).await?;
@@ -258,19 +261,19 @@ pub fn guide_archive(survey: &Survey) -> Option<Finding> {
     })
 }
 
-async fn check(session: &Session, plan: Plan<Work>) -> Result<Report, Failure> {
+async fn check(cx: &Context, session: &Session, plan: Plan<Work>) -> Result<Report, Failure> {
     if plan.work.is_empty() {
         let mut report = Report::new(Outcome::NothingToDo);
         report.body = plan.screen;
         report.data = plan.data;
         return Ok(report);
     }
-    let holders = crate::db::locks::table_holders(session, &plan.work.locked_tables()).await?;
-    let old: Vec<_> =
-        holders.into_iter().filter(|h| h.transaction_age_s.is_none_or(|s| s >= 1)).collect();
-    if !old.is_empty() {
+    session.facts.check_writable()?;
+    let mut holders = locks::run_holders(session).await?;
+    holders.extend(lasting_holders(cx, session, &plan.work.locked_tables()).await?);
+    if !holders.is_empty() {
         let mut failure = Failure::new(Kind::Busy, "migrate would have to wait for a lock");
-        for holder in &old {
+        for holder in &holders {
             failure = failure.because(holder).hint(format!("to end it: {}", holder.remedy()));
         }
         return Err(failure);
@@ -292,6 +295,24 @@ async fn check(session: &Session, plan: Plan<Work>) -> Result<Report, Failure> {
     report.data = plan.data;
     report.next = Some("markenmate migrate".into());
     Ok(report)
+}
+
+/// Who holds a lock for longer than the application's own short transactions do. Where the role may
+/// not see how old a transaction is, that is who still holds it after a second.
+async fn lasting_holders(
+    cx: &Context,
+    session: &Session,
+    tables: &[&str],
+) -> Result<Vec<Holder>, Failure> {
+    let second = Duration::from_secs(1);
+    let mut holders = locks::table_holders(session, tables).await?;
+    if holders.iter().any(|holder| holder.transaction_age_s.is_none()) {
+        cx.interrupt.pause(second).await?;
+        let still = locks::table_holders(session, tables).await?;
+        holders.retain(|holder| still.iter().any(|other| other.pid == holder.pid));
+    }
+    holders.retain(|holder| holder.transaction_age_s.is_none_or(|s| s >= second.as_secs()));
+    Ok(holders)
 }
 
 fn report(plan: Plan<Work>, tried: Tried<Done>, ms: u128, undo: Option<String>) -> Report {

@@ -17,7 +17,7 @@ pub use escape::{escape, escape_lines};
 pub struct Console {
     quiet: bool,
     width: Option<u16>,
-    /// How the terminal was set before a password was asked for.
+    /// How the terminal was set before something was asked: both sorts of prompt change it.
     modes: Mutex<Option<rustix::termios::Termios>>,
     backend: Backend,
 }
@@ -140,6 +140,7 @@ impl Console {
 
     /// Asks for one line. Blocks; a signal is served by whoever races this call.
     pub fn ask(&self, question: &str) -> Result<String, Failure> {
+        self.remember();
         let question = escape(question);
         match &self.backend {
             Backend::Terminal { .. } => dialoguer::Input::<String>::new()
@@ -157,8 +158,7 @@ impl Console {
 
     /// Asks for a password without echo.
     pub fn ask_password(&self, question: &str) -> Result<SecretString, Failure> {
-        *self.modes.lock().unwrap_or_else(PoisonError::into_inner) =
-            rustix::termios::tcgetattr(io::stdin()).ok();
+        self.remember();
         match &self.backend {
             Backend::Terminal { .. } => {
                 rpassword::prompt_password(format!("{}: ", escape(question)))
@@ -171,6 +171,11 @@ impl Console {
 }
 
 impl Console {
+    fn remember(&self) {
+        *self.modes.lock().unwrap_or_else(PoisonError::into_inner) =
+            rustix::termios::tcgetattr(io::stdin()).ok();
+    }
+
     /// Gives the terminal its echo back after a prompt that a signal ended.
     pub fn restore(&self) {
         if let Some(modes) = self.modes.lock().unwrap_or_else(PoisonError::into_inner).take() {

@@ -33,24 +33,26 @@ impl Interrupt {
         *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(canceller);
     }
 
+    /// Whether COMMIT is under way from now on: what leaves then leaves with an unknown result.
+    pub fn set_committing(&self, committing: bool) {
+        self.committing.store(committing, Ordering::Relaxed);
+    }
+
+    /// The failure of work that is left where it is: nobody waits for the server any longer.
+    pub fn abandoned(&self) -> Failure {
+        if self.committing.load(Ordering::Relaxed) {
+            return Failure::new(
+                Kind::Unknown,
+                "interrupted during COMMIT: whether it took place is not known",
+            )
+            .hint("to see where the database stands: markenmate status");
+        }
+        interrupted()
+    }
+
     /// Whether a signal came.
     pub fn is_raised(&self) -> bool {
         *self.count.borrow() > 0
-    }
-
-    /// Notes that a COMMIT is on its way, or that its answer came.
-    pub fn committing(&self, is: bool) {
-        self.committing.store(is, Ordering::Relaxed);
-    }
-
-    /// What a run that is given up at once can say about itself.
-    pub fn given_up(&self) -> Failure {
-        if self.committing.load(Ordering::Relaxed) {
-            return Failure::new(Kind::Unknown, "interrupted while COMMIT was on its way")
-                .because("whether it took place was not waited for")
-                .hint("to see whether it did: markenmate status");
-        }
-        interrupted()
     }
 
     /// An error once a signal came; asked before each statement.

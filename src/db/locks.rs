@@ -66,7 +66,8 @@ pub fn try_lock_sql() -> String {
     )
 }
 
-/// Those who hold a lock on one of the application's `tables`, strongest first, ourselves left out.
+/// Those who hold a lock on one of the application's `tables`, or keep even readers of the catalogue
+/// away from any of its tables; strongest first, ourselves left out.
 pub async fn table_holders(session: &Session, tables: &[&str]) -> Result<Vec<Holder>, Failure> {
     let names: Vec<String> =
         tables.iter().map(|t| format!("'{}'", t.replace('\'', "''"))).collect();

@@ -190,6 +190,10 @@ impl<'a> Patience<'a> {
         for holder in self.holders.iter().take(3) {
             failure = failure.hint(format!("to end it: {}", holder.remedy()));
         }
+        if self.holders.iter().any(|holder| holder.pg_dump) {
+            failure = failure
+                .hint("a backup is being taken: it holds its locks until it ends, so wait for it");
+        }
         failure.hint("to wait longer: --max-wait 30m")
     }
 }

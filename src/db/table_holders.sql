@@ -14,9 +14,13 @@ SELECT DISTINCT ON (l.strength, coalesce(l.pid::text, x.gid), c.relname)
           FROM pg_locks k
          WHERE k.locktype = 'relation' AND k.granted AND k.pid IS DISTINCT FROM pg_backend_pid()
            AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())) l
-  JOIN pg_class c ON c.oid = l.relation AND c.relname IN (%TABLES%)
+  JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p')
+   AND (c.relname = ANY (ARRAY[%TABLES%]::text[]) OR l.mode = 'AccessExclusiveLock')
   JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
   LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-  LEFT JOIN pg_prepared_xacts x ON l.pid IS NULL AND l.virtualtransaction = '-1/' || x.transaction
+  -- What was prepared keeps the virtual id of its session until a restart; its own id is a lock, too.
+  LEFT JOIN pg_locks t ON l.pid IS NULL AND t.pid IS NULL AND t.locktype = 'transactionid'
+                      AND t.virtualtransaction = l.virtualtransaction
+  LEFT JOIN pg_prepared_xacts x ON x.transaction = t.transactionid
  ORDER BY l.strength, coalesce(l.pid::text, x.gid), c.relname
  LIMIT 20

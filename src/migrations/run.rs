@@ -1,18 +1,18 @@
 //! Carrying out a plan: one transaction under the lock, planned anew inside it, tried again as a
 //! whole where a lock was not to be had, and never reported as done before that is known.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use refinery::{Runner, Target};
 
 use crate::context::Context;
 use crate::db::identifiers::quoted;
-use crate::db::interrupt::Interrupt;
 use crate::db::patience::{Attempt, Obstacle, Patience, Setback, Tried};
 use crate::db::session::{Mode, Session, set_local};
 use crate::db::{ledger, locks};
 use crate::failure::{Failure, Kind};
 
+use super::commit::{self, Committed};
 use super::executor::Executor;
 use super::plan::{SchemaBy, Work, decide};
 use super::registry;
@@ -39,15 +39,7 @@ pub async fn run(
     let tables = planned.locked_tables();
     let patience =
         Patience::new(session, &cx.console, &cx.interrupt, &tables, cx.settings.max_wait);
-    patience
-        .exercise(async |attempt| {
-            let result = once(cx, session, planned, target, attempt).await;
-            if result.is_err() {
-                session.roll_back().await;
-            }
-            result
-        })
-        .await
+    patience.exercise(async |attempt| once(cx, session, planned, target, attempt).await).await
 }
 
 async fn once(
@@ -57,12 +49,34 @@ async fn once(
     target: i32,
     attempt: Attempt,
 ) -> Result<Done, Setback> {
+    let work = match uncommitted(cx, session, planned, target, attempt).await {
+        Ok(done) => done,
+        Err(setback) => {
+            session.roll_back().await;
+            return Err(if session.is_closed() { cut_off(setback) } else { setback });
+        }
+    };
+    if work.is_empty() {
+        session.roll_back().await;
+        return Ok(Done::default());
+    }
+    let Committed { locked, recovered } = commit::commit(cx, session, &work).await?;
+    Ok(Done { work, locked, recovered })
+}
+
+/// Everything but COMMIT.
+async fn uncommitted(
+    cx: &Context,
+    session: &Session,
+    planned: &Work,
+    target: i32,
+    attempt: Attempt,
+) -> Result<Work, Setback> {
     let history_exists = take_lock(session, attempt).await?;
     let survey = Survey::within(session, history_exists).await?;
     let work = decide(&survey, target)?;
     if work.is_empty() {
-        session.roll_back().await;
-        return Ok(Done::default());
+        return Ok(work);
     }
     if work != *planned {
         return Err(Setback::Fatal(changed(planned, &work)));
@@ -72,16 +86,25 @@ async fn once(
     record_run(cx, session).await?;
     adopt(session, &work).await?;
     apply(session, &work, target).await?;
-    let (locked, recovered) = commit(cx, session).await?;
-    Ok(Done { work, locked, recovered })
+    Ok(work)
+}
+
+/// The connection broke before COMMIT was sent.
+fn cut_off(setback: Setback) -> Setback {
+    match setback {
+        Setback::Fatal(failure) | Setback::Obstacle(_, failure)
+            if failure.kind != Kind::Interrupted =>
+        {
+            Setback::Fatal(failure.hint(
+                "nothing was changed: the server takes back what was not committed; \
+                 when it is back, run the same command again",
+            ))
+        }
+        interrupted => interrupted,
+    }
 }
 
 const WHAT: &str = "cannot migrate";
-
-/// Seconds since the migration got its first lock; it notes the time itself. In one round trip with
-/// COMMIT: the locks are held while it travels.
-const COMMIT: &str = "SELECT extract(epoch FROM clock_timestamp() - \
-    nullif(current_setting('markenmate.locked_at', true), '')::timestamptz)::float8; COMMIT";
 
 /// Takes the lock between runs, and says whether there is a history now that we have it.
 async fn take_lock(session: &Session, attempt: Attempt) -> Result<bool, Setback> {
@@ -195,89 +218,4 @@ fn changed(planned: &Work, now: &Work) -> Failure {
         .because(format!("planned: {}", line(planned)))
         .because(format!("now: {}", line(now)))
         .hint("run the same command again to see the new plan")
-}
-
-/// COMMIT, and where the answer is lost, the truth about it. How long the app's tables were locked,
-/// and true where the answer was lost and found.
-async fn commit(cx: &Context, session: &Session) -> Result<(Option<Duration>, bool), Failure> {
-    let began = Instant::now();
-    cx.interrupt.committing(true);
-    let answer = session.run("cannot commit", COMMIT).await;
-    if answer.is_ok() || !session.is_closed() {
-        cx.interrupt.committing(false);
-    }
-    match answer {
-        Ok(sets) => {
-            let held = sets.iter().flatten().next().and_then(|row| row.get(0)?.parse().ok());
-            Ok((held.map(|s: f64| Duration::from_secs_f64(s.max(0.0)) + began.elapsed()), false))
-        }
-        Err(failure) if !session.is_closed() => Err(failure),
-        Err(failure) => find_out(cx, session, failure).await.map(|()| (None, true)),
-    }
-}
-
-/// After a lost COMMIT: the history row decides, also after a failover; without it, the old
-/// backend is given time to end.
-async fn find_out(cx: &Context, lost: &Session, failure: Failure) -> Result<(), Failure> {
-    let endpoint = cx.endpoint.clone()?;
-    let unknown = |why: String| {
-        let mut unknown = Failure::new(
-            Kind::Unknown,
-            "the connection broke during COMMIT: whether the migration took place is not known",
-        )
-        .because(why)
-        .hint("when the server is back, run: markenmate status");
-        unknown.sqlstate.clone_from(&failure.sqlstate);
-        unknown
-    };
-    cx.console.say("the connection broke during COMMIT; looking whether it took place");
-    let deadline = Instant::now() + cx.settings.max_wait.min(Duration::from_secs(60));
-    loop {
-        let why = match Session::open(&endpoint, &cx.settings, &Interrupt::default()).await {
-            Err(error) => error.to_string(),
-            Ok(session) if session.facts.system_identifier != lost.facts.system_identifier => {
-                return Err(unknown("another server answers under this name now".into()));
-            }
-            Ok(session) if session.facts.standby => "the server is a standby now".to_owned(),
-            Ok(session) => match was_committed(cx, &session).await {
-                Err(error) => error.to_string(),
-                Ok(Some(true)) => return Ok(()),
-                Ok(Some(false)) => {
-                    return Err(Failure::unexpected("the connection broke; nothing was changed")
-                        .because(failure)
-                        .hint("run the same command again"));
-                }
-                Ok(None) => "the old session is still at work".to_owned(),
-            },
-        };
-        if Instant::now() >= deadline {
-            return Err(unknown(why));
-        }
-        if cx.interrupt.pause(Duration::from_millis(200)).await.is_err() {
-            return Err(unknown("a signal ended the search".into()));
-        }
-    }
-}
-
-/// None: another session still holds the lock between runs, so nothing can be said yet. Looks for
-/// the row once more after nobody holds it: the old session may have committed in between.
-async fn was_committed(cx: &Context, session: &Session) -> Result<Option<bool>, Failure> {
-    if is_recorded(cx, session).await? {
-        return Ok(Some(true));
-    }
-    if !locks::run_holders(session).await?.is_empty() {
-        return Ok(None);
-    }
-    is_recorded(cx, session).await.map(Some)
-}
-
-async fn is_recorded(cx: &Context, session: &Session) -> Result<bool, Failure> {
-    let what = "cannot look whether the migration took place";
-    let exists = session.once(Mode::Read, what, HISTORY_EXISTS).await?;
-    if !exists.iter().flatten().any(|row| row.get("kept") == Some("t")) {
-        return Ok(false);
-    }
-    let sql = format!("SELECT 1 FROM markenmate.run WHERE run_id = '{}'", cx.run_id);
-    let sets = session.once(Mode::Read, what, &sql).await?;
-    Ok(sets.iter().any(|rows| !rows.is_empty()))
 }

@@ -35,12 +35,33 @@ impl TestDb {
         Self::from_template(Some(TEMPLATE.get_or_init(|| baseline_template(cluster()))))
     }
 
+    /// The baseline after the guide's migration, without a history: as the app's push makes it.
+    pub fn hardened() -> Self {
+        let db = Self::baseline();
+        db.session().sql(&schema_file("V2__security_hardening.sql"));
+        db
+    }
+
+    /// A baseline under a name of the test's own.
+    pub fn named(name: &str) -> Self {
+        drop(Self::baseline());
+        Self::create(name.to_owned(), Some("baseline_template"))
+    }
+
     fn from_template(template: Option<&str>) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(1);
-        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        Self::create(format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed)), template)
+    }
+
+    fn create(name: String, template: Option<&str>) -> Self {
         runtime().block_on(cluster().create_database(&name, template)).unwrap();
         let url = cluster().url(&name);
         Self { name, url, folder: TempDir::new().unwrap() }
+    }
+
+    /// The same database for another role.
+    pub fn url_as(&self, role: &str) -> String {
+        self.url.replacen("postgres@", &format!("{role}@"), 1)
     }
 
     /// A folder of this database's own: where the binary runs, so where its backups go.
@@ -64,10 +85,26 @@ impl Drop for TestDb {
 /// How many ordinary users [`TestDb::baseline`] has.
 pub const BASELINE_USERS: u32 = 20;
 
+/// A file of the folder `migrations`.
+pub fn schema_file(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A new database on a server of the test's own, with these files of `migrations` run in it: its URL.
+pub fn database_on(server: &Sandbox, name: &str, files: &[&str]) -> String {
+    runtime().block_on(server.create_database(name, None)).unwrap();
+    let url = server.url(name);
+    let session = Session::open(&url);
+    for file in files {
+        session.sql(&schema_file(file));
+    }
+    url
+}
+
 fn baseline_template(cluster: &Sandbox) -> &'static str {
     const NAME: &str = "baseline_template";
-    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/V1__baseline.sql");
-    let schema = std::fs::read_to_string(schema).expect("migrations/V1__baseline.sql");
+    let schema = schema_file("V1__baseline.sql");
     let sample = Sample { users: BASELINE_USERS, orphans: false }.sql();
     runtime().block_on(async {
         cluster.create_database(NAME, None).await.unwrap();

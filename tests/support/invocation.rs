@@ -51,6 +51,11 @@ impl Invocation {
         self.env("DATABASE_URL", &db.url).cwd(&cwd)
     }
 
+    /// Against the database of this URL.
+    pub fn url(self, url: &str) -> Self {
+        self.env("DATABASE_URL", url)
+    }
+
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.vars.insert(name.to_owned(), value.to_owned());
         self

@@ -6,16 +6,21 @@ use std::sync::OnceLock;
 use markenmate::sandbox::{Sandbox, SandboxOptions};
 use markenmate::settings::Env;
 
+pub mod campaign;
 mod database;
 mod invocation;
+pub mod own_server;
+pub mod proxy;
 pub mod pty;
 pub mod schema;
 mod scrub;
+pub mod slow;
+pub mod state;
 pub mod tls_server;
 
 #[allow(unused_imports)]
 pub use self::{
-    database::{Row, Session, TestDb, sql},
+    database::{BASELINE_USERS, Row, Session, TestDb, database_on, schema_file, sql},
     invocation::{Invocation, Run, Running, kill_says, markenmate, wait_until},
     scrub::scrub,
 };

@@ -1,0 +1,144 @@
+//! COMMIT, and where its answer is lost, the truth about it.
+
+use std::time::{Duration, Instant};
+
+use crate::context::Context;
+use crate::db::identifiers::quoted;
+use crate::db::interrupt::Interrupt;
+use crate::db::locks;
+use crate::db::session::{Mode, Session};
+use crate::failure::{Failure, Kind};
+use crate::settings::Endpoint;
+
+use super::plan::Work;
+
+/// A commit that took place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// How long the app's tables were locked, the commit's own way included.
+    pub locked: Option<Duration>,
+    /// The answer was lost, and it was found that the commit took place.
+    pub recovered: bool,
+}
+
+/// Seconds since the migration got its first lock; it notes the time itself. In one round trip with
+/// COMMIT: the locks are held while it travels.
+const COMMIT: &str = "SELECT extract(epoch FROM clock_timestamp() - \
+    nullif(current_setting('markenmate.locked_at', true), '')::timestamptz)::float8; COMMIT";
+
+/// Commits.
+pub async fn commit(cx: &Context, session: &Session, work: &Work) -> Result<Committed, Failure> {
+    cx.interrupt.set_committing(true);
+    let result = committed(cx, session, work).await;
+    cx.interrupt.set_committing(false);
+    result
+}
+
+async fn committed(cx: &Context, session: &Session, work: &Work) -> Result<Committed, Failure> {
+    let began = Instant::now();
+    let failure = match session.run("cannot commit", COMMIT).await {
+        Err(failure) => failure,
+        Ok(sets) => {
+            let held = sets.iter().flatten().next().and_then(|row| row.get(0)?.parse().ok());
+            let held = held.map(|s: f64| Duration::from_secs_f64(s.max(0.0)));
+            return Ok(Committed { locked: held.map(|h| h + began.elapsed()), recovered: false });
+        }
+    };
+    // A server on its way down answers with an error first and is gone a moment later.
+    session.roll_back().await;
+    if !session.is_closed() {
+        return Err(failure);
+    }
+    find_out(cx, session, work, failure).await?;
+    Ok(Committed { locked: None, recovered: true })
+}
+
+/// What one look at the server said.
+enum Answer {
+    Committed,
+    NotCommitted,
+    /// Another server is there now: no use in asking again.
+    Never(String),
+    NotYet(String),
+}
+
+/// The history row decides, also after a failover; without it, the old session is given time to
+/// end. A signal shortens the asking, and changes nothing about the answer.
+async fn find_out(
+    cx: &Context,
+    lost: &Session,
+    work: &Work,
+    failure: Failure,
+) -> Result<(), Failure> {
+    let endpoint = cx.endpoint.clone()?;
+    cx.console.say("the connection broke during COMMIT; looking whether it took place");
+    let deadline = Instant::now() + cx.settings.max_wait.min(Duration::from_secs(60));
+    loop {
+        let why = match look(cx, &endpoint, lost, work).await {
+            Answer::Committed => return Ok(()),
+            Answer::NotCommitted => {
+                return Err(Failure::unexpected("the connection broke; nothing was changed")
+                    .because(failure)
+                    .hint("run the same command again"));
+            }
+            Answer::Never(why) => return Err(unknown().because(why)),
+            Answer::NotYet(why) => why,
+        };
+        if Instant::now() >= deadline || cx.interrupt.is_raised() {
+            return Err(unknown().because(why));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn unknown() -> Failure {
+    Failure::new(
+        Kind::Unknown,
+        "the connection broke during COMMIT: whether the migration took place is not known",
+    )
+    .hint("when the server is back, run: markenmate status")
+}
+
+async fn look(cx: &Context, endpoint: &Endpoint, lost: &Session, work: &Work) -> Answer {
+    // An interrupt of its own: the signal that may have come is not for these statements.
+    let session = match Session::open(endpoint, &cx.settings, &Interrupt::default()).await {
+        Ok(session) => session,
+        Err(error) => return Answer::NotYet(error.to_string()),
+    };
+    if session.facts.system_identifier != lost.facts.system_identifier {
+        return Answer::Never("another server answers under this name now".into());
+    }
+    if session.facts.standby {
+        return Answer::NotYet("the server is a standby now".into());
+    }
+    match was_committed(cx, &session, work).await {
+        Ok(Some(true)) => Answer::Committed,
+        Ok(Some(false)) => Answer::NotCommitted,
+        Ok(None) => Answer::NotYet("the old session is still at work".into()),
+        Err(error) => Answer::NotYet(error.to_string()),
+    }
+}
+
+/// None: a session still holds the lock between runs, so its absence says nothing yet.
+async fn was_committed(
+    cx: &Context,
+    session: &Session,
+    work: &Work,
+) -> Result<Option<bool>, Failure> {
+    let what = "cannot look whether the migration took place";
+    // The lock first, then the row: a commit is visible before its locks are released.
+    let busy = !locks::run_holders(session).await?.is_empty();
+    let role = if work.become_owner {
+        format!("SET LOCAL ROLE {};", quoted(&work.owner))
+    } else {
+        "".into()
+    };
+    let is_there = async |sql: &str| {
+        let sets = session.once(Mode::Read, what, &format!("{role}{sql}")).await?;
+        Ok::<_, Failure>(sets.iter().any(|rows| !rows.is_empty()))
+    };
+    let committed = is_there("SELECT 1 WHERE to_regclass('markenmate.run') IS NOT NULL").await?
+        && is_there(&format!("SELECT 1 FROM markenmate.run WHERE run_id = '{}'", cx.run_id))
+            .await?;
+    Ok((committed || !busy).then_some(committed))
+}

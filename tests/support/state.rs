@@ -1,0 +1,85 @@
+//! What a database looks like: all of it before and after, and what a finished migration is.
+
+use super::{Session, markenmate};
+
+/// Everything a role can see of the catalogue outside the server's own schemas, as one text.
+const FINGERPRINT: &str = r"
+SELECT string_agg(line, E'\n' ORDER BY line) FROM (
+    SELECT concat_ws(' ', 'relation', c.oid::regclass, c.relkind, pg_get_userbyid(c.relowner), c.relacl::text,
+                     c.relfilenode) AS line, c.relnamespace AS schema FROM pg_class c WHERE c.relkind NOT IN ('t')
+     UNION ALL
+    SELECT concat_ws(' ', 'column', a.attrelid::regclass, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod),
+                     a.attnotnull, a.attacl::text, pg_get_expr(d.adbin, d.adrelid)), c.relnamespace
+      FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+      LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+     WHERE a.attnum > 0 AND c.relkind NOT IN ('t')
+     UNION ALL
+    SELECT concat_ws(' ', 'constraint', k.conrelid::regclass, k.conname, k.convalidated, pg_get_constraintdef(k.oid)),
+           k.connamespace FROM pg_constraint k
+     UNION ALL
+    SELECT concat_ws(' ', 'schema', n.nspname, pg_get_userbyid(n.nspowner), n.nspacl::text), n.oid FROM pg_namespace n
+) f JOIN pg_namespace n ON n.oid = f.schema
+ WHERE n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'";
+
+/// All of the catalogue, with the rows of the histories where there are any.
+pub fn fingerprint(session: &Session) -> String {
+    let mut text = one(session, FINGERPRINT);
+    if one(session, "SELECT to_regclass('markenmate.refinery_schema_history') IS NOT NULL") == "t" {
+        for table in ["refinery_schema_history", "refinery_own_history", "run"] {
+            let rows = format!(
+                "SELECT coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '') FROM markenmate.{table} t"
+            );
+            text.push_str(&one(session, &rows));
+        }
+    }
+    text
+}
+
+/// The first column of the first row; nothing and NULL are empty.
+#[track_caller]
+pub fn one(session: &Session, sql: &str) -> String {
+    session.sql(sql).into_iter().flatten().next().flatten().unwrap_or_default()
+}
+
+/// The history's versions: `1,2`.
+pub fn versions(session: &Session) -> String {
+    one(
+        session,
+        "SELECT string_agg(version::text, ',' ORDER BY version) FROM markenmate.refinery_schema_history",
+    )
+}
+
+/// The latest version is there, once, under the names that the application knows.
+#[track_caller]
+pub fn assert_migrated(url: &str) {
+    let session = Session::open(url);
+    assert_eq!(versions(&session), "1,2");
+    let own = "SELECT string_agg(version::text, ',') FROM markenmate.refinery_own_history";
+    assert_eq!(one(&session, own), "1");
+    let sequences = one(
+        &session,
+        "SELECT string_agg(s.relname || ' of ' || d.refobjid::regclass, ', ' ORDER BY s.relname)
+           FROM pg_class s JOIN pg_depend d ON d.objid = s.oid AND d.deptype = 'a' AND d.refobjsubid > 0
+          WHERE s.relkind = 'S' AND (s.relname LIKE 'audit_log%' OR s.relname LIKE 'step_up_token%')
+            AND s.relnamespace = 'public'::regnamespace",
+    );
+    assert_eq!(sequences, "audit_log_id_seq of audit_log, step_up_token_id_seq of step_up_token");
+    let doubles = "SELECT string_agg(relname, ', ') FROM pg_class WHERE relname ~ '_(seq|key|pkey|fk)[0-9]+$'";
+    assert_eq!(one(&session, doubles), "");
+    let seen = markenmate(&["status", "--format", "json"]).url(url).run().assert_code(0).json();
+    assert_eq!(seen["data"]["state"], "current", "{seen:#}");
+}
+
+/// No session of the binary is left on the server, within two seconds.
+#[track_caller]
+pub fn assert_gone(session: &Session) {
+    let left = || {
+        one(
+            session,
+            "SELECT string_agg(format('%s %s %s', pid, state, query), E'\n') FROM pg_stat_activity \
+        WHERE application_name = 'markenmate' AND datname = current_database()",
+        )
+    };
+    let gone = super::wait_until(std::time::Duration::from_secs(2), || left().is_empty());
+    assert!(gone, "still there: {}", left());
+}
