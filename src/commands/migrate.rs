@@ -17,6 +17,7 @@ use crate::migrations::survey::Survey;
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Finding, Outcome, Report, Severity, StepStatus};
+use crate::settings::Consent;
 
 /// Flags of `migrate`.
 #[derive(Debug, clap::Args)]
@@ -53,11 +54,15 @@ impl Operation for Migrate {
         if self.args.check { Access::Read } else { Access::Write }
     }
 
-    async fn inspect(&self, _cx: &Context, session: &Session) -> Result<Survey, Failure> {
+    async fn inspect(&self, cx: &Context, session: &Session) -> Result<Survey, Failure> {
         self.target()?;
         match Survey::brief(session).await? {
             Some(settled) => Ok(settled),
-            None => Survey::full(session).await,
+            // Who holds locks stands on the screen alone.
+            None if cx.settings.dry_run || cx.settings.consent == Consent::Ask => {
+                Survey::full(session).await
+            }
+            None => Survey::look(session).await,
         }
     }
 
