@@ -78,21 +78,13 @@ pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
         .hint("connect as the owner of the app's tables, or see docs/grants.sql"));
     }
     let Some(catalogue) = &survey.catalogue else {
-        return Ok(Work::default());
+        // The short look finds only databases at the latest version.
+        return refuse_down(registry::latest(), target).map(|()| Work::default());
     };
     let standing = standing(&survey.ledger, catalogue);
     refuse(&standing, &survey.database)?;
+    refuse_down(standing.recorded, target)?;
     let at = standing.held;
-    if target < standing.recorded {
-        return Err(Failure::refused(format!(
-            "the database is at version {}; migrate only goes up, not to {target}",
-            standing.recorded
-        ))
-        .hint(format!(
-            "to see what taking it back would run: markenmate util down {}",
-            standing.recorded
-        )));
-    }
     let has_own = |version: i32| survey.ledger.own.iter().any(|row| row.number() == Some(version));
     let mut work = Work {
         adopt: (standing.recorded + 1..=at.min(target)).collect(),
@@ -116,6 +108,16 @@ pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
         (None, false) => Some(SchemaBy::Owner),
     };
     Ok(work)
+}
+
+fn refuse_down(recorded: i32, target: i32) -> Result<(), Failure> {
+    if target >= recorded {
+        return Ok(());
+    }
+    Err(Failure::refused(format!(
+        "the database is at version {recorded}; migrate only goes up, not to {target}"
+    ))
+    .hint(format!("to see what taking it back would run: markenmate util down {recorded}")))
 }
 
 fn refuse(standing: &Standing, database: &str) -> Result<(), Failure> {
