@@ -8,11 +8,14 @@ mod cases {
     mod concurrency;
     mod connection;
     mod grants;
+    mod history;
     mod kill;
     mod locks;
     mod lost_commit;
+    mod pooler;
     mod rights;
     mod sandbox;
     mod signals;
+    mod standing;
     mod support;
 }
