@@ -1,7 +1,6 @@
 //! The command line: composition only. Each command's own flags stand in its file.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -200,8 +199,6 @@ impl GlobalArgs {
             lock_timeout: self.lock_timeout,
             max_wait: self.max_wait,
             statement_timeout: self.statement_timeout,
-            via_docker: None,
-            backup_dir: None::<PathBuf>,
             reason: self.reason.clone(),
             approved_by: self.approved_by.clone(),
             quiet: self.quiet,
@@ -274,7 +271,7 @@ pub fn command() -> clap::Command {
             ));
         }
     }
-    page.push_str("\n{options}");
+    page.push_str("\nOptions:\n{options}");
     command.help_template(page)
 }
 

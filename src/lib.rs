@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+pub mod checks;
 pub mod cli;
 pub mod commands;
 pub mod console;
@@ -22,7 +23,7 @@ use commands::{demo, migrate, status, util, verify};
 use console::Console;
 use context::Context;
 use failure::{Ending, Failure};
-use settings::Env;
+use settings::{Env, LogFormat};
 
 /// Runs one command line to its end and returns the exit code.
 pub fn run(arguments: Vec<OsString>, env: Env) -> u8 {
@@ -37,6 +38,7 @@ pub fn run(arguments: Vec<OsString>, env: Env) -> u8 {
         Ok(cx) => cx,
         Err(failure) => return cli::Early::from_failure(&cli, *failure).show(),
     };
+    console::log::start(cx.settings.verbose, cx.settings.log_format == LogFormat::Json);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ending = match runtime {
         Ok(runtime) => {

@@ -103,6 +103,8 @@ pub enum Block {
         /// Cells, a row each, as many as there are titles.
         rows: Vec<Vec<String>>,
     },
+    /// The report's findings, here instead of at the end.
+    Findings,
     /// Several lines to be copied, SQL mostly. Line breaks are kept.
     Code(String),
 }

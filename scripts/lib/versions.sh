@@ -3,6 +3,9 @@
 # One release of each major that a Debian or Ubuntu of today does not bring.
 versions=(13.23.0-beta.16 14.23.0-beta.17 16.14.0-beta.17 17.10.0-beta.17 18.4.0-beta.17)
 
+# The newest one that is too old: the tool must say so.
+too_old=12.22.0-beta.15
+
 platform() {
     local system machine
     system=$(uname -s | tr '[:upper:]' '[:lower:]')

@@ -10,7 +10,7 @@ use crate::migrations::standing::{self, MigrationStatus, Standing, State};
 use crate::migrations::survey::Survey;
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
-use crate::report::{Block, Finding, Outcome, Report, Severity, StepStatus};
+use crate::report::{Block, Finding, Outcome, Report, Severity};
 
 /// Flags of `status`.
 #[derive(Debug, clap::Args)]
@@ -97,7 +97,6 @@ impl Operation for Status {
                 }
             }),
         );
-        report.steps = plan.steps.iter().map(|s| s.result(StepStatus::Done, None)).collect();
         report.next = Some(next);
         Ok(report)
     }
@@ -133,7 +132,7 @@ fn body(
         vec![
             format!("{version} {}{guide}", m.name),
             m.state.to_owned(),
-            m.applied_at.clone().unwrap_or_default(),
+            m.applied_at.as_deref().map(to_the_second).unwrap_or_default(),
             m.applied_by.clone().unwrap_or_default(),
         ]
     });
@@ -148,6 +147,14 @@ fn body(
         body.push(Block::Table { columns, rows: rows.collect() });
     }
     body
+}
+
+/// RFC 3339 without fractions; anything else as it stands there.
+fn to_the_second(stamp: &str) -> String {
+    chrono::DateTime::parse_from_rfc3339(stamp).map_or_else(
+        |_| stamp.to_owned(),
+        |time| time.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+    )
 }
 
 fn unreadable(survey: &Survey) -> Finding {

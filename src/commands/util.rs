@@ -1,5 +1,7 @@
 //! `util`: what packagers and careful operators want.
 
+use std::path::{Path, PathBuf};
+
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::migrations::registry;
@@ -19,6 +21,16 @@ enum What {
         /// The version to take back
         version: String,
     },
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages into a folder
+    Man {
+        /// The folder; made where it does not exist
+        dir: PathBuf,
+    },
     /// Print the SQL that applies a version
     Up {
         /// The version to apply
@@ -28,14 +40,34 @@ enum What {
 
 /// Runs it.
 pub fn run(_cx: &Context, args: Args) -> Result<Report, Failure> {
-    let sql = match args.what {
-        What::Down { version } => down(&version)?,
-        What::Up { version } => entry(&version)?.sql,
+    let (name, text) = match args.what {
+        What::Down { version } => ("sql", down(&version)?.to_owned()),
+        What::Up { version } => ("sql", entry(&version)?.sql.to_owned()),
+        What::Completions { shell } => ("completions", completions(shell)),
+        What::Man { dir } => {
+            let mut report = Report::new(Outcome::Done);
+            report.data = serde_json::json!({ "dir": dir });
+            return man(&dir).map(|()| report);
+        }
     };
     let mut report = Report::new(Outcome::Done);
-    report.data = serde_json::json!({ "sql": sql });
-    report.body.push(Block::Code(sql.to_owned()));
+    report.data = serde_json::json!({ name: text });
+    report.body.push(Block::Code(text));
     Ok(report)
+}
+
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut crate::cli::command(), "markenmate", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+fn man(dir: &Path) -> Result<(), Failure> {
+    let written = std::fs::create_dir_all(dir)
+        .and_then(|()| clap_mangen::generate_to(crate::cli::command(), dir));
+    written.map_err(|e| {
+        Failure::usage(format!("cannot write manual pages into {}", dir.display())).because(e)
+    })
 }
 
 fn entry(version: &str) -> Result<&'static registry::Entry, Failure> {

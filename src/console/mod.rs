@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use crate::failure::{Failure, Kind};
 
 mod escape;
+pub mod log;
 
 pub use escape::{escape, escape_lines};
 

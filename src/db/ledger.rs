@@ -1,5 +1,7 @@
 //! The two histories: of the app's schema, which rollback may shorten, and of the tool's own.
 
+use serde_json::Value;
+
 use super::session::Rows;
 
 /// The app's history.
@@ -27,6 +29,25 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Reads a row as JSON, whatever has become of its columns.
+    fn read(json: &str) -> Self {
+        let row: Value = serde_json::from_str(json).unwrap_or_default();
+        let text = |name| match row.get(name)? {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        };
+        Self {
+            version: text("version").unwrap_or_default(),
+            name: text("name").unwrap_or_default(),
+            applied_on: text("applied_on").unwrap_or_default(),
+            checksum: text("checksum").unwrap_or_default(),
+            adopted: text("adopted").as_deref() == Some("true"),
+            run_id: text("run_id"),
+            applied_by: text("applied_by"),
+        }
+    }
+
     /// The version, if it is one.
     pub fn number(&self) -> Option<i32> {
         self.version.parse().ok()
@@ -52,25 +73,29 @@ impl Ledger {
     /// Reads the answers to [`sql`].
     pub fn from_rows(sets: &[Rows]) -> Self {
         Self {
-            app: sets.first().map(|rows| entries(rows)).unwrap_or_default(),
-            own: sets.get(1).map(|rows| entries(rows)).unwrap_or_default(),
+            app: sets.first().map(entries).unwrap_or_default(),
+            own: sets.get(1).map(entries).unwrap_or_default(),
         }
     }
 }
 
+/// In the order of versions, so far as they are numbers.
 fn entries(rows: &Rows) -> Vec<Entry> {
-    rows.iter()
-        .map(|row| {
-            let text = |name| row.get(name).map(str::to_owned);
-            Entry {
-                version: text("version").unwrap_or_default(),
-                name: text("name").unwrap_or_default(),
-                applied_on: text("applied_on").unwrap_or_default(),
-                checksum: text("checksum").unwrap_or_default(),
-                adopted: row.get("adopted") == Some("true"),
-                run_id: text("run_id"),
-                applied_by: text("applied_by"),
-            }
-        })
-        .collect()
+    let mut entries: Vec<Entry> =
+        rows.iter().map(|row| Entry::read(row.get("entry").unwrap_or_default())).collect();
+    entries.sort_by(|a, b| (a.version.len(), &a.version).cmp(&(b.version.len(), &b.version)));
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_edited_by_hand_are_read() {
+        let entry = Entry::read(r#"{"version": "two", "adopted": true, "checksum": 7, "x": []}"#);
+        assert_eq!((entry.version.as_str(), entry.checksum.as_str()), ("two", "7"));
+        assert!(entry.adopted && entry.name.is_empty() && entry.run_id.is_none());
+        assert_eq!(Entry::read("nothing of the kind"), Entry::default());
+    }
 }

@@ -6,6 +6,7 @@ mod certificate;
 pub mod connect;
 pub mod error;
 mod explain;
+pub mod facts;
 pub mod identifiers;
 pub mod interrupt;
 pub mod ledger;

@@ -12,22 +12,45 @@ use crate::settings::Endpoint;
 
 use super::plan::Work;
 
-/// Commits. True: the answer was lost, and it was found that the commit took place.
-pub async fn commit(cx: &Context, session: &Session, work: &Work) -> Result<bool, Failure> {
+/// A commit that took place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// How long the app's tables were locked, the commit's own way included.
+    pub locked: Option<Duration>,
+    /// The answer was lost, and it was found that the commit took place.
+    pub recovered: bool,
+}
+
+/// Seconds since the migration got its first lock; it notes the time itself. In one round trip with
+/// COMMIT: the locks are held while it travels.
+const COMMIT: &str = "SELECT extract(epoch FROM clock_timestamp())::float8 \
+    - nullif(current_setting('markenmate.locked_at', true), '')::float8; COMMIT";
+
+/// Commits.
+pub async fn commit(cx: &Context, session: &Session, work: &Work) -> Result<Committed, Failure> {
     cx.interrupt.set_committing(true);
     let result = committed(cx, session, work).await;
     cx.interrupt.set_committing(false);
     result
 }
 
-async fn committed(cx: &Context, session: &Session, work: &Work) -> Result<bool, Failure> {
-    let Err(failure) = session.commit("cannot commit").await else { return Ok(false) };
+async fn committed(cx: &Context, session: &Session, work: &Work) -> Result<Committed, Failure> {
+    let began = Instant::now();
+    let failure = match session.run("cannot commit", COMMIT).await {
+        Err(failure) => failure,
+        Ok(sets) => {
+            let held = sets.iter().flatten().next().and_then(|row| row.get(0)?.parse().ok());
+            let held = held.map(|s: f64| Duration::from_secs_f64(s.max(0.0)));
+            return Ok(Committed { locked: held.map(|h| h + began.elapsed()), recovered: false });
+        }
+    };
     // A server on its way down answers with an error first and is gone a moment later.
     session.roll_back().await;
     if !session.is_closed() {
         return Err(failure);
     }
-    find_out(cx, session, work, failure).await.map(|()| true)
+    find_out(cx, session, work, failure).await?;
+    Ok(Committed { locked: None, recovered: true })
 }
 
 /// What one look at the server said.

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 pub struct Executor<'a> {
     session: &'a Session,
     what: String,
+    around: [String; 2],
     failure: Option<Failure>,
 }
 
@@ -33,7 +34,12 @@ impl std::error::Error for Failed {}
 impl<'a> Executor<'a> {
     /// Runs inside the transaction that is open on `session`; `what` is being attempted.
     pub fn new(session: &'a Session, what: impl Into<String>) -> Self {
-        Self { session, what: what.into(), failure: None }
+        Self { session, what: what.into(), around: Default::default(), failure: None }
+    }
+
+    /// Puts statements before and after what refinery executes, in the same round trip.
+    pub fn between(self, before: String, after: String) -> Self {
+        Self { around: [before, after], ..self }
     }
 
     /// The failure behind refinery's error.
@@ -54,7 +60,9 @@ impl AsyncTransaction for Executor<'_> {
         if texts.is_empty() {
             return Ok(0);
         }
-        match self.session.run(&self.what, &texts.join(";\n")).await {
+        let [before, after] = &self.around;
+        let sql = format!("{before}{};\n{after}", texts.join(";\n"));
+        match self.session.run(&self.what, &sql).await {
             Ok(_) => Ok(texts.len()),
             Err(failure) => {
                 self.failure = Some(failure);

@@ -13,6 +13,18 @@ fn folder(name: &str) -> BTreeSet<String> {
 }
 
 #[test]
+fn checksums_are_refinerys() {
+    for entry in &APP {
+        let migration = entry.migration().expect("a migration");
+        assert_eq!(entry.checksum(), migration.checksum().to_string());
+    }
+    for entry in &OWN {
+        let migration = entry.migration().expect("a migration");
+        assert_eq!(entry.checksum(), migration.checksum().to_string());
+    }
+}
+
+#[test]
 fn registry_and_folder_are_equal() {
     let mut expected = BTreeSet::new();
     for entry in &APP {

@@ -1,7 +1,7 @@
 //! Carrying out a plan: one transaction under the lock, planned anew inside it, tried again as a
 //! whole where a lock was not to be had, and never reported as done before that is known.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use refinery::{Runner, Target};
 
@@ -12,11 +12,11 @@ use crate::db::session::{Mode, Session, set_local};
 use crate::db::{ledger, locks};
 use crate::failure::{Failure, Kind};
 
-use super::commit;
+use super::commit::{self, Committed};
 use super::executor::Executor;
 use super::plan::{SchemaBy, Work, decide};
 use super::registry;
-use super::survey::Survey;
+use super::survey::{HISTORY_EXISTS, Survey};
 
 /// What a run did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ async fn once(
     target: i32,
     attempt: Attempt,
 ) -> Result<Done, Setback> {
-    let (work, held) = match uncommitted(cx, session, planned, target, attempt).await {
+    let work = match uncommitted(cx, session, planned, target, attempt).await {
         Ok(done) => done,
         Err(setback) => {
             session.roll_back().await;
@@ -60,25 +60,23 @@ async fn once(
         session.roll_back().await;
         return Ok(Done::default());
     }
-    let began = Instant::now();
-    let recovered = commit::commit(cx, session, &work).await?;
-    let locked = held.map(|held| held + began.elapsed());
+    let Committed { locked, recovered } = commit::commit(cx, session, &work).await?;
     Ok(Done { work, locked, recovered })
 }
 
-/// Everything but COMMIT: what was done, and how long the app's tables are locked by now.
+/// Everything but COMMIT.
 async fn uncommitted(
     cx: &Context,
     session: &Session,
     planned: &Work,
     target: i32,
     attempt: Attempt,
-) -> Result<(Work, Option<Duration>), Setback> {
-    take_lock(session, attempt).await?;
-    let survey = Survey::within(session).await?;
+) -> Result<Work, Setback> {
+    let history_exists = take_lock(session, attempt).await?;
+    let survey = Survey::within(session, history_exists).await?;
     let work = decide(&survey, target)?;
     if work.is_empty() {
-        return Ok((work, None));
+        return Ok(work);
     }
     if work != *planned {
         return Err(Setback::Fatal(changed(planned, &work)));
@@ -88,10 +86,7 @@ async fn uncommitted(
     record_run(cx, session).await?;
     adopt(session, &work).await?;
     apply(session, &work, target).await?;
-    let locked_at = session.run(WHAT, LOCKED_FOR).await?;
-    let held: Option<f64> =
-        locked_at.iter().flatten().next().and_then(|row| row.get(0)).and_then(|s| s.parse().ok());
-    Ok((work, held.map(|s| Duration::from_secs_f64(s.max(0.0)))))
+    Ok(work)
 }
 
 /// The connection broke before COMMIT was sent.
@@ -111,14 +106,11 @@ fn cut_off(setback: Setback) -> Setback {
 
 const WHAT: &str = "cannot migrate";
 
-/// Seconds since the migration got its first lock; it notes the time itself.
-const LOCKED_FOR: &str = "SELECT extract(epoch FROM clock_timestamp() - \
-    nullif(current_setting('markenmate.locked_at', true), '')::timestamptz)::float8";
-
-async fn take_lock(session: &Session, attempt: Attempt) -> Result<(), Setback> {
+/// Takes the lock between runs, and says whether there is a history now that we have it.
+async fn take_lock(session: &Session, attempt: Attempt) -> Result<bool, Setback> {
     let what = "cannot take the lock between runs of markenmate";
-    let sets =
-        session.begin_within(Mode::Write, attempt.timeouts, what, &locks::try_lock_sql()).await?;
+    let sql = locks::try_lock_sql() + HISTORY_EXISTS;
+    let sets = session.begin_within(Mode::Write, attempt.timeouts, what, &sql).await?;
     let yes = |name: &str| {
         sets.iter().flatten().any(|row| row.try_get(name).is_ok_and(|v| v == Some("t")))
     };
@@ -133,7 +125,7 @@ async fn take_lock(session: &Session, attempt: Attempt) -> Result<(), Setback> {
         )
         .hint("connect to the primary itself, or through a pooler in transaction or session mode")));
     }
-    Ok(())
+    Ok(yes("kept"))
 }
 
 /// Schema, role and what the history's rows say about this run.
@@ -156,7 +148,8 @@ async fn apply_own(session: &Session, work: &Work) -> Result<(), Failure> {
         return Ok(());
     }
     let migrations: Result<Vec<_>, _> = registry::OWN.iter().map(|e| e.migration()).collect();
-    refine(session, Runner::new(&migrations?), ledger::OWN, "cannot set up schema markenmate").await
+    let executor = Executor::new(session, "cannot set up schema markenmate");
+    refine(executor, Runner::new(&migrations?), ledger::OWN).await
 }
 
 async fn record_run(cx: &Context, session: &Session) -> Result<(), Failure> {
@@ -182,10 +175,10 @@ async fn record_run(cx: &Context, session: &Session) -> Result<(), Failure> {
 /// Records what is there already; nothing of it is run.
 async fn adopt(session: &Session, work: &Work) -> Result<(), Failure> {
     let Some(highest) = work.adopt.last() else { return Ok(()) };
-    session.run(WHAT, &set_local("adopted", "on")).await?;
     let runner = Runner::new(&app_migrations()?).set_target(Target::FakeVersion(*highest));
-    refine(session, runner, ledger::APP, "cannot record the adopted migrations").await?;
-    session.run(WHAT, &set_local("adopted", "off")).await.map(drop)
+    let executor = Executor::new(session, "cannot record the adopted migrations")
+        .between(set_local("adopted", "on"), set_local("adopted", "off"));
+    refine(executor, runner, ledger::APP).await
 }
 
 async fn apply(session: &Session, work: &Work, target: i32) -> Result<(), Failure> {
@@ -194,7 +187,8 @@ async fn apply(session: &Session, work: &Work, target: i32) -> Result<(), Failur
     }
     let names: Vec<String> = work.entries().map(ToString::to_string).collect();
     let runner = Runner::new(&app_migrations()?).set_target(Target::Version(target));
-    refine(session, runner, ledger::APP, &format!("cannot apply {}", names.join(", "))).await
+    let executor = Executor::new(session, format!("cannot apply {}", names.join(", ")));
+    refine(executor, runner, ledger::APP).await
 }
 
 fn app_migrations() -> Result<Vec<refinery::Migration>, Failure> {
@@ -202,13 +196,11 @@ fn app_migrations() -> Result<Vec<refinery::Migration>, Failure> {
 }
 
 async fn refine(
-    session: &Session,
+    mut executor: Executor<'_>,
     mut runner: Runner,
     table: &str,
-    what: &str,
 ) -> Result<(), Failure> {
     runner.set_migration_table_name(format!("markenmate.{table}"));
-    let mut executor = Executor::new(session, what);
     match runner.run_async(&mut executor).await {
         Ok(_) => Ok(()),
         Err(error) => Err(executor.explain(&error)),

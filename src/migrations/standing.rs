@@ -205,8 +205,8 @@ const EDITED: &str = "the row was edited by hand or written by another build: re
 
 /// Rows that are malformed, that differ from this binary's migrations, and gaps between them.
 pub fn history_findings(ledger: &Ledger) -> Vec<Finding> {
-    let app = registry::APP.iter().map(|e| (e.version, e.name, e.migration().ok()));
-    let own = registry::OWN.iter().map(|e| (e.version, e.name, e.migration().ok()));
+    let app = registry::APP.iter().map(|e| (e.version, e.name, e.checksum()));
+    let own = registry::OWN.iter().map(|e| (e.version, e.name, e.checksum()));
     let mut found = Vec::new();
     for (table, rows, known) in [
         (crate::db::ledger::APP, &ledger.app, app.collect::<Vec<_>>()),
@@ -215,7 +215,7 @@ pub fn history_findings(ledger: &Ledger) -> Vec<Finding> {
         let highest = rows.iter().filter_map(Row::number).max().unwrap_or(0);
         for row in rows {
             let subject = format!("markenmate.{table}: version {}", row.version);
-            let Some((version, name, migration)) =
+            let Some((version, name, checksum)) =
                 row.number().and_then(|n| known.iter().find(|(version, ..)| *version == n))
             else {
                 if row.number().is_none_or(|n| n <= 0) {
@@ -223,21 +223,16 @@ pub fn history_findings(ledger: &Ledger) -> Vec<Finding> {
                 }
                 continue;
             };
-            let checksum = migration.as_ref().map(|m| m.checksum().to_string());
             if row.name != *name {
                 found.push(history(
                     subject,
                     format!("is named {:?}; V{version} is {name:?}", row.name),
                     EDITED,
                 ));
-            } else if Some(&row.checksum) != checksum.as_ref() {
+            } else if row.checksum != *checksum {
                 found.push(history(
                     subject,
-                    format!(
-                        "has checksum {:?}; this binary's is {}",
-                        row.checksum,
-                        checksum.unwrap_or_default()
-                    ),
+                    format!("has checksum {:?}; this binary's is {checksum}", row.checksum),
                     EDITED,
                 ));
             } else if chrono::DateTime::parse_from_rfc3339(&row.applied_on).is_err() {
@@ -266,10 +261,8 @@ pub fn migrations(ledger: &Ledger) -> Vec<MigrationStatus> {
     let row = |version: i32| ledger.app.iter().find(|row| row.number() == Some(version));
     let known = registry::APP.iter().map(|entry| {
         let found = row(entry.version);
-        let same = found.is_none_or(|row| {
-            row.name == entry.name
-                && entry.migration().is_ok_and(|m| m.checksum().to_string() == row.checksum)
-        });
+        let same =
+            found.is_none_or(|row| row.name == entry.name && row.checksum == entry.checksum());
         MigrationStatus {
             version: entry.version.into(),
             name: entry.name.into(),

@@ -54,19 +54,28 @@ impl Survey {
 
     /// Everything, in two round trips of their own.
     pub async fn full(session: &Session) -> Result<Self, Failure> {
-        let sets = session.once(Mode::Read, WHAT, &full_sql(history_readable(session))).await?;
-        let mut survey = Self::read(session, &sets, history_readable(session))?;
+        let mut survey = Self::look(session).await?;
         survey.holders = locks::table_holders(session, &lockable()).await?;
         Ok(survey)
     }
 
+    /// Everything but the holders, in one round trip.
+    pub async fn look(session: &Session) -> Result<Self, Failure> {
+        let sets = session.once(Mode::Read, WHAT, &full_sql(history_readable(session))).await?;
+        Self::read(session, &sets, history_readable(session))
+    }
+
+    /// The same without the history, for one that cannot be read because it is damaged.
+    pub async fn without_history(session: &Session) -> Result<Self, Failure> {
+        let sets = session.once(Mode::Read, WHAT, &full_sql(false)).await?;
+        Self::read(session, &sets, false)
+    }
+
     /// Everything but the holders, within the open transaction: under the lock another run may
     /// have made the history that was not there before.
-    pub async fn within(session: &Session) -> Result<Self, Failure> {
-        let exists = session.run(WHAT, HISTORY_EXISTS).await?;
-        let exists = exists.iter().flatten().any(|row| row.get(0) == Some("t"));
-        let sets = session.run(WHAT, &full_sql(exists)).await?;
-        Self::read(session, &sets, exists)
+    pub async fn within(session: &Session, history_exists: bool) -> Result<Self, Failure> {
+        let sets = session.run(WHAT, &full_sql(history_exists)).await?;
+        Self::read(session, &sets, history_exists)
     }
 
     fn read(session: &Session, sets: &[Rows], with_ledger: bool) -> Result<Self, Failure> {
@@ -85,8 +94,10 @@ impl Survey {
     }
 }
 
-const HISTORY_EXISTS: &str = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n \
-    ON n.oid = c.relnamespace WHERE n.nspname = 'markenmate' AND c.relname = 'refinery_schema_history');";
+/// The statement that says, as `kept`, whether there is a history.
+pub const HISTORY_EXISTS: &str = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n \
+    ON n.oid = c.relnamespace WHERE n.nspname = 'markenmate' \
+    AND c.relname = 'refinery_schema_history') AS kept;";
 
 fn history_readable(session: &Session) -> bool {
     session.facts.has_history && session.facts.reads_history

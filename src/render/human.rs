@@ -14,7 +14,7 @@ const LISTED: usize = 40;
 
 /// A command's result.
 pub fn report(report: &Report, console: &Console) -> String {
-    let mut text = blocks(&report.body, console);
+    let mut text = blocks(&report.body, &report.findings, console);
     if report.outcome == Outcome::Planned {
         push_line(&mut text, "Would do:");
     }
@@ -31,7 +31,9 @@ pub fn report(report: &Report, console: &Console) -> String {
             push_line(&mut text, &format!("        {}", escape(detail)));
         }
     }
-    text.push_str(&findings(&report.findings));
+    if !report.body.contains(&Block::Findings) {
+        text.push_str(&findings(&report.findings));
+    }
     if let Some(next) = &report.next {
         push_line(&mut text, &format!("next: {}", escape(next)));
     }
@@ -43,7 +45,7 @@ pub fn report(report: &Report, console: &Console) -> String {
 
 /// What an operator reads before the question.
 pub fn screen<W>(plan: &Plan<W>, console: &Console) -> String {
-    let mut text = blocks(&plan.screen, console);
+    let mut text = blocks(&plan.screen, &[], console);
     for (n, step) in (1..).zip(&plan.steps) {
         push_line(&mut text, &format!("{n}. {}", escape(&step.title)));
         if let Some(detail) = &step.detail {
@@ -106,7 +108,7 @@ fn findings(all: &[Finding]) -> String {
 }
 
 /// The blocks of a report, in order.
-fn blocks(blocks: &[Block], console: &Console) -> String {
+fn blocks(blocks: &[Block], found: &[Finding], console: &Console) -> String {
     let mut text = String::new();
     for block in blocks {
         match block {
@@ -114,6 +116,7 @@ fn blocks(blocks: &[Block], console: &Console) -> String {
             Block::Text(line) => push_line(&mut text, &escape(line)),
             Block::Facts(facts) => push_facts(&mut text, facts),
             Block::Table { columns, rows } => push_table(&mut text, columns, rows, console),
+            Block::Findings => text.push_str(&findings(found)),
             Block::Code(code) => push_line(&mut text, &escape_lines(code)),
         }
     }
@@ -129,7 +132,7 @@ fn push_facts(text: &mut String, facts: &[(String, String)]) {
 
 fn push_table(text: &mut String, columns: &[String], rows: &[Vec<String>], console: &Console) {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(columns.iter().map(|c| escape(c)));
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(columns.iter().map(|c| escape(c)));
     for row in rows {
         table.add_row(row.iter().map(|cell| escape(cell)));
     }

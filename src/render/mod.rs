@@ -5,8 +5,10 @@ use crate::context::Context;
 use crate::failure::{Ending, Failure};
 use crate::settings::Format;
 
+pub mod github;
 pub mod human;
 mod json;
+pub mod junit;
 
 /// Shows how a command ended and returns the exit code.
 pub fn show(cx: &Context, command: &str, ending: &Ending) -> u8 {

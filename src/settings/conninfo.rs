@@ -132,9 +132,14 @@ pub(super) fn write<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
     let mut text = String::new();
     for (name, value) in pairs {
         let gap = if text.is_empty() { "" } else { " " };
-        let value = value.replace('\\', r"\\").replace('\'', r"\'");
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+".contains(c);
         // Writing to a String cannot fail.
-        let _ = write!(text, "{gap}{name}='{value}'");
+        let _ = if !value.is_empty() && value.chars().all(plain) {
+            write!(text, "{gap}{name}={value}")
+        } else {
+            let value = value.replace('\\', r"\\").replace('\'', r"\'");
+            write!(text, "{gap}{name}='{value}'")
+        };
     }
     text
 }

@@ -48,6 +48,14 @@ impl Env {
         self.var("PATH").map(|p| std::env::split_paths(p).collect()).unwrap_or_default()
     }
 
+    /// The running program's own file.
+    ///
+    /// # Errors
+    /// The system does not know it, for example because it was replaced.
+    pub fn program(&self) -> std::io::Result<PathBuf> {
+        std::env::current_exe()
+    }
+
     /// The user's home folder.
     pub fn home(&self) -> Option<PathBuf> {
         self.var("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)

@@ -115,8 +115,6 @@ pub struct Flags {
     pub lock_timeout: Option<Duration>,
     pub max_wait: Option<Duration>,
     pub statement_timeout: Option<Duration>,
-    pub via_docker: Option<String>,
-    pub backup_dir: Option<PathBuf>,
     pub reason: Option<String>,
     pub approved_by: Option<String>,
     pub quiet: bool,
@@ -140,10 +138,6 @@ pub struct Settings {
     pub max_wait: Duration,
     /// How long one statement may run.
     pub statement_timeout: Duration,
-    /// The container in which pg_dump and pg_restore run.
-    pub via_docker: Option<String>,
-    /// Where backups lie.
-    pub backup_dir: PathBuf,
     /// Why, kept with the run.
     pub reason: Option<String>,
     /// Who approved, kept with the run.
@@ -161,7 +155,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Resolves flags and environment. The endpoint is resolved apart, by [`Settings::endpoint`]:
+    /// Resolves flags and environment. The endpoint is resolved apart, by [`Endpoint::resolve`]:
     /// some commands have none.
     pub fn resolve(flags: &Flags, env: &Env) -> Result<Self, Failure> {
         let mut origins = Vec::new();
@@ -180,13 +174,6 @@ impl Settings {
             return Err(Failure::usage("--lock-timeout 0 would queue for a lock without end")
                 .hint("give a time, for example --lock-timeout 50ms"));
         }
-        let (backup_dir, source) = match (&flags.backup_dir, env.var("MARKENMATE_BACKUP_DIR")) {
-            (Some(dir), _) => (dir.clone(), Source::Flag),
-            (None, Some(dir)) => (PathBuf::from(dir), Source::Env("MARKENMATE_BACKUP_DIR")),
-            (None, None) => (PathBuf::from("./backups"), Source::Default),
-        };
-        let shown = backup_dir.display().to_string();
-        origins.push(Origin { name: "backup-dir", shown, source });
         let consent = match (&flags.confirm, flags.yes) {
             (Some(phrase), _) => Consent::Confirm(phrase.clone()),
             (None, true) => Consent::Yes,
@@ -203,8 +190,6 @@ impl Settings {
             lock_timeout,
             max_wait,
             statement_timeout,
-            via_docker: flags.via_docker.clone(),
-            backup_dir,
             reason: flags.reason.clone(),
             approved_by: flags.approved_by.clone(),
             quiet: flags.quiet,

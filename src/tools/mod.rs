@@ -1,3 +1,4 @@
 //! Other people's programs: where they are, which version, how they are run.
 
+pub mod itself;
 pub mod postgres_binaries;

@@ -12,6 +12,7 @@ mod invocation;
 pub mod own_server;
 pub mod proxy;
 pub mod pty;
+pub mod schema;
 mod scrub;
 pub mod slow;
 pub mod state;

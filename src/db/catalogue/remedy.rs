@@ -73,7 +73,11 @@ pub(super) fn create_table(name: &str, table: &Table, owner: Option<&str>) -> St
         .iter()
         .map(|(n, c)| format!("CONSTRAINT {} {}", identifier(n), definition(c)));
     let parts: Vec<String> = columns.chain(constraints).collect();
-    sql.push_str(&format!("CREATE TABLE public.{} ({});", identifier(name), parts.join(", ")));
+    sql.push_str(&format!(
+        "CREATE TABLE public.{} (\n    {}\n);",
+        identifier(name),
+        parts.join(",\n    ")
+    ));
     for (sequence, s) in &table.sequences {
         sql.push('\n');
         sql.push_str(&owned_by(name, sequence, s));
@@ -142,7 +146,14 @@ pub(super) fn alter_column(table: &str, name: &str, has: &Column, expected: &Col
         let verb = if expected.not_null { "SET" } else { "DROP" };
         actions.push(format!("ALTER COLUMN {name} {verb} NOT NULL"));
     }
-    alter(table, &actions.join(", "))
+    let alter = alter(table, &actions.join(", "));
+    match &expected.default {
+        Some(default) if expected.not_null && !has.not_null => format!(
+            "UPDATE public.{} SET {name} = {default} WHERE {name} IS NULL;\n{alter}",
+            identifier(table)
+        ),
+        _ => alter,
+    }
 }
 
 /// `FOREIGN KEY (user_id) REFERENCES public."user" (id) ON DELETE CASCADE`

@@ -1,0 +1,104 @@
+//! Runs a program and takes its measure: wall time, CPU time, peak memory.
+//!
+//! Linux counts the memory of whoever starts a program as the program's own peak. So a small
+//! process, this very binary under another word, starts it.
+
+use std::ffi::OsString;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use wait4::Wait4;
+
+/// The first argument of the small process.
+pub const WORD: &str = "run-and-measure";
+
+/// A program, its arguments, and nothing of this process's environment but what it needs.
+#[derive(Debug, Clone)]
+pub struct Program(pub Vec<OsString>);
+
+impl Program {
+    pub fn new(words: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        Self(words.into_iter().map(Into::into).collect())
+    }
+}
+
+/// What one run cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost {
+    pub wall: Duration,
+    /// User and system time.
+    pub cpu: Duration,
+    /// Bytes.
+    pub memory: u64,
+}
+
+/// Runs it; it must succeed.
+pub fn run(program: &Program) -> Cost {
+    let mut small = Command::new(std::env::current_exe().unwrap());
+    small.arg(WORD).args(&program.0).env_clear().env("LC_ALL", "C.UTF-8");
+    for name in ["PATH", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
+        small.envs(std::env::var_os(name).map(|value| (name, value)));
+    }
+    let output = small.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let numbers: Vec<u64> = said.split_whitespace().filter_map(|n| n.parse().ok()).collect();
+    let [wall, cpu, memory] = numbers[..] else {
+        eprintln!("error: {:?}: {}", program.0, String::from_utf8_lossy(&output.stderr));
+        std::process::exit(1);
+    };
+    Cost { wall: Duration::from_nanos(wall), cpu: Duration::from_nanos(cpu), memory }
+}
+
+/// The small process: nanoseconds, nanoseconds and bytes on stdout; nothing where it failed.
+pub fn serve(words: &[String]) {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null());
+    let began = Instant::now();
+    let end = command.spawn().unwrap().wait4().unwrap();
+    let wall = began.elapsed();
+    if end.status.success() {
+        let cpu = end.rusage.utime + end.rusage.stime;
+        println!("{} {} {}", wall.as_nanos(), cpu.as_nanos(), end.rusage.maxrss);
+    }
+}
+
+/// Medians of several runs.
+#[derive(Debug, Clone)]
+pub struct Costs(Vec<Cost>);
+
+impl Costs {
+    pub fn wall(&self) -> Duration {
+        median(self.0.iter().map(|cost| cost.wall))
+    }
+
+    pub fn cpu(&self) -> Duration {
+        median(self.0.iter().map(|cost| cost.cpu))
+    }
+
+    /// The most of all runs.
+    pub fn memory(&self) -> u64 {
+        self.0.iter().map(|cost| cost.memory).max().unwrap_or_default()
+    }
+}
+
+/// Runs each program in turn, `times` rounds, so that what disturbs the machine disturbs all; one
+/// round before does not count. Each is made anew for its run.
+pub fn alternate<const N: usize>(times: u32, programs: [&dyn Fn() -> Program; N]) -> [Costs; N] {
+    let mut costs = [const { Costs(Vec::new()) }; N];
+    for round in 0..=times {
+        for (program, costs) in programs.iter().zip(&mut costs) {
+            let cost = run(&program());
+            if round > 0 {
+                costs.0.push(cost);
+            }
+        }
+    }
+    costs
+}
+
+/// The value in the middle.
+pub fn median<T: Ord + Copy>(values: impl IntoIterator<Item = T>) -> T {
+    let mut sorted: Vec<T> = values.into_iter().collect();
+    sorted.sort_unstable();
+    sorted[sorted.len() / 2]
+}

@@ -1,0 +1,128 @@
+//! What every row stands on: a server that commits as real ones do, databases, the two clients.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+
+use markenmate::migrations::registry;
+use markenmate::sandbox::sample::Sample;
+use markenmate::sandbox::{Sandbox, SandboxOptions};
+use markenmate::settings::Env;
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::{Client, NoTls};
+
+use super::child::{self, Program};
+
+/// The sandbox forgets for speed; here a commit is to cost what it costs.
+const LASTING: [(&str, &str); 3] =
+    [("fsync", "on"), ("synchronous_commit", "on"), ("full_page_writes", "on")];
+
+/// Before V2, unrecorded.
+pub const BASELINE: &str = "bench_baseline";
+/// At the latest version.
+pub const CURRENT: &str = "bench_current";
+
+pub struct Ground {
+    pub server: Sandbox,
+    /// Longer campaigns.
+    pub full: bool,
+    /// Rounds of each row.
+    pub times: u32,
+    tool: PathBuf,
+    psql: PathBuf,
+    runtime: Runtime,
+    databases: Cell<u32>,
+}
+
+impl Ground {
+    pub fn lay(tool: PathBuf, full: bool) -> Self {
+        let env = Env::real();
+        let settings = LASTING.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec();
+        let server = Sandbox::start(&env, SandboxOptions { settings, ..SandboxOptions::default() });
+        let server = server.unwrap_or_else(|failure| {
+            eprintln!("error: {}: {}", failure, failure.hints.join("; "));
+            std::process::exit(1);
+        });
+        let psql = psql(&env, server.bindir());
+        let times = if full { 41 } else { 15 };
+        let databases = Cell::new(0);
+        let ground = Self { server, full, times, tool, psql, runtime: runtime(), databases };
+        ground.create(BASELINE, None);
+        ground.execute(BASELINE, registry::APP[0].sql);
+        ground.execute(BASELINE, &Sample::default().sql());
+        ground.create(CURRENT, Some(BASELINE));
+        child::run(&ground.tool(["migrate", "--yes", "-d", &ground.url(CURRENT)]));
+        ground
+    }
+
+    /// markenmate with these arguments.
+    pub fn tool<const N: usize>(&self, arguments: [&str; N]) -> Program {
+        program(&self.tool, &arguments)
+    }
+
+    /// psql, the real one, without a start-up file.
+    pub fn psql<const N: usize>(&self, arguments: [&str; N]) -> Program {
+        program(&self.psql, &[&["-X"], arguments.as_slice()].concat())
+    }
+
+    pub fn url(&self, database: &str) -> String {
+        self.server.url(database)
+    }
+
+    /// A database before V2, for one run.
+    pub fn fresh(&self) -> String {
+        let number = self.databases.replace(self.databases.get() + 1);
+        if number > 0 {
+            self.wait(self.server.drop_database(&format!("bench_{}", number - 1))).unwrap();
+        }
+        let name = format!("bench_{number}");
+        self.create(&name, Some(BASELINE));
+        // What making it left to write is not to be written during the run.
+        self.execute(&name, "CHECKPOINT");
+        self.url(&name)
+    }
+
+    pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    pub fn execute(&self, database: &str, sql: &str) {
+        self.wait(self.server.execute(database, sql)).unwrap();
+    }
+
+    fn create(&self, name: &str, template: Option<&str>) {
+        self.wait(self.server.create_database(name, template)).unwrap();
+    }
+}
+
+fn program(path: &Path, arguments: &[&str]) -> Program {
+    let path = path.as_os_str().to_owned();
+    Program::new(std::iter::once(path).chain(arguments.iter().map(Into::into)))
+}
+
+/// The first psql that is no script: Debian's wrapper in perl costs 27 ms.
+fn psql(env: &Env, bindir: &Path) -> PathBuf {
+    // Where initdb really lies, should its folder hold links only.
+    let initdb = bindir.join("initdb").canonicalize().unwrap();
+    let places = initdb.parent().map(PathBuf::from).into_iter().chain(env.path());
+    let binary = |path: &PathBuf| {
+        std::fs::read(path).is_ok_and(|bytes| !bytes.is_empty() && !bytes.starts_with(b"#!"))
+    };
+    places.map(|dir| dir.join("psql")).find(binary).unwrap_or_else(|| {
+        eprintln!(
+            "error: psql was not found; Debian and Ubuntu: apt-get install postgresql-client"
+        );
+        std::process::exit(1);
+    })
+}
+
+pub fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A connection on a runtime that its caller drives.
+pub async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}

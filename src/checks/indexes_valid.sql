@@ -1,0 +1,12 @@
+SELECT format('public.%I', x.relname) AS subject,
+       format('index on public.%I is INVALID: it is kept up to date and serves no query%s', c.relname,
+              CASE WHEN i.indisunique THEN ', and rows from before may be double' ELSE '' END) AS detail,
+       format('REINDEX INDEX CONCURRENTLY public.%I;', x.relname) AS remedy
+  FROM pg_index i
+  JOIN pg_class x ON x.oid = i.indexrelid
+  JOIN pg_class c ON c.oid = i.indrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
+ -- One that is being built is not valid yet.
+ WHERE NOT i.indisvalid
+   AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid)
+ ORDER BY 1

@@ -1,0 +1,6 @@
+//! What can be checked about a database: one `.sql` file a check, one line each in the registry.
+
+pub mod admins;
+pub mod registry;
+pub mod run;
+pub mod verdict;

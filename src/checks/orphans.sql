@@ -1,0 +1,90 @@
+-- Every foreign key of schema public, and the app's own where a restore lost the constraint.
+-- Counted by query_to_xml: plain SQL that runs in READ ONLY and needs no libxml.
+WITH known(child, child_column, parent, parent_column) AS (VALUES
+        ('account', 'user_id', 'user', 'id'),
+        ('app_log', 'user_id', 'user', 'id'),
+        ('audit_log', 'target_user_id', 'user', 'id'),
+        ('audit_log', 'user_id', 'user', 'id'),
+        ('db_backup', 'created_by_admin_id', 'user', 'id'),
+        ('favorite', 'menu_item_id', 'menu_item', 'id'),
+        ('favorite', 'restaurant_id', 'restaurant', 'id'),
+        ('favorite', 'user_id', 'user', 'id'),
+        ('menu_item', 'restaurant_id', 'restaurant', 'id'),
+        ('order_history', 'restaurant_id', 'restaurant', 'id'),
+        ('order_history', 'user_id', 'user', 'id'),
+        ('order_history_item', 'order_history_id', 'order_history', 'id'),
+        ('session', 'user_id', 'user', 'id'),
+        ('step_up_token', 'user_id', 'user', 'id'),
+        ('ticket', 'assigned_to_admin_id', 'user', 'id'),
+        ('ticket', 'closed_by_admin_id', 'user', 'id'),
+        ('ticket', 'user_id', 'user', 'id'),
+        ('ticket_comment', 'ticket_id', 'ticket', 'id'),
+        ('ticket_comment', 'user_id', 'user', 'id'),
+        ('token_lending', 'lend_to_user_id', 'user', 'id'),
+        ('token_lending', 'user_id', 'user', 'id')
+), declared AS (
+    SELECT k.conrelid AS child, k.confrelid AS parent, k.conkey AS child_columns, k.confkey AS parent_columns,
+           k.conpfeqop AS equals
+      FROM pg_constraint k
+      JOIN pg_namespace n ON n.oid = k.connamespace AND n.nspname = 'public'
+     WHERE k.contype = 'f' AND k.conparentid = 0
+), lost AS (
+    SELECT c.oid AS child, p.oid AS parent, ARRAY[a.attnum] AS child_columns, ARRAY[b.attnum] AS parent_columns
+      FROM known
+      JOIN pg_namespace n ON n.nspname = 'public'
+      JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = known.child AND c.relkind IN ('r', 'p')
+      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = known.child_column AND NOT a.attisdropped
+      JOIN pg_class p ON p.relnamespace = n.oid AND p.relname = known.parent AND p.relkind IN ('r', 'p')
+      -- Types that differ are a matter of the contract.
+      JOIN pg_attribute b ON b.attrelid = p.oid AND b.attname = known.parent_column AND NOT b.attisdropped
+                         AND b.atttypid = a.atttypid
+     WHERE NOT EXISTS (SELECT FROM declared d
+                        WHERE d.child = c.oid AND d.parent = p.oid AND d.child_columns = ARRAY[a.attnum]
+                          AND d.parent_columns = ARRAY[b.attnum])
+), relation AS (
+    SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+), key AS (
+    SELECT c.name AS child, p.name AS parent, cols.*
+      FROM (SELECT child, parent, child_columns, parent_columns, equals FROM declared
+            UNION ALL
+            SELECT child, parent, child_columns, parent_columns, NULL FROM lost) k
+      JOIN relation c ON c.oid = k.child
+      JOIN relation p ON p.oid = k.parent
+     CROSS JOIN LATERAL (
+           SELECT string_agg(format('%I', a.attname), ', ' ORDER BY u.n) AS child_columns,
+                  string_agg(format('%I', b.attname), ', ' ORDER BY u.n) AS parent_columns,
+                  string_agg(format('c.%I IS NOT NULL', a.attname), ' AND ' ORDER BY u.n) AS filled,
+                  string_agg(format('p.%I %s c.%I', b.attname,
+                                    CASE WHEN e.nspname <> 'pg_catalog' THEN format('OPERATOR(%I.%s)', e.nspname, o.oprname)
+                                         ELSE '=' END, a.attname),
+                             ' AND ' ORDER BY u.n) AS matches,
+                  string_agg(format('c.%I::text', a.attname), ', ' ORDER BY u.n) AS texts
+             FROM unnest(k.child_columns, k.parent_columns, k.equals) WITH ORDINALITY u(child, parent, op, n)
+             JOIN pg_attribute a ON a.attrelid = k.child AND a.attnum = u.child
+             JOIN pg_attribute b ON b.attrelid = k.parent AND b.attnum = u.parent
+             LEFT JOIN pg_operator o ON o.oid = u.op
+             LEFT JOIN pg_namespace e ON e.oid = o.oprnamespace) cols
+), orphan AS (
+    SELECT key.*, format('FROM %s c WHERE %s AND NOT EXISTS (SELECT FROM %s p WHERE %s)',
+                         child, filled, parent, matches) AS rest
+      FROM key
+), counted AS MATERIALIZED (
+    -- The example travels as hex: XML would change some of its characters.
+    SELECT orphan.*, query_to_xml(format(
+               'SELECT count(*) || '' '' || encode(convert_to(left(min(concat_ws('', '', %s)), 60), getdatabaseencoding()), ''hex'') AS n %s',
+               texts, rest), true, true, '')::text AS answer
+      FROM orphan
+), found AS (
+    SELECT counted.*, substring(answer FROM '<n>([0-9]+) ')::bigint AS n,
+           convert_from(decode(substring(answer FROM '<n>[0-9]+ ([0-9a-f]*)</n>'), 'hex'), getdatabaseencoding()) AS example
+      FROM counted
+)
+SELECT format('%s.%s', child, CASE WHEN strpos(child_columns, ', ') > 0 THEN '(' || child_columns || ')'
+                                   ELSE child_columns END) AS subject,
+       format('%s row(s) point to nothing in %s (%s), for example %s', n, parent, parent_columns, example) AS detail,
+       -- Listed, not deleted: what to do with them is for people to decide.
+       format('SELECT * %s;', rest) AS remedy
+  FROM found
+ WHERE n > 0
+ ORDER BY 1

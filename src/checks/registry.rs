@@ -1,0 +1,174 @@
+//! Every check, one line each, in the order in which they are shown. Ids are a promise to scripts.
+
+use crate::db::catalogue::Catalogue;
+use crate::failure::Failure;
+use crate::report::{Finding, Severity};
+
+/// A check: what it is called, what it looks at, what mends it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The same in every version of this tool.
+    pub id: &'static str,
+    /// How much its findings weigh.
+    pub severity: Severity,
+    /// What holds where it passes.
+    pub title: &'static str,
+    /// What mends it, where the row itself does not say.
+    pub remedy: &'static str,
+    /// Who judges.
+    pub source: Source,
+    /// Without what there is nothing to judge.
+    pub requires: Requires,
+}
+
+/// Who judges.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A statement that returns `(subject text, detail text)`, and `remedy text` where the row
+    /// decides what mends it. No rows: it holds. It runs unchanged in psql.
+    Sql(&'static str),
+    /// The command, from history and catalogue.
+    Computed,
+}
+
+/// Without what there is nothing to judge.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Requires {
+    /// The version that brought what it looks at.
+    pub version: i32,
+    /// Tables, and columns as `table.column`, of schema `public`.
+    pub objects: &'static [&'static str],
+    /// What the name of a trigger's function in schema `markenmate` begins with.
+    pub guard: Option<&'static str>,
+}
+
+const NOTHING: Requires = Requires { version: 0, objects: &[], guard: None };
+
+const fn v1(objects: &'static [&'static str]) -> Requires {
+    Requires { version: 1, objects, guard: None }
+}
+
+const fn v2(objects: &'static [&'static str]) -> Requires {
+    Requires { version: 2, objects, guard: None }
+}
+
+const fn guard(function: &'static str) -> Requires {
+    Requires { version: 0, objects: &[], guard: Some(function) }
+}
+
+macro_rules! sql {
+    ($file:literal) => {
+        Source::Sql(include_str!($file))
+    };
+}
+
+use Severity::{Error, Warning};
+
+/// All of them. A test holds this list and the folder equal.
+#[rustfmt::skip]
+pub static ALL: [Check; 23] = [
+    Check { id: "history", severity: Error, title: "The migration history is the one this binary writes", remedy: "use the markenmate that wrote it", source: Source::Computed, requires: NOTHING },
+    Check { id: "migrations-pending", severity: Error, title: "Every migration is applied", remedy: "markenmate migrate", source: Source::Computed, requires: NOTHING },
+    Check { id: "contract", severity: Error, title: "Success criterion: all tables and columns are as the contract has them", remedy: "markenmate migrate", source: Source::Computed, requires: NOTHING },
+    Check { id: "new-tables", severity: Error, title: "Guide step 4: the new tables exist", remedy: "markenmate migrate", source: sql!("new_tables.sql"), requires: v2(&[]) },
+    Check { id: "new-columns", severity: Error, title: "Guide step 4: the new columns exist", remedy: "markenmate migrate", source: sql!("new_columns.sql"), requires: v2(&[]) },
+    Check { id: "master-admin-set", severity: Error, title: "Guide step 4: an admin is master admin", remedy: "UPDATE public.\"user\" SET is_master_admin = true WHERE id = 'id of the first admin';", source: sql!("master_admin_set.sql"), requires: v2(&["user.id", "user.email", "user.role", "user.created_at", "user.is_master_admin"]) },
+    Check { id: "single-master", severity: Error, title: "There is one master admin at most", remedy: "UPDATE public.\"user\" SET is_master_admin = false WHERE is_master_admin AND id <> 'id of the one who stays';", source: sql!("single_master.sql"), requires: v2(&["user.id", "user.email", "user.role", "user.created_at", "user.is_master_admin"]) },
+    Check { id: "master-is-admin", severity: Error, title: "The master admin has role admin", remedy: "UPDATE public.\"user\" SET is_master_admin = false WHERE is_master_admin AND role <> 'admin';", source: sql!("master_is_admin.sql"), requires: v2(&["user.id", "user.email", "user.role", "user.created_at", "user.is_master_admin"]) },
+    Check { id: "admin-exists", severity: Error, title: "There is an admin", remedy: "start the application once, which makes its first admin, or: UPDATE public.\"user\" SET role = 'admin' WHERE email = 'somebody@example.org';", source: sql!("admin_exists.sql"), requires: v1(&["user.role"]) },
+    Check { id: "orphans", severity: Error, title: "Guide, troubleshooting: no row points to a row that is gone", remedy: "decide whether these rows are to be mended or deleted; a restore from a dump loses the key over them", source: sql!("orphans.sql"), requires: NOTHING },
+    Check { id: "keys-validated", severity: Warning, title: "Every key and CHECK holds for all rows", remedy: "ALTER TABLE ... VALIDATE CONSTRAINT ...;", source: sql!("keys_validated.sql"), requires: NOTHING },
+    Check { id: "indexes-valid", severity: Warning, title: "Every index is valid", remedy: "REINDEX INDEX CONCURRENTLY ...;", source: sql!("indexes_valid.sql"), requires: NOTHING },
+    Check { id: "serial-headroom", severity: Warning, title: "Serial columns have room", remedy: "plan a change of the column to bigint together with the application's schema, whose push takes it back otherwise", source: sql!("serial_headroom.sql"), requires: NOTHING },
+    Check { id: "lending-version", severity: Error, title: "Success criterion: every lending has a version for optimistic locking", remedy: "UPDATE public.token_lending SET version = 1 WHERE version IS NULL OR version < 1;", source: sql!("lending_version.sql"), requires: v2(&["token_lending.id", "token_lending.version"]) },
+    Check { id: "audit-capture", severity: Warning, title: "Success criterion: audit logs capture sensitive operations, as far as rows can tell", remedy: "is the new application at work everywhere? It writes these rows, the old one does not: look at its version and its log", source: sql!("audit_capture.sql"), requires: v2(&["audit_log.id", "audit_log.action", "audit_log.metadata", "audit_log.created_at", "token_lending.id", "token_lending.created_at"]) },
+    Check { id: "step-up-tokens", severity: Warning, title: "Step-up tokens are short-lived and well-formed", remedy: "delete them: DELETE FROM public.step_up_token WHERE id = ...;", source: sql!("step_up_tokens.sql"), requires: v2(&["step_up_token.id", "step_up_token.token", "step_up_token.expires_at", "step_up_token.created_at"]) },
+    Check { id: "correlation-ids", severity: Warning, title: "Guide, post-migration: audit rows carry correlation ids", remedy: "look at what writes these rows: SELECT action, count(*) FROM public.audit_log WHERE coalesce(correlation_id, '') = '' GROUP BY action;", source: sql!("correlation_ids.sql"), requires: v2(&["audit_log.id", "audit_log.correlation_id", "audit_log.created_at"]) },
+    Check { id: "app-errors", severity: Warning, title: "Success criterion: no errors in application logs", remedy: "SELECT * FROM public.app_log WHERE level = 'error' ORDER BY created_at DESC LIMIT 20;", source: sql!("app_errors.sql"), requires: v1(&["app_log.id", "app_log.level", "app_log.message", "app_log.created_at"]) },
+    Check { id: "guide-archive", severity: Warning, title: "No archive table stands in the way of the app's push", remedy: "CREATE SCHEMA IF NOT EXISTS markenmate_guide; ALTER TABLE public.audit_log_archive SET SCHEMA markenmate_guide;", source: sql!("guide_archive.sql"), requires: NOTHING },
+    Check { id: "step-up-guard", severity: Error, title: "Success criterion: step-up auth works for role changes", remedy: "enable the trigger", source: sql!("step_up_guard.sql"), requires: guard("step_up_guard") },
+    Check { id: "master-admin-guard", severity: Error, title: "Success criterion: the master admin cannot be demoted", remedy: "enable the trigger", source: sql!("master_admin_guard.sql"), requires: guard("master_admin_guard") },
+    Check { id: "last-admin-guard", severity: Error, title: "Success criterion: the last admin cannot be removed", remedy: "enable the trigger", source: sql!("last_admin_guard.sql"), requires: guard("last_admin_guard") },
+    Check { id: "lost-update-guard", severity: Error, title: "Success criterion: optimistic locking prevents lost updates", remedy: "enable the trigger", source: sql!("lost_update_guard.sql"), requires: guard("lost_update_guard") },
+];
+
+/// Why a guard's check is skipped.
+pub const UNGUARDED: &str =
+    "the database itself does not guard this yet; the app's own check is the only one";
+
+impl Check {
+    /// A finding of this check.
+    pub fn finding(&self, subject: String, detail: String, remedy: Option<String>) -> Finding {
+        Finding {
+            id: self.id.into(),
+            severity: self.severity,
+            title: self.title.into(),
+            subject,
+            detail,
+            remedy: remedy.unwrap_or_else(|| self.remedy.into()),
+        }
+    }
+}
+
+impl Requires {
+    /// Why there is nothing to judge; none where there is. `version` is the one the database is
+    /// judged against, `guards` the functions of schema `markenmate` that triggers call.
+    pub fn missing(
+        &self,
+        version: i32,
+        catalogue: &Catalogue,
+        guards: &[String],
+    ) -> Option<String> {
+        if self.version > version {
+            return Some(format!(
+                "belongs to version {}; judged against version {version}",
+                self.version
+            ));
+        }
+        if let Some(object) = self.objects.iter().find(|object| !exists(catalogue, object)) {
+            let (table, column) = object.split_once('.').unwrap_or((object, ""));
+            let table = crate::db::identifiers::identifier(table);
+            return Some(if catalogue.tables.contains_key(object.split('.').next()?) {
+                format!("column public.{table}.{column} is missing")
+            } else {
+                format!("table public.{table} is missing")
+            });
+        }
+        let unguarded = self.guard.is_some_and(|name| !guards.iter().any(|g| g.starts_with(name)));
+        unguarded.then(|| UNGUARDED.to_owned())
+    }
+}
+
+fn exists(catalogue: &Catalogue, object: &str) -> bool {
+    let (table, column) = object.split_once('.').unwrap_or((object, ""));
+    let table = catalogue.tables.get(table);
+    table.is_some_and(|table| column.is_empty() || table.columns.contains_key(column))
+}
+
+/// The check of that id, or which ids there are.
+pub fn find(id: &str) -> Result<&'static Check, String> {
+    ALL.iter().find(|check| check.id == id).ok_or_else(|| {
+        let known: Vec<_> = ALL.iter().map(|check| check.id).collect();
+        format!("there is no check {id:?}; the checks are {}", known.join(", "))
+    })
+}
+
+/// The checks that `--only` and `--skip` leave, in the list's order.
+pub fn select(
+    only: &[&'static Check],
+    skip: &[&'static Check],
+) -> Result<Vec<&'static Check>, Failure> {
+    let selected: Vec<_> = ALL
+        .iter()
+        .filter(|check| (only.is_empty() || only.contains(check)) && !skip.contains(check))
+        .collect();
+    if selected.is_empty() {
+        return Err(Failure::usage("--skip leaves nothing of what is to be checked")
+            .hint("leave out --skip, or name other checks with --only"));
+    }
+    Ok(selected)
+}
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -1,0 +1,152 @@
+//! Running checks: one read-only moment of the database for all of them, one round trip each, and
+//! a savepoint around each so that one failure does not hide the rest.
+
+use crate::context::Context;
+use crate::db::catalogue::Catalogue;
+use crate::db::patience::{Attempt, Patience, Setback};
+use crate::db::session::{Mode, Rows, Session, set_local};
+use crate::failure::{Failure, Kind};
+use crate::report::{Finding, Severity};
+
+use super::admins::{self, Admin};
+use super::registry::{Check, Source};
+use super::verdict::Verdict;
+
+/// What is to be checked, and what is known of the database already.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Which checks; those that are computed elsewhere are passed over.
+    pub checks: &'a [&'static Check],
+    /// The version the database is judged against.
+    pub version: i32,
+    /// RFC 3339: from when on logs are judged. None: the last 24 hours.
+    pub since: Option<&'a str>,
+    /// Schema `public`.
+    pub catalogue: &'a Catalogue,
+}
+
+/// What the checks saw.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// One a check, in the order of the request.
+    pub verdicts: Vec<Verdict>,
+    /// The guide's list of admins; empty where it may not be read.
+    pub admins: Vec<Admin>,
+}
+
+const WHAT: &str = "cannot run the checks";
+
+/// What an ALTER TABLE of the app's tables by somebody else would make us wait for.
+const TABLES: [&str; 5] = ["user", "token_lending", "app_log", "audit_log", "step_up_token"];
+
+/// Patience with whoever holds one of the app's tables exclusively.
+pub fn patience<'a>(cx: &'a Context, session: &'a Session) -> Patience<'a> {
+    Patience::new(session, &cx.console, &cx.interrupt, &TABLES, cx.settings.max_wait)
+}
+
+/// Runs them. Changes nothing; waits for whoever holds a table exclusively.
+pub async fn run(cx: &Context, session: &Session, request: &Request<'_>) -> Result<Seen, Failure> {
+    let tried = patience(cx, session)
+        .exercise(async |attempt| {
+            let result = within(session, request, attempt).await;
+            session.roll_back().await;
+            result.map_err(Setback::from)
+        })
+        .await?;
+    Ok(tried.value)
+}
+
+async fn within(
+    session: &Session,
+    request: &Request<'_>,
+    attempt: Attempt,
+) -> Result<Seen, Failure> {
+    let since = set_local("since", request.since.unwrap_or_default());
+    let sql = format!("{since}{};", include_str!("guards.sql"));
+    let sets = session.begin_within(Mode::Snapshot, attempt.timeouts, WHAT, &sql).await?;
+    let guards: Vec<String> = sets
+        .get(1)
+        .into_iter()
+        .flatten()
+        .filter_map(|row| row.get("function"))
+        .map(str::to_owned)
+        .collect();
+    let mut seen = Seen::default();
+    for check in request.checks {
+        let Source::Sql(sql) = check.source else { continue };
+        seen.verdicts.push(
+            match check.requires.missing(request.version, request.catalogue, &guards) {
+                Some(reason) => Verdict::skipped(check, reason),
+                None => judge(session, check, sql).await?,
+            },
+        );
+    }
+    seen.admins = list_admins(session, request.catalogue).await?;
+    Ok(seen)
+}
+
+async fn judge(session: &Session, check: &'static Check, sql: &str) -> Result<Verdict, Failure> {
+    match fenced(session, check.id, sql).await {
+        Ok(rows) => Ok(Verdict::found(check, rows.iter().map(|row| finding(check, row)).collect())),
+        Err(failure) => refused_or_broken(check, failure),
+    }
+}
+
+/// A missing privilege says nothing about the database; any other error is a finding of its own.
+fn refused_or_broken(check: &'static Check, failure: Failure) -> Result<Verdict, Failure> {
+    let said = failure.causes.join(": ");
+    match failure.sqlstate.as_deref() {
+        Some("42501") => Ok(Verdict::skipped(check, format!("may not be read: {said}"))),
+        Some("57014") => Ok(Verdict::found(
+            check,
+            vec![broken(check, said, "give it more time, for example: --statement-timeout 30m")],
+        )),
+        Some(sqlstate) if failure.kind == Kind::Unexpected => {
+            let remedy = "mend what `contract` reports, then run markenmate verify again; \
+                          to leave this check out: --skip with its id";
+            let said = format!("{said} (SQLSTATE {sqlstate})");
+            Ok(Verdict::found(check, vec![broken(check, said, remedy)]))
+        }
+        _ => Err(failure),
+    }
+}
+
+fn broken(check: &Check, said: String, remedy: &str) -> Finding {
+    let detail = format!("could not be judged: {said}");
+    let finding = check.finding(format!("check {}", check.id), detail, Some(remedy.into()));
+    Finding { severity: Severity::Error, ..finding }
+}
+
+fn finding(check: &Check, row: &tokio_postgres::SimpleQueryRow) -> Finding {
+    let text = |name| row.try_get(name).ok().flatten().map(str::to_owned);
+    check.finding(
+        text("subject").unwrap_or_default(),
+        text("detail").unwrap_or_default(),
+        text("remedy"),
+    )
+}
+
+async fn list_admins(session: &Session, catalogue: &Catalogue) -> Result<Vec<Admin>, Failure> {
+    let Some(sql) = admins::sql(catalogue) else { return Ok(Vec::new()) };
+    match fenced(session, "admins", &sql).await {
+        Ok(rows) => Ok(rows.iter().map(Admin::from_row).collect()),
+        Err(failure) if failure.sqlstate.is_some() && failure.kind != Kind::Busy => Ok(Vec::new()),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// One statement between savepoints, in one round trip; after an error the transaction is usable.
+async fn fenced(session: &Session, id: &str, sql: &str) -> Result<Rows, Failure> {
+    let what = format!("cannot run check {id}");
+    let text = format!("SAVEPOINT one_check;\n{sql};\nRELEASE SAVEPOINT one_check");
+    match session.run(&what, &text).await {
+        Ok(sets) => Ok(sets.into_iter().next().unwrap_or_default()),
+        Err(failure) if failure.sqlstate.is_none() || failure.kind == Kind::Interrupted => {
+            Err(failure)
+        }
+        Err(failure) => {
+            session.run(&what, "ROLLBACK TO SAVEPOINT one_check").await?;
+            Err(failure)
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The checks that need no SQL of their own: history, pending migrations, the contract.
+
+use crate::checks::registry::{Check, Source};
+use crate::checks::verdict::Verdict;
+use crate::db::catalogue::{Catalogue, Difference, compare};
+use crate::db::identifiers::identifier;
+use crate::migrations::registry::{self, Entry};
+use crate::migrations::standing;
+use crate::migrations::survey::Survey;
+use crate::report::{Finding, Severity};
+
+/// What the verdicts are drawn from.
+pub(super) struct State<'a> {
+    pub(super) survey: &'a Survey,
+    pub(super) catalogue: &'a Catalogue,
+    /// Why the history could not be read although we may.
+    pub(super) damage: Option<&'a str>,
+}
+
+impl State<'_> {
+    /// The verdicts of those among `checks`, judged against `version`.
+    pub(super) fn verdicts(&self, checks: &[&'static Check], version: i32) -> Vec<Verdict> {
+        let computed = checks.iter().copied().filter(|check| check.source == Source::Computed);
+        computed.map(|check| self.verdict(check, version)).collect()
+    }
+
+    fn verdict(&self, check: &'static Check, version: i32) -> Verdict {
+        match (check.id, self.damage) {
+            ("history", Some(said)) => Verdict::found(check, vec![damaged(check, said)]),
+            ("migrations-pending", Some(_)) => {
+                Verdict::skipped(check, "the history is damaged: see `history`")
+            }
+            ("history", None) => history(check, self.survey, self.catalogue),
+            ("migrations-pending", None) => pending(check, self.survey, self.catalogue, version),
+            _ => contract(check, self.survey, self.catalogue, version),
+        }
+    }
+}
+
+fn damaged(check: &Check, said: &str) -> Finding {
+    let remedy = "restore schema markenmate from a backup: its tables are the history";
+    check.finding("schema markenmate".into(), format!("is damaged: {said}"), Some(remedy.into()))
+}
+
+fn unreadable(survey: &Survey) -> Option<String> {
+    let role = identifier(&survey.rights.user);
+    (!survey.ledger_readable).then(|| {
+        format!(
+            "role {role} may not read schema markenmate; its owner can say: GRANT USAGE ON SCHEMA \
+             markenmate TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA markenmate TO {role};"
+        )
+    })
+}
+
+fn history(check: &'static Check, survey: &Survey, catalogue: &Catalogue) -> Verdict {
+    if let Some(reason) = unreadable(survey) {
+        return Verdict::skipped(check, reason);
+    }
+    if survey.ledger.app.is_empty() && survey.ledger.own.is_empty() {
+        return Verdict::skipped(check, "there is no history yet: markenmate migrate begins it");
+    }
+    let standing = standing::standing(&survey.ledger, catalogue);
+    Verdict::found(check, standing.findings.into_iter().filter(|f| f.id == check.id).collect())
+}
+
+/// What is not recorded is pending. What the schema holds already needs no more than a row in the
+/// history, and the app none at all: a warning.
+fn pending(check: &'static Check, survey: &Survey, catalogue: &Catalogue, version: i32) -> Verdict {
+    if let Some(reason) = unreadable(survey) {
+        return Verdict::skipped(check, reason);
+    }
+    let found = unrecorded(survey, version).map(|entry| {
+        let held = compare(entry.contract(), catalogue).is_empty()
+            || registry::APP.iter().any(|newer| {
+                newer.version > entry.version && compare(newer.contract(), catalogue).is_empty()
+            });
+        let (severity, detail) = if held {
+            (Severity::Warning, "the schema holds it, the history does not: migrate records it")
+        } else {
+            (check.severity, "is pending")
+        };
+        let remedy = format!("{}{}", check.remedy, to(version));
+        Finding { severity, ..check.finding(entry.to_string(), detail.into(), Some(remedy)) }
+    });
+    Verdict::found(check, found.collect())
+}
+
+fn contract(
+    check: &'static Check,
+    survey: &Survey,
+    catalogue: &Catalogue,
+    version: i32,
+) -> Verdict {
+    let Some(judged) = registry::find(version) else {
+        return Verdict::skipped(check, format!("there is no contract of version {version}"));
+    };
+    let migrate = format!("{}{}", check.remedy, to(version));
+    let mends = mended_by_migrate(survey, catalogue, version);
+    let found = compare(judged.contract(), catalogue).into_iter().map(|difference| {
+        let remedy =
+            if mends.contains(&difference.subject) { migrate.clone() } else { difference.remedy };
+        check.finding(difference.subject, difference.detail, Some(remedy))
+    });
+    Verdict::found(check, found.collect())
+}
+
+/// What is missing only because a migration is pending. Where half of one is there, or something
+/// older differs, `migrate` refuses and each object is mended by hand.
+fn mended_by_migrate(survey: &Survey, catalogue: &Catalogue, version: i32) -> Vec<String> {
+    let clean = |entry: &&'static Entry| entry.present(catalogue).is_empty();
+    let Some(first) = unrecorded(survey, version).find(clean) else { return Vec::new() };
+    let subjects = |entry: Option<&Entry>| {
+        let all = entry.map(|entry| compare(entry.contract(), catalogue)).unwrap_or_default();
+        all.into_iter().map(|Difference { subject, .. }| subject).collect::<Vec<_>>()
+    };
+    if !unrecorded(survey, version).filter(|e| e.version > first.version).all(|e| clean(&e)) {
+        return Vec::new();
+    }
+    let older = subjects(registry::find(first.version - 1));
+    let mut judged = subjects(registry::find(version));
+    judged.retain(|subject| !older.contains(subject));
+    judged
+}
+
+fn unrecorded(survey: &Survey, version: i32) -> impl Iterator<Item = &'static Entry> {
+    let recorded: Vec<i32> = survey.ledger.app.iter().filter_map(|row| row.number()).collect();
+    registry::APP
+        .iter()
+        .filter(move |entry| entry.version <= version && !recorded.contains(&entry.version))
+}
+
+/// ` --to 1`, where that is not the latest.
+fn to(version: i32) -> String {
+    if version == registry::latest() { String::new() } else { format!(" --to {version}") }
+}
+
+#[cfg(test)]
+#[path = "computed_tests.rs"]
+mod tests;

@@ -1,0 +1,228 @@
+//! `verify`: the guide's step 4 and its success criteria, as findings. Reads only; also on a
+//! standby, for a reader, and on a database in any state.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::checks::registry::{self, Check};
+use crate::checks::run::{self, Request};
+use crate::context::Context;
+use crate::db::catalogue::Catalogue;
+use crate::db::session::Session;
+use crate::failure::Failure;
+use crate::migrations;
+use crate::migrations::survey::Survey;
+use crate::pipeline::{Access, Operation};
+use crate::plan::{Plan, Risk, Step};
+use crate::report::{Report, Severity};
+
+mod computed;
+mod output;
+
+/// Flags of `verify`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only these checks, separated by commas (--dry-run lists them)
+    #[arg(long, value_name = "IDS", value_delimiter = ',', value_parser = registry::find)]
+    pub only: Vec<&'static Check>,
+    /// All but these checks
+    #[arg(long, value_name = "IDS", value_delimiter = ',', value_parser = registry::find)]
+    pub skip: Vec<&'static Check>,
+    /// Judge against this version instead of the latest
+    #[arg(long, value_name = "VERSION|NAME")]
+    pub to: Option<String>,
+    /// End with exit code 3 on findings of this weight or more
+    #[arg(long, default_value = "error", value_name = "WEIGHT", value_parser = PossibleValuesParser::new(["warning", "error"]).map(weight))]
+    pub fail_on: Severity,
+    /// Judge logs from then on: a time in RFC 3339, or an age such as 2h [default: when the version was recorded, else 24h]
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub since: Option<Since>,
+    /// Write the checks to this file as JUnit XML too
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Print findings as GitHub workflow commands too (with --format json on stderr)
+    #[arg(long)]
+    pub github: bool,
+}
+
+fn weight(word: String) -> Severity {
+    if word == "warning" { Severity::Warning } else { Severity::Error }
+}
+
+/// From when on logs are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// A moment.
+    At(DateTime<Utc>),
+    /// So long before this run.
+    Ago(Duration),
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+        return Ok(Since::At(at.to_utc()));
+    }
+    humantime::parse_duration(text)
+        .map(Since::Ago)
+        .map_err(|_| "write a time such as 2025-11-03T08:00:00Z, or an age such as 2h or 7d".into())
+}
+
+/// The command.
+pub struct Verify {
+    args: Args,
+}
+
+impl Verify {
+    /// With these flags.
+    pub fn new(args: Args) -> Self {
+        Self { args }
+    }
+}
+
+/// What is to be judged, and against what.
+pub struct Work {
+    checks: Vec<&'static Check>,
+    version: i32,
+    since: Option<String>,
+    survey: Survey,
+    damage: Option<String>,
+}
+
+/// What there is to judge.
+pub struct Look {
+    survey: Survey,
+    damage: Option<String>,
+}
+
+impl Look {
+    /// A history with a table or column torn out is a finding, not the end of the run.
+    async fn take(session: &Session) -> Result<Self, Failure> {
+        match Survey::look(session).await {
+            Ok(survey) => Ok(Self { survey, damage: None }),
+            Err(failure) if failure.sqlstate.as_deref().is_some_and(is_damage) => {
+                let survey = Survey::without_history(session).await?;
+                Ok(Self { survey, damage: Some(failure.causes.join(": ")) })
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// undefined_table, undefined_column, wrong_object_type
+fn is_damage(sqlstate: &str) -> bool {
+    matches!(sqlstate, "42P01" | "42703" | "42809")
+}
+
+impl Operation for Verify {
+    type State = Look;
+    type Work = Work;
+
+    fn access(&self) -> Access {
+        Access::Read
+    }
+
+    async fn inspect(&self, cx: &Context, session: &Session) -> Result<Look, Failure> {
+        if let Some(file) = &self.args.junit {
+            output::check_folder(file)?;
+        }
+        // Printing a default takes a lock on its table.
+        run::patience(cx, session)
+            .exercise(async |_| Look::take(session).await.map_err(Into::into))
+            .await
+            .map(|tried| tried.value)
+    }
+
+    fn plan(&self, cx: &Context, look: &Look) -> Result<Plan<Work>, Failure> {
+        let Look { survey, damage } = look;
+        let checks = registry::select(&self.args.only, &self.args.skip)?;
+        let version = match &self.args.to {
+            Some(text) => migrations::registry::resolve(text)?,
+            None => migrations::registry::latest(),
+        };
+        let since = self.since(cx, survey, version);
+        let steps = checks.iter().map(|check| step(check, cx.settings.verbose > 0)).collect();
+        Ok(Plan {
+            work: Work { checks, version, since, survey: survey.clone(), damage: damage.clone() },
+            steps,
+            screen: Vec::new(),
+            findings: Vec::new(),
+            question: String::new(),
+            data: serde_json::json!({ "version": version }),
+            next: None,
+        })
+    }
+
+    async fn execute(
+        &self,
+        cx: &Context,
+        session: &Session,
+        plan: Plan<Work>,
+    ) -> Result<Report, Failure> {
+        let Work { checks, version, since, survey, damage } = plan.work;
+        let nothing = Catalogue::default();
+        let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
+        let request = Request { checks: &checks, version, since: since.as_deref(), catalogue };
+        let mut seen = run::run(cx, session, &request).await?;
+        let state = computed::State { survey: &survey, catalogue, damage: damage.as_deref() };
+        seen.verdicts.extend(state.verdicts(&checks, version));
+        seen.verdicts.sort_by_key(|v| registry::ALL.iter().position(|check| check == v.check));
+        let failing = self.args.fail_on;
+        let mut report = output::report(&seen, version, failing);
+        if let Some(file) = &self.args.junit {
+            output::write_junit(file, &session.facts.database, &seen.verdicts, failing)
+                .map_err(|failure| failure.with_findings(report.findings.clone()))?;
+        }
+        if self.args.github {
+            output::annotate(cx, &mut report);
+        }
+        Ok(report)
+    }
+}
+
+impl Verify {
+    /// `--since`, or when the judged version was recorded.
+    fn since(&self, cx: &Context, survey: &Survey, version: i32) -> Option<String> {
+        let at = match self.args.since {
+            Some(Since::At(at)) => Some(at),
+            // An age beyond what a date can say is the beginning of time.
+            Some(Since::Ago(age)) => Some(
+                chrono::TimeDelta::from_std(age)
+                    .ok()
+                    .and_then(|age| cx.started_at.checked_sub_signed(age))
+                    .unwrap_or(DateTime::UNIX_EPOCH),
+            ),
+            None => survey
+                .ledger
+                .app
+                .iter()
+                .find(|row| row.number() == Some(version))
+                .and_then(|row| DateTime::parse_from_rfc3339(&row.applied_on).ok())
+                .map(|at| at.to_utc()),
+        };
+        at.map(|at| at.to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
+}
+
+fn step(check: &Check, with_sql: bool) -> Step {
+    let sql = match check.source {
+        registry::Source::Sql(sql) if with_sql => Some(sql.to_owned()),
+        _ => None,
+    };
+    Step { sql, ..Step::new(check.id, format!("{}: {}", check.id, check.title), Risk::ReadOnly) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_takes_a_time_or_an_age() {
+        assert_eq!(since("2h"), Ok(Since::Ago(Duration::from_secs(7200))));
+        let at = since("2025-11-03T09:00:00+01:00").unwrap();
+        assert_eq!(at, since("2025-11-03T08:00:00Z").unwrap());
+        assert!(since("yesterday").unwrap_err().contains("2025-11-03T08:00:00Z"));
+    }
+}
