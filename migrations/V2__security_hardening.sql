@@ -54,16 +54,16 @@ BEGIN
 END
 $$;
 
-SELECT set_config('markenmate.queue_until',
-                  (clock_timestamp() + current_setting('lock_timeout')::interval)::text, true);
+SELECT set_config('markenmate.queue_until', extract(epoch FROM
+           clock_timestamp() + current_setting('lock_timeout')::interval)::text, true);
 LOCK TABLE public."user" IN ACCESS EXCLUSIVE MODE;
-SELECT set_config('markenmate.locked_at', clock_timestamp()::text, true);
-SELECT set_config('lock_timeout', greatest(1, ceil(1000 * extract(epoch FROM
-           current_setting('markenmate.queue_until')::timestamptz - clock_timestamp())))::text, true)
+SELECT set_config('markenmate.locked_at', extract(epoch FROM clock_timestamp())::text, true);
+SELECT set_config('lock_timeout', greatest(1, ceil(1000 * (current_setting('markenmate.queue_until')::float8
+           - extract(epoch FROM clock_timestamp()))))::text, true)
  WHERE current_setting('lock_timeout') <> '0';
 LOCK TABLE public.token_lending IN ACCESS EXCLUSIVE MODE;
-SELECT set_config('lock_timeout', greatest(1, ceil(1000 * extract(epoch FROM
-           current_setting('markenmate.queue_until')::timestamptz - clock_timestamp())))::text, true)
+SELECT set_config('lock_timeout', greatest(1, ceil(1000 * (current_setting('markenmate.queue_until')::float8
+           - extract(epoch FROM clock_timestamp()))))::text, true)
  WHERE current_setting('lock_timeout') <> '0';
 LOCK TABLE public.app_log IN ACCESS EXCLUSIVE MODE;
 

@@ -10,17 +10,20 @@ mod cases {
     mod connection;
     mod contracts;
     mod grants;
+    mod history;
     mod house;
     mod kill;
     mod locks;
     mod lost_commit;
     mod main_job;
     mod output;
+    mod pooler;
     mod prompts;
     mod readme;
     mod rights;
     mod sandbox;
     mod signals;
+    mod standing;
     mod support;
     mod verify;
 }

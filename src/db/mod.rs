@@ -1,11 +1,13 @@
 //! The database: connections, sessions, locks, the catalogue, the ledger.
 
 mod attempt;
+pub mod cancel;
 pub mod catalogue;
 mod certificate;
 pub mod connect;
 pub mod error;
 mod explain;
+pub mod facts;
 pub mod identifiers;
 pub mod interrupt;
 pub mod ledger;

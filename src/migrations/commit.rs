@@ -23,8 +23,8 @@ pub struct Committed {
 
 /// Seconds since the migration got its first lock; it notes the time itself. In one round trip with
 /// COMMIT: the locks are held while it travels.
-const COMMIT: &str = "SELECT extract(epoch FROM clock_timestamp() - \
-    nullif(current_setting('markenmate.locked_at', true), '')::timestamptz)::float8; COMMIT";
+const COMMIT: &str = "SELECT extract(epoch FROM clock_timestamp())::float8 \
+    - nullif(current_setting('markenmate.locked_at', true), '')::float8; COMMIT";
 
 /// Commits.
 pub async fn commit(cx: &Context, session: &Session, work: &Work) -> Result<Committed, Failure> {

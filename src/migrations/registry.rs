@@ -115,6 +115,11 @@ impl Entry {
         present(&self.additions(), self.older(), catalogue)
     }
 
+    /// Whether the migration makes that table, or only adds to it.
+    pub fn adds_table(&self, table: &str) -> bool {
+        !self.older().tables.contains_key(table)
+    }
+
     fn older(&self) -> &'static Catalogue {
         static NOTHING: LazyLock<Catalogue> = LazyLock::new(Catalogue::default);
         find(self.version - 1).map_or(&NOTHING, Self::contract)

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// The simple query `COMMIT`, as it stands on the wire.
-const COMMIT: &[u8] = b"Q\0\0\0\x0bCOMMIT\0";
+/// How the round trip that commits a migration ends on the wire.
+const COMMIT: &[u8] = b"; COMMIT\0";
 
 /// What becomes of the connection whose COMMIT comes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,6 +29,7 @@ pub fn fingerprint(session: &Session) -> String {
             let rows = format!(
                 "SELECT coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '') FROM markenmate.{table} t"
             );
+            text.push('\n');
             text.push_str(&one(session, &rows));
         }
     }

@@ -34,7 +34,7 @@ pub fn compare(contract: &Catalogue, actual: &Catalogue) -> Vec<Difference> {
     for (name, table) in &contract.tables {
         match actual.tables.get(name) {
             None => found.push(missing_table(name, table, actual)),
-            Some(has) => compare_table(name, table, has, actual.owner(), &mut found),
+            Some(has) => compare_table(name, table, has, actual, &mut found),
         }
     }
     found
@@ -46,15 +46,13 @@ fn missing(subject: String, remedy: String) -> Difference {
 
 fn missing_table(name: &str, table: &Table, actual: &Catalogue) -> Difference {
     let subject = format!("table public.{}", identifier(name));
+    let create = remedy::create_table(name, table, actual.owner());
     match actual.others.get(name) {
-        None => missing(subject, remedy::create_table(name, table)),
+        None => missing(subject, create),
         Some(kind) => Difference {
             subject,
             detail: format!("missing; the name is taken by a relation of kind {kind:?}"),
-            remedy: format!(
-                "-- rename or drop the other relation first, then:\n{}",
-                remedy::create_table(name, table)
-            ),
+            remedy: format!("{}\n{create}", remedy::give_up_name(name, kind)),
         },
     }
 }
@@ -63,10 +61,10 @@ fn compare_table(
     name: &str,
     contract: &Table,
     actual: &Table,
-    owner: Option<&str>,
+    all: &Catalogue,
     found: &mut Vec<Difference>,
 ) {
-    if let (Some(expected), Some(has)) = (owner, actual.owner.as_deref())
+    if let (Some(expected), Some(has)) = (all.owner(), actual.owner.as_deref())
         && expected != has
     {
         found.push(Difference {
@@ -75,10 +73,24 @@ fn compare_table(
             remedy: remedy::owner(name, expected),
         });
     }
-    let renamed = renamed_sequences(name, contract, actual, found);
-    let kept =
-        |(n, s): (&String, &Sequence)| (!renamed.contains(n)).then(|| (n.clone(), s.clone()));
-    let sequences = contract.sequences.iter().filter_map(kept).collect();
+    let misnamed: Named<&String> = contract
+        .sequences
+        .iter()
+        .filter(|(wanted, _)| !actual.sequences.contains_key(*wanted) && !all.has_name(wanted))
+        .filter_map(|(wanted, s)| {
+            let mut has = actual.sequences.iter().filter(|(_, has)| has.column == s.column);
+            has.next().map(|(other, _)| (wanted.clone(), other))
+        })
+        .collect();
+    for (wanted, other) in &misnamed {
+        found.push(Difference {
+            subject: format!("sequence public.{}.{}", identifier(name), identifier(wanted)),
+            detail: format!("is named {}", identifier(other)),
+            remedy: remedy::rename_sequence(other, wanted),
+        });
+    }
+    let sequences = contract.sequences.iter().filter(|(name, _)| !misnamed.contains_key(*name));
+    let sequences = sequences.map(|(n, s)| (n.clone(), s.clone())).collect();
     let parts = Parts { table: name, found };
     let parts = parts.walk("sequence", &sequences, &actual.sequences, sequence);
     let parts = parts.walk("column", &contract.columns, &actual.columns, column);
@@ -93,33 +105,6 @@ fn compare_table(
         .map(|(n, i)| (n.clone(), i.clone()))
         .collect();
     parts.walk("index", &loose, &actual.indexes, index);
-}
-
-/// A serial column whose sequence got another name, as PostgreSQL gives it when the name is taken.
-fn renamed_sequences(
-    table: &str,
-    contract: &Table,
-    actual: &Table,
-    found: &mut Vec<Difference>,
-) -> Vec<String> {
-    let mut renamed = Vec::new();
-    for (name, wanted) in &contract.sequences {
-        let other = actual.sequences.iter().find(|(_, has)| has.column == wanted.column);
-        let Some((other, _)) = other.filter(|_| !actual.sequences.contains_key(name)) else {
-            continue;
-        };
-        found.push(Difference {
-            subject: format!("sequence public.{}.{}", identifier(table), identifier(name)),
-            detail: format!("is named {other}"),
-            remedy: format!(
-                "ALTER SEQUENCE public.{} RENAME TO {};",
-                identifier(other),
-                identifier(name)
-            ),
-        });
-        renamed.push(name.clone());
-    }
-    renamed
 }
 
 /// Finds what is wrong with one part: detail and remedy.

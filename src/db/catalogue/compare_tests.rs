@@ -92,7 +92,10 @@ fn sequences_and_indexes_count_by_name() {
     assert_eq!(subject, "sequence public.note.note_id_seq");
     assert_eq!(remedy, "ALTER SEQUENCE public.note_id_seq1 RENAME TO note_id_seq;");
     let (_, _, remedy) = one(|t| t.sequences.clear());
-    assert!(remedy.starts_with("CREATE SEQUENCE public.note_id_seq AS integer;"), "{remedy}");
+    assert!(
+        remedy.starts_with("CREATE SEQUENCE IF NOT EXISTS public.note_id_seq AS integer;"),
+        "{remedy}"
+    );
     let (_, detail, remedy) = one(|t| t.indexes.get_mut("note_at").expect("note_at").valid = false);
     assert_eq!(
         (detail.as_str(), remedy.as_str()),

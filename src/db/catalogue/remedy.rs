@@ -38,12 +38,31 @@ pub(super) fn owner(table: &str, owner: &str) -> String {
     alter(table, &format!("OWNER TO {}", identifier(owner)))
 }
 
-/// A whole table, keys last so that the statement can be run as it is.
-pub(super) fn create_table(name: &str, table: &Table) -> String {
+/// Frees a table's name from the view or whatever else has it.
+pub(super) fn give_up_name(name: &str, kind: &str) -> String {
+    let what = match kind {
+        "v" => "VIEW",
+        "m" => "MATERIALIZED VIEW",
+        "f" => "FOREIGN TABLE",
+        "S" => "SEQUENCE",
+        "c" => "TYPE",
+        _ => "INDEX",
+    };
+    let old = identifier(&format!("{name}_old"));
+    format!("ALTER {what} public.{} RENAME TO {old};", identifier(name))
+}
+
+pub(super) fn rename_sequence(has: &str, expected: &str) -> String {
+    format!("ALTER SEQUENCE public.{} RENAME TO {};", identifier(has), identifier(expected))
+}
+
+/// A whole table, keys last so that the statement can be run as it is, by whomever.
+pub(super) fn create_table(name: &str, table: &Table, owner: Option<&str>) -> String {
     let mut sql = String::new();
     for (sequence, s) in &table.sequences {
+        // A table that was dropped may have left its sequence behind.
         sql.push_str(&format!(
-            "CREATE SEQUENCE public.{} AS {};\n",
+            "CREATE SEQUENCE IF NOT EXISTS public.{} AS {};\n",
             identifier(sequence),
             s.data_type
         ));
@@ -63,6 +82,10 @@ pub(super) fn create_table(name: &str, table: &Table) -> String {
         sql.push('\n');
         sql.push_str(&owned_by(name, sequence, s));
     }
+    if let Some(owner) = owner {
+        sql.push('\n');
+        sql.push_str(&self::owner(name, owner));
+    }
     sql
 }
 
@@ -79,7 +102,7 @@ pub(super) fn sequence(table: &str, name: &str, sequence: &Sequence) -> String {
     let (table_name, column) = (identifier(table), identifier(&sequence.column));
     let name_literal = literal(&format!("public.{}", identifier(name)));
     format!(
-        "CREATE SEQUENCE public.{} AS {};\n\
+        "CREATE SEQUENCE IF NOT EXISTS public.{} AS {};\n\
          SELECT setval({name_literal}, coalesce((SELECT max({column}) FROM public.{table_name}), 0) + 1, false);\n\
          {}\n\
          ALTER TABLE public.{table_name} ALTER COLUMN {column} SET DEFAULT nextval({name_literal});",
@@ -96,6 +119,11 @@ pub(super) fn add_column(table: &str, name: &str, column: &Column) -> String {
 pub(super) fn alter_column(table: &str, name: &str, has: &Column, expected: &Column) -> String {
     let name = identifier(name);
     let mut actions = Vec::new();
+    // A default is not converted with its column.
+    let retyped_default = has.data_type != expected.data_type && has.default.is_some();
+    if retyped_default {
+        actions.push(format!("ALTER COLUMN {name} DROP DEFAULT"));
+    }
     if has.data_type != expected.data_type {
         actions.push(format!("ALTER COLUMN {name} TYPE {0} USING {name}::{0}", expected.data_type));
     }
@@ -105,11 +133,14 @@ pub(super) fn alter_column(table: &str, name: &str, has: &Column, expected: &Col
             _ => format!("ALTER COLUMN {name} DROP IDENTITY IF EXISTS"),
         });
     }
-    if has.default != expected.default {
-        actions.push(match &expected.default {
-            Some(default) => format!("ALTER COLUMN {name} SET DEFAULT {default}"),
-            None => format!("ALTER COLUMN {name} DROP DEFAULT"),
-        });
+    match &expected.default {
+        Some(default) if has.default.as_ref() != Some(default) || retyped_default => {
+            actions.push(format!("ALTER COLUMN {name} SET DEFAULT {default}"));
+        }
+        None if has.default.is_some() && !retyped_default => {
+            actions.push(format!("ALTER COLUMN {name} DROP DEFAULT"));
+        }
+        _ => {}
     }
     if has.not_null != expected.not_null {
         let verb = if expected.not_null { "SET" } else { "DROP" };
