@@ -66,13 +66,13 @@ impl Survey {
 
     /// Everything but the holders, in one round trip.
     pub async fn look(session: &Session) -> Result<Self, Failure> {
-        let sets = session.once(Mode::Read, WHAT, &full_sql(history_readable(session))).await?;
+        let sets = session.once(Mode::Snapshot, WHAT, &full_sql(history_readable(session))).await?;
         Self::read(session, &sets, history_readable(session))
     }
 
     /// The same without the history, for one that cannot be read because it is damaged.
     pub async fn without_history(session: &Session) -> Result<Self, Failure> {
-        let sets = session.once(Mode::Read, WHAT, &full_sql(false)).await?;
+        let sets = session.once(Mode::Snapshot, WHAT, &full_sql(false)).await?;
         Self::read(session, &sets, false)
     }
 
