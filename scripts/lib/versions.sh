@@ -84,5 +84,5 @@ reachable() {
 unprivileged() {
     local user=nobody
     if id postgres >/dev/null 2>&1; then user=postgres; fi
-    su -s /bin/sh "$user" -c '"$0" "$@"' "$@" 2>/dev/null
+    su -s /bin/sh -c '"$0" "$@"' -- "$user" "$@" 2>/dev/null
 }
