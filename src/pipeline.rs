@@ -65,6 +65,7 @@ pub async fn drive<O: Operation>(cx: &Context, operation: &O) -> Ending {
         result = work => result,
         () = given_up(cx) => Err(cx.interrupt.abandoned()),
     };
+    cx.interrupt.settle().await;
     Ending { target, result }
 }
 

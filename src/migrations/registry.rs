@@ -72,7 +72,7 @@ pub fn find(version: i32) -> Option<&'static Entry> {
 
 /// Reads `--to`: a version, a name, or both as in `V2__security_hardening`.
 pub fn resolve(text: &str) -> Result<i32, Failure> {
-    let wanted = text.trim();
+    let wanted = text.trim().trim_end_matches(".sql");
     APP.iter()
         .find(|e| {
             wanted == e.version.to_string()
