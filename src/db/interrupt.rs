@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::connect::Canceller;
+use super::cancel::Cancel;
 use crate::failure::{Failure, Kind};
 
 /// Counts signals and cancels what runs on the watched connection.
 #[derive(Clone)]
 pub struct Interrupt {
     count: Arc<watch::Sender<u8>>,
-    watched: Arc<Mutex<Option<Canceller>>>,
+    watched: Arc<Mutex<Option<Cancel>>>,
     committing: Arc<AtomicBool>,
 }
 
@@ -29,8 +29,8 @@ impl Default for Interrupt {
 
 impl Interrupt {
     /// Names the connection whose statement a signal cancels.
-    pub fn watch(&self, canceller: Canceller) {
-        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(canceller);
+    pub fn watch(&self, cancel: Cancel) {
+        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(cancel);
     }
 
     /// Whether COMMIT is under way from now on: what leaves then leaves with an unknown result.
@@ -98,8 +98,8 @@ impl Interrupt {
     async fn cancel_repeatedly(self) {
         loop {
             let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(canceller) = watched {
-                canceller.cancel().await;
+            if let Some(cancel) = watched {
+                cancel.cancel().await;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

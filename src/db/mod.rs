@@ -1,6 +1,7 @@
 //! The database: connections, sessions, locks, the catalogue, the ledger.
 
 mod attempt;
+pub mod cancel;
 pub mod catalogue;
 mod certificate;
 pub mod connect;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
+use super::cancel::Cancel;
 use super::connect::{self, Connection, Transport};
 use super::error;
 use super::facts::{self, Facts};
@@ -64,7 +65,7 @@ impl Session {
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
         let connection = patiently(endpoint, settings, interrupt).await?;
-        interrupt.watch(connection.canceller.clone());
+        interrupt.watch(Cancel::of(&connection));
         let timeouts =
             Timeouts { lock: settings.lock_timeout, statement: settings.statement_timeout };
         let sql = format!("{}{};COMMIT", begin(Mode::Read, timeouts), facts::SQL);
