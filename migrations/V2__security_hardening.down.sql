@@ -1,7 +1,14 @@
 -- Takes security_hardening back without losing a row. Its tables move to markenmate_quarantine
 -- under names that carry the time; column values that differ from the default are copied there
 -- with their keys. One block, so one transaction, whoever runs it.
-DO $$
+DO $outer$
+BEGIN
+    -- Nobody's function of the same name is called, whoever runs this; nobody waits long for it.
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog', true);
+    PERFORM set_config('lock_timeout', '100ms', true);
+    IF NOT pg_try_advisory_xact_lock(1835102827, 1835103333) THEN
+        RAISE EXCEPTION 'another run of markenmate is at work; nothing was changed, try again';
+    END IF;
 DECLARE
     suffix constant text := '_' || to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD"t"HH24MISSMS');
     owner constant name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'public."user"'::regclass);
@@ -11,6 +18,8 @@ DECLARE
 BEGIN
     IF to_regnamespace('markenmate_quarantine') IS NULL THEN
         EXECUTE format('CREATE SCHEMA markenmate_quarantine AUTHORIZATION %I', owner);
+    ELSIF owner <> (SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'markenmate_quarantine') THEN
+        RAISE EXCEPTION 'schema markenmate_quarantine does not belong to %; nothing was changed', owner;
     END IF;
     EXECUTE format('SET LOCAL ROLE %I', owner);
 
@@ -56,5 +65,6 @@ BEGIN
     END LOOP;
 
     DELETE FROM markenmate.refinery_schema_history WHERE version = 2;
+END;
 END
-$$;
+$outer$;

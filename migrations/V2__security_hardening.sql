@@ -33,23 +33,32 @@ CREATE TABLE public.audit_log (
 );
 ALTER SEQUENCE public.audit_log_id_seq OWNED BY public.audit_log.id;
 
--- Where the app is not the owner but was granted its tables, it gets the same on the new ones.
+-- Where the app is not the owner but was granted its tables, it gets the same on the new ones:
+-- what it may do to rows of every table there is. A role that may read one table only is not the
+-- app, and the new ones hold secrets.
 DO $$
 DECLARE held record;
 BEGIN
     FOR held IN
-        SELECT n.new_name, c.relkind, acl.privilege_type, acl.is_grantable,
-               coalesce((SELECT quote_ident(rolname) FROM pg_roles WHERE oid = acl.grantee), 'PUBLIC') AS grantee
+        SELECT n.new_name, c.relkind, acl.privilege_type,
+               CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END AS grantee
           FROM (VALUES ('token_lending', 'step_up_token'), ('token_lending', 'audit_log'),
                        ('token_lending_id_seq', 'step_up_token_id_seq'),
                        ('token_lending_id_seq', 'audit_log_id_seq')) n(old_name, new_name)
           JOIN pg_class c ON c.relname = n.old_name AND c.relnamespace = 'public'::regnamespace
          CROSS JOIN aclexplode(c.relacl) acl
-         WHERE acl.grantee <> c.relowner
+          LEFT JOIN pg_roles r ON r.oid = acl.grantee
+         WHERE acl.grantee <> c.relowner AND (acl.grantee = 0 OR r.oid IS NOT NULL)
+           AND acl.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'USAGE')
+           AND NOT EXISTS (SELECT FROM pg_class t
+                            WHERE t.relnamespace = 'public'::regnamespace AND t.relkind IN ('r', 'p')
+                              AND t.relname NOT IN ('step_up_token', 'audit_log')
+                              AND NOT has_table_privilege(coalesce(r.rolname, 'public'), t.oid,
+                                          CASE acl.privilege_type WHEN 'USAGE' THEN 'INSERT'
+                                                                  ELSE acl.privilege_type END))
     LOOP
-        EXECUTE format('GRANT %s ON %s public.%I TO %s%s', held.privilege_type,
-                       CASE held.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, held.new_name, held.grantee,
-                       CASE WHEN held.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
+        EXECUTE format('GRANT %s ON %s public.%I TO %s', held.privilege_type,
+                       CASE held.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, held.new_name, held.grantee);
     END LOOP;
 END
 $$;

@@ -63,9 +63,19 @@ pub async fn drive<O: Operation>(cx: &Context, operation: &O) -> Ending {
     };
     let result = tokio::select! {
         result = work => result,
-        () = cx.interrupt.raised(2) => Err(cx.interrupt.abandoned()),
+        () = given_up(cx) => Err(cx.interrupt.abandoned()),
     };
+    cx.interrupt.settle().await;
     Ending { target, result }
+}
+
+/// A second signal, or a first one that the server does not answer: `docker stop` would kill next.
+async fn given_up(cx: &Context) {
+    cx.interrupt.raised(1).await;
+    tokio::select! {
+        () = cx.interrupt.raised(2) => {}
+        () = tokio::time::sleep(std::time::Duration::from_secs(8)) => {}
+    }
 }
 
 async fn stages<O: Operation>(

@@ -63,18 +63,6 @@ without_cluster() (
 )
 
 install_postgres() {
-    apt_install postgresql-common
-    local conf=/etc/postgresql-common/createcluster.conf kept result=0
-    kept=$(mktemp)
-    as_root cat "$conf" >"$kept"
-    echo 'create_main_cluster = false' | as_root tee -a "$conf" >/dev/null
-    apt_install postgresql || result=$?
-    as_root tee "$conf" <"$kept" >/dev/null
-    rm -f "$kept"
-    return "$result"
-}
-
-install_postgres() {
     say "no PostgreSQL server and client with initdb, postgres, psql and pg_dump was found"
     if have apt-get; then
         apt_install_postgres

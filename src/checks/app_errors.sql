@@ -7,5 +7,5 @@ SELECT 'public.app_log' AS subject,
               to_char(min(since.at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
               left((array_agg(message ORDER BY created_at DESC, id DESC))[1], 200)) AS detail
   FROM public.app_log, since
- WHERE level::text = 'error' AND created_at >= since.at
+ WHERE concat(level) = 'error' AND created_at >= since.at
 HAVING count(*) > 0

@@ -1,7 +1,7 @@
 -- The oldest admin by the app's own clock; ties by id in byte order, so that every run names the same.
 WITH oldest AS (
-    SELECT id::text, email::text FROM public."user"
-     WHERE role::text = 'admin'
+    SELECT concat(id) AS id, concat(email) AS email FROM public."user"
+     WHERE concat(role) = 'admin'
      ORDER BY created_at, id COLLATE "C" LIMIT 1
 )
 SELECT 'public."user".is_master_admin' AS subject,
@@ -14,4 +14,4 @@ SELECT 'public."user".is_master_admin' AS subject,
             ELSE 'UPDATE public."user" SET is_master_admin = true WHERE id = (SELECT id FROM public."user" '
                  'WHERE role = ''admin'' ORDER BY created_at, id COLLATE "C" LIMIT 1);' END AS remedy
   FROM (VALUES (1)) one(row) LEFT JOIN oldest ON true
- WHERE NOT EXISTS (SELECT FROM public."user" WHERE role::text = 'admin' AND is_master_admin)
+ WHERE NOT EXISTS (SELECT FROM public."user" WHERE concat(role) = 'admin' AND is_master_admin)

@@ -5,5 +5,5 @@ SELECT format('public."user" id %s', id) AS subject,
             ELSE 'UPDATE public."user" SET is_master_admin = false WHERE is_master_admin AND role <> ''admin'';'
        END AS remedy
   FROM public."user"
- WHERE is_master_admin AND role::text <> 'admin'
+ WHERE is_master_admin AND concat(role) <> 'admin'
  ORDER BY created_at, id

@@ -59,7 +59,7 @@ WITH known(child, child_column, parent, parent_column) AS (VALUES
                                     CASE WHEN e.nspname <> 'pg_catalog' THEN format('OPERATOR(%I.%s)', e.nspname, o.oprname)
                                          ELSE '=' END, a.attname),
                              ' AND ' ORDER BY u.n) AS matches,
-                  string_agg(format('c.%I::text', a.attname), ', ' ORDER BY u.n) AS texts
+                  string_agg(format('concat(c.%I)', a.attname), ', ' ORDER BY u.n) AS texts
              FROM unnest(k.child_columns, k.parent_columns, k.equals) WITH ORDINALITY u(child, parent, op, n)
              JOIN pg_attribute a ON a.attrelid = k.child AND a.attnum = u.child
              JOIN pg_attribute b ON b.attrelid = k.parent AND b.attnum = u.parent

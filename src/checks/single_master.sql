@@ -1,6 +1,6 @@
 WITH master AS (
-    SELECT id::text, email::text,
-           row_number() OVER (ORDER BY role::text <> 'admin', created_at, id COLLATE "C") AS n
+    SELECT concat(id) AS id, concat(email) AS email,
+           row_number() OVER (ORDER BY concat(role) <> 'admin', created_at, id COLLATE "C") AS n
       FROM public."user" WHERE is_master_admin
 )
 SELECT 'public."user".is_master_admin' AS subject,

@@ -17,6 +17,7 @@ use crate::migrations::survey::Survey;
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Finding, Outcome, Report, Severity, StepStatus};
+use crate::settings::Consent;
 
 /// Flags of `migrate`.
 #[derive(Debug, clap::Args)]
@@ -53,11 +54,15 @@ impl Operation for Migrate {
         if self.args.check { Access::Read } else { Access::Write }
     }
 
-    async fn inspect(&self, _cx: &Context, session: &Session) -> Result<Survey, Failure> {
+    async fn inspect(&self, cx: &Context, session: &Session) -> Result<Survey, Failure> {
         self.target()?;
         match Survey::brief(session).await? {
             Some(settled) => Ok(settled),
-            None => Survey::full(session).await,
+            // Who holds locks stands on the screen alone.
+            None if cx.settings.dry_run || cx.settings.consent == Consent::Ask => {
+                Survey::full(session).await
+            }
+            None => Survey::look(session).await,
         }
     }
 
@@ -188,12 +193,7 @@ fn screen(cx: &Context, survey: &Survey, work: &Work) -> Vec<Block> {
                 format!("milliseconds; queues {lock_timeout} at a time for up to {max_wait}")
             },
         ),
-        fact(
-            "the way back",
-            undo(work, &survey.conninfo).unwrap_or_else(|| {
-                "DROP SCHEMA markenmate CASCADE; the app's tables stay as they are".into()
-            }),
-        ),
+        fact("the way back", undo(work, &survey.conninfo).unwrap_or_else(|| no_undo(work).into())),
     ])]
 }
 
@@ -215,13 +215,24 @@ fn statements(sql: &str) -> usize {
 /// The command that undoes the work, where there is one.
 fn undo(work: &Work, conninfo: &str) -> Option<String> {
     if work.builds_everything() {
-        return Some("drop the database: nothing but what this run builds is in it".into());
+        return None;
     }
     let version = work.apply.last()?;
     Some(format!(
-        "markenmate util down {version} | psql -X -1 -v ON_ERROR_STOP=1 -d {}",
+        "markenmate util down {version} > undo.sql && psql -X -1 -v ON_ERROR_STOP=1 -d {} -f undo.sql",
         shell_quoted(conninfo)
     ))
+}
+
+/// What there is to say where no command undoes the work.
+fn no_undo(work: &Work) -> &'static str {
+    if work.builds_everything() {
+        "none: these tables are the application; what else is in the database is not touched"
+    } else if work.create_schema.is_some() {
+        "DROP SCHEMA markenmate CASCADE; the app's tables stay as they are"
+    } else {
+        "not needed: only rows are added to the history, the app's tables stay as they are"
+    }
 }
 
 fn shell_quoted(text: &str) -> String {

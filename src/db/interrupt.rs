@@ -15,6 +15,8 @@ pub struct Interrupt {
     count: Arc<watch::Sender<u8>>,
     watched: Arc<Mutex<Option<Cancel>>>,
     committing: Arc<AtomicBool>,
+    /// Held while a cancel request is on its way; true: none may go out any more.
+    sending: Arc<tokio::sync::Mutex<bool>>,
 }
 
 impl Default for Interrupt {
@@ -23,6 +25,7 @@ impl Default for Interrupt {
             count: Arc::new(watch::channel(0).0),
             watched: Arc::default(),
             committing: Arc::default(),
+            sending: Arc::default(),
         }
     }
 }
@@ -95,12 +98,28 @@ impl Interrupt {
         Ok(())
     }
 
+    /// Waits for a cancel request that is on its way, a second at most, and lets no other out:
+    /// PgBouncer 1.18 ends when whoever sent one leaves before it was passed on.
+    pub async fn settle(&self) {
+        if self.is_raised() {
+            let sending = tokio::time::timeout(Duration::from_secs(1), self.sending.lock()).await;
+            if let Ok(mut over) = sending {
+                *over = true;
+            }
+        }
+    }
+
     async fn cancel_repeatedly(self) {
         loop {
             let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let over = self.sending.lock().await;
+            if *over {
+                return;
+            }
             if let Some(cancel) = watched {
                 cancel.cancel().await;
             }
+            drop(over);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

@@ -98,6 +98,8 @@ impl<'a> Patience<'a> {
         mut attempt: impl AsyncFnMut(Attempt) -> Result<T, Setback>,
     ) -> Result<Tried<T>, Failure> {
         let mut number = 0;
+        // A worker that prevents wraparound never goes: one long attempt a run.
+        let mut evicted = false;
         let mut timeouts = self.session.timeouts();
         let (mut run_pause, mut table_pause) =
             (Duration::from_millis(25), Duration::from_millis(250));
@@ -123,10 +125,11 @@ impl<'a> Patience<'a> {
                 self.report(number, left);
             }
             timeouts = self.session.timeouts();
-            if obstacle == Obstacle::Tables && self.only_autovacuum() && number >= 2 {
+            if obstacle == Obstacle::Tables && self.only_autovacuum() && number >= 2 && !evicted {
+                evicted = true;
                 timeouts.lock = timeouts.lock.max(PAST_DEADLOCK_TIMEOUT);
                 self.console.say(
-                    "only autovacuum is in the way: the next attempt queues for 1.2 s, so that the server ends it",
+                    "only autovacuum is in the way: the next attempt queues for 1.2 s, after which the server usually ends it",
                 );
             }
             self.interrupt.pause(pause).await?;

@@ -52,6 +52,8 @@ pub struct Session {
     pub port: u16,
     /// What travels does not leave this machine.
     pub is_local: bool,
+    /// How it was reached, a password that was asked for included.
+    pub endpoint: Endpoint,
     /// What psql takes for `-d` to reach the same database, without the password.
     pub conninfo: String,
     timeouts: Timeouts,
@@ -81,6 +83,7 @@ impl Session {
             transport: connection.transport,
             is_local: connection.is_local(),
             conninfo: endpoint.child_conninfo(&connection.server),
+            endpoint: endpoint.clone(),
             host: connection.host,
             port: connection.port,
             client: connection.client,
@@ -230,11 +233,18 @@ fn begin(mode: Mode, timeouts: Timeouts) -> String {
         Mode::Snapshot => "ISOLATION LEVEL REPEATABLE READ READ ONLY",
         Mode::Write => "ISOLATION LEVEL READ COMMITTED READ WRITE",
     };
-    // A server whose client was killed would otherwise go on waiting for its lock.
-    let orphan = match mode {
+    // A server whose client was killed would otherwise go on waiting for its lock; where the system
+    // cannot tell, the server refuses the setting. And what is reported as committed is on disk.
+    let write = match mode {
         Mode::Write => {
-            "SELECT set_config('client_connection_check_interval', '200ms', true) \
-             WHERE current_setting('server_version_num')::int >= 140000;"
+            "DO $$ BEGIN \
+                 SET LOCAL client_connection_check_interval = '200ms'; \
+             EXCEPTION WHEN OTHERS THEN NULL; \
+             END $$;\
+             SELECT set_config('synchronous_commit', 'on', true) \
+              WHERE current_setting('synchronous_commit') = 'off';\
+             SELECT set_config('transaction_timeout', '0', true) \
+              WHERE current_setting('server_version_num')::int >= 170000;"
         }
         Mode::Read | Mode::Snapshot => "",
     };
@@ -243,9 +253,10 @@ fn begin(mode: Mode, timeouts: Timeouts) -> String {
          SET LOCAL search_path = pg_catalog;\
          SET LOCAL standard_conforming_strings = on;\
          SET LOCAL DateStyle = ISO;\
+         SET LOCAL row_security = off;\
          SET LOCAL lock_timeout = '{}ms';\
          SET LOCAL statement_timeout = '{}ms';\
-         SET LOCAL idle_in_transaction_session_timeout = 0;{orphan}",
+         SET LOCAL idle_in_transaction_session_timeout = 0;{write}",
         timeouts.lock.as_millis().max(1),
         timeouts.statement.as_millis(),
     )

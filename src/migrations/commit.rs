@@ -8,7 +8,6 @@ use crate::db::interrupt::Interrupt;
 use crate::db::locks;
 use crate::db::session::{Mode, Session};
 use crate::failure::{Failure, Kind};
-use crate::settings::Endpoint;
 
 use super::plan::Work;
 
@@ -70,11 +69,10 @@ async fn find_out(
     work: &Work,
     failure: Failure,
 ) -> Result<(), Failure> {
-    let endpoint = cx.endpoint.clone()?;
     cx.console.say("the connection broke during COMMIT; looking whether it took place");
     let deadline = Instant::now() + cx.settings.max_wait.min(Duration::from_secs(60));
     loop {
-        let why = match look(cx, &endpoint, lost, work).await {
+        let why = match look(cx, lost, work).await {
             Answer::Committed => return Ok(()),
             Answer::NotCommitted => {
                 return Err(Failure::unexpected("the connection broke; nothing was changed")
@@ -99,14 +97,19 @@ fn unknown() -> Failure {
     .hint("when the server is back, run: markenmate status")
 }
 
-async fn look(cx: &Context, endpoint: &Endpoint, lost: &Session, work: &Work) -> Answer {
+async fn look(cx: &Context, lost: &Session, work: &Work) -> Answer {
     // An interrupt of its own: the signal that may have come is not for these statements.
-    let session = match Session::open(endpoint, &cx.settings, &Interrupt::default()).await {
+    let session = match Session::open(&lost.endpoint, &cx.settings, &Interrupt::default()).await {
         Ok(session) => session,
         Err(error) => return Answer::NotYet(error.to_string()),
     };
     if session.facts.system_identifier != lost.facts.system_identifier {
         return Answer::Never("another server answers under this name now".into());
+    }
+    if session.facts.system_identifier.is_none() {
+        return Answer::Never(
+            "whether it is the same server cannot be told without pg_control_system()".into(),
+        );
     }
     if session.facts.standby {
         return Answer::NotYet("the server is a standby now".into());

@@ -78,13 +78,13 @@ pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
         .hint("connect as the owner of the app's tables, or see docs/grants.sql"));
     }
     let Some(catalogue) = &survey.catalogue else {
-        only_up(registry::latest(), target)?;
-        return Ok(Work::default());
+        // The short look finds only databases at the latest version.
+        return refuse_down(registry::latest(), target).map(|()| Work::default());
     };
     let standing = standing(&survey.ledger, catalogue);
     refuse(&standing, &survey.database)?;
+    refuse_down(standing.recorded, target)?;
     let at = standing.held;
-    only_up(standing.recorded, target)?;
     let has_own = |version: i32| survey.ledger.own.iter().any(|row| row.number() == Some(version));
     let mut work = Work {
         adopt: (standing.recorded + 1..=at.min(target)).collect(),
@@ -110,7 +110,7 @@ pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
     Ok(work)
 }
 
-fn only_up(recorded: i32, target: i32) -> Result<(), Failure> {
+fn refuse_down(recorded: i32, target: i32) -> Result<(), Failure> {
     if target >= recorded {
         return Ok(());
     }

@@ -72,7 +72,7 @@ pub fn find(version: i32) -> Option<&'static Entry> {
 
 /// Reads `--to`: a version, a name, or both as in `V2__security_hardening`.
 pub fn resolve(text: &str) -> Result<i32, Failure> {
-    let wanted = text.trim();
+    let wanted = text.trim().trim_end_matches(".sql");
     APP.iter()
         .find(|e| {
             wanted == e.version.to_string()
@@ -113,6 +113,11 @@ impl Entry {
     /// Which of the objects that the migration adds exist already, whatever their shape.
     pub fn present(&self, catalogue: &Catalogue) -> Vec<String> {
         present(&self.additions(), self.older(), catalogue)
+    }
+
+    /// Whether the migration makes that table, or only adds to it.
+    pub fn adds_table(&self, table: &str) -> bool {
+        !self.older().tables.contains_key(table)
     }
 
     fn older(&self) -> &'static Catalogue {

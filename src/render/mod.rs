@@ -3,6 +3,7 @@
 use crate::console::Console;
 use crate::context::Context;
 use crate::failure::{Ending, Failure};
+use crate::report::Outcome;
 use crate::settings::Format;
 
 pub mod github;
@@ -29,7 +30,10 @@ pub fn show(cx: &Context, command: &str, ending: &Ending) -> u8 {
     };
     match printed {
         Ok(()) => code,
-        Err(failure) => {
+        Err(mut failure) => {
+            if ending.result.as_ref().is_ok_and(|report| report.outcome == Outcome::Done) {
+                failure = failure.hint("the work itself is done: only the report was lost");
+            }
             cx.console.insist_rendered(&human::failure(&failure, &cx.console));
             failure.kind.exit_code()
         }

@@ -34,6 +34,13 @@ pub(super) fn parse(text: &str) -> Result<Values, Failure> {
     if text.contains('=') {
         return key_values(text);
     }
+    // A URI with a slip in its scheme would be taken for a name, and shown with its password.
+    if text.contains('@') {
+        return Err(Failure::usage("this is neither a URI, nor key=value pairs, nor a database's name")
+            .because("it holds an @ and does not begin with postgresql://; it is not shown, for it may hold a password")
+            .hint("write postgresql://USER@HOST:PORT/DATABASE")
+            .hint("a database whose name holds an @: -d 'dbname=NAME'"));
+    }
     Ok(Values::from([("dbname", text.to_owned())]))
 }
 

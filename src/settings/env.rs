@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::failure::Failure;
+
 /// Environment variables, taken once.
 ///
 /// `Debug` shows their names only: values can be passwords.
 #[derive(Clone, Default)]
 pub struct Env {
     vars: BTreeMap<String, String>,
+    /// Names whose values are not UTF-8.
+    unreadable: Vec<String>,
 }
 
 impl std::fmt::Debug for Env {
@@ -18,17 +22,36 @@ impl std::fmt::Debug for Env {
 }
 
 impl Env {
-    /// The process's own. Variables that are not UTF-8 are left out: no setting here can be one.
+    /// The process's own.
     pub fn real() -> Self {
-        let vars = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        Self { vars }
+        let mut env = Self::default();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => drop(env.vars.insert(name, value)),
+                Err(_) => env.unreadable.push(name),
+            }
+        }
+        env
+    }
+
+    /// Refuses a variable of ours that is not UTF-8: passed over, it would let a weaker one name
+    /// another database.
+    pub fn check(&self) -> Result<(), Failure> {
+        let ours = |name: &&String| {
+            ["PG", "DATABASE_", "MARKENMATE_"].iter().any(|prefix| name.starts_with(prefix))
+        };
+        match self.unreadable.iter().find(ours) {
+            None => Ok(()),
+            Some(name) => Err(Failure::usage(format!("the variable {name} is not UTF-8"))
+                .hint("write bytes outside of UTF-8 percent-encoded, as in p%E4ss")),
+        }
     }
 
     /// One made by hand.
     pub fn of<const N: usize>(vars: [(&str, &str); N]) -> Self {
-        Self { vars: vars.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect() }
+        let vars = vars.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+        Self { vars, unreadable: Vec::new() }
     }
 
     /// The same with one more variable.

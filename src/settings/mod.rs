@@ -154,10 +154,14 @@ pub struct Settings {
     pub origins: Vec<Origin>,
 }
 
+/// PostgreSQL keeps timeouts as 4-byte milliseconds.
+const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
 impl Settings {
     /// Resolves flags and environment. The endpoint is resolved apart, by [`Endpoint::resolve`]:
     /// some commands have none.
     pub fn resolve(flags: &Flags, env: &Env) -> Result<Self, Failure> {
+        env.check()?;
         let mut origins = Vec::new();
         let mut duration = |name, flag: Option<Duration>, default| {
             let value = flag.unwrap_or(default);
@@ -170,6 +174,14 @@ impl Settings {
         let max_wait = duration("max-wait", flags.max_wait, Duration::from_secs(300));
         let statement_timeout =
             duration("statement-timeout", flags.statement_timeout, Duration::from_secs(300));
+        for (flag, time) in
+            [("--lock-timeout", lock_timeout), ("--statement-timeout", statement_timeout)]
+        {
+            if time > LONGEST || (time < Duration::from_millis(1) && !time.is_zero()) {
+                return Err(Failure::usage(format!("{flag}: between 1ms and 24days is possible"))
+                    .hint(format!("for example: {flag} 50ms")));
+            }
+        }
         if lock_timeout.is_zero() {
             return Err(Failure::usage("--lock-timeout 0 would queue for a lock without end")
                 .hint("give a time, for example --lock-timeout 50ms"));

@@ -47,8 +47,11 @@ WITH relation AS (
     SELECT i.indrelid, json_object_agg(c.relname, json_build_object(
                'unique', i.indisunique,
                'valid', i.indisvalid,
-               'columns', (SELECT json_agg(pg_get_indexdef(i.indexrelid, n, true) ORDER BY n)
-                             FROM generate_series(1, i.indnkeyatts::int) n),
+               -- pg_get_indexdef is slow: only for expressions.
+               'columns', (SELECT json_agg(coalesce(a.attname, pg_get_indexdef(i.indexrelid, u.n::int, true)) ORDER BY u.n)
+                             FROM unnest(i.indkey) WITH ORDINALITY u(attnum, n)
+                             LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum AND u.attnum <> 0
+                            WHERE u.n <= i.indnkeyatts),
                'predicate', pg_get_expr(i.indpred, i.indrelid))) AS indexes
       FROM pg_index i
       JOIN base ON base.oid = i.indrelid

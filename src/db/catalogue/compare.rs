@@ -73,10 +73,24 @@ fn compare_table(
             remedy: remedy::owner(name, expected),
         });
     }
-    let renamed = renamed_sequences(name, contract, all, found);
-    let kept =
-        |(n, s): (&String, &Sequence)| (!renamed.contains(n)).then(|| (n.clone(), s.clone()));
-    let sequences = contract.sequences.iter().filter_map(kept).collect();
+    let misnamed: Named<&String> = contract
+        .sequences
+        .iter()
+        .filter(|(wanted, _)| !actual.sequences.contains_key(*wanted) && !all.has_name(wanted))
+        .filter_map(|(wanted, s)| {
+            let mut has = actual.sequences.iter().filter(|(_, has)| has.column == s.column);
+            has.next().map(|(other, _)| (wanted.clone(), other))
+        })
+        .collect();
+    for (wanted, other) in &misnamed {
+        found.push(Difference {
+            subject: format!("sequence public.{}.{}", identifier(name), identifier(wanted)),
+            detail: format!("is named {}", identifier(other)),
+            remedy: remedy::rename_sequence(other, wanted),
+        });
+    }
+    let sequences = contract.sequences.iter().filter(|(name, _)| !misnamed.contains_key(*name));
+    let sequences = sequences.map(|(n, s)| (n.clone(), s.clone())).collect();
     let parts = Parts { table: name, found };
     let parts = parts.walk("sequence", &sequences, &actual.sequences, sequence);
     let parts = parts.walk("column", &contract.columns, &actual.columns, column);
@@ -91,32 +105,6 @@ fn compare_table(
         .map(|(n, i)| (n.clone(), i.clone()))
         .collect();
     parts.walk("index", &loose, &actual.indexes, index);
-}
-
-/// A serial column whose sequence got another name, as PostgreSQL gives it when the name is taken.
-fn renamed_sequences(
-    table: &str,
-    contract: &Table,
-    all: &Catalogue,
-    found: &mut Vec<Difference>,
-) -> Vec<String> {
-    let mut renamed = Vec::new();
-    let Some(actual) = all.tables.get(table) else { return renamed };
-    for (name, wanted) in &contract.sequences {
-        // Where the right name is taken, by another sequence even, there is nothing to rename to.
-        let taken = actual.sequences.contains_key(name) || all.others.contains_key(name);
-        let other = actual.sequences.iter().find(|(_, has)| has.column == wanted.column);
-        let Some((other, _)) = other.filter(|_| !taken) else {
-            continue;
-        };
-        found.push(Difference {
-            subject: format!("sequence public.{}.{}", identifier(table), identifier(name)),
-            detail: format!("is named {other}"),
-            remedy: remedy::rename_sequence(other, name),
-        });
-        renamed.push(name.clone());
-    }
-    renamed
 }
 
 /// Finds what is wrong with one part: detail and remedy.

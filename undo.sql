@@ -1,0 +1,70 @@
+-- Takes security_hardening back without losing a row. Its tables move to markenmate_quarantine
+-- under names that carry the time; column values that differ from the default are copied there
+-- with their keys. One block, so one transaction, whoever runs it.
+DO $outer$
+BEGIN
+    -- Nobody's function of the same name is called, whoever runs this; nobody waits long for it.
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog', true);
+    PERFORM set_config('lock_timeout', '100ms', true);
+    IF NOT pg_try_advisory_xact_lock(1835102827, 1835103333) THEN
+        RAISE EXCEPTION 'another run of markenmate is at work; nothing was changed, try again';
+    END IF;
+DECLARE
+    suffix constant text := '_' || to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD"t"HH24MISSMS');
+    owner constant name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'public."user"'::regclass);
+    moved text;
+    part record;
+    kept bigint;
+BEGIN
+    IF to_regnamespace('markenmate_quarantine') IS NULL THEN
+        EXECUTE format('CREATE SCHEMA markenmate_quarantine AUTHORIZATION %I', owner);
+    ELSIF owner <> (SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'markenmate_quarantine') THEN
+        RAISE EXCEPTION 'schema markenmate_quarantine does not belong to %; nothing was changed', owner;
+    END IF;
+    EXECUTE format('SET LOCAL ROLE %I', owner);
+
+    LOCK TABLE public."user" IN ACCESS EXCLUSIVE MODE;
+    LOCK TABLE public.token_lending IN ACCESS EXCLUSIVE MODE;
+    LOCK TABLE public.app_log IN ACCESS EXCLUSIVE MODE;
+    LOCK TABLE public.step_up_token IN ACCESS EXCLUSIVE MODE;
+    LOCK TABLE public.audit_log IN ACCESS EXCLUSIVE MODE;
+
+    FOR part IN
+        SELECT * FROM (VALUES ('user', 'is_master_admin', 'c.is_master_admin'),
+                              ('token_lending', 'version', 'c.version <> 1'),
+                              ('app_log', 'correlation_id', 'c.correlation_id IS NOT NULL')
+                      ) v(table_name, column_name, differs)
+    LOOP
+        moved := part.table_name || '_' || part.column_name || suffix;
+        EXECUTE format('CREATE TABLE markenmate_quarantine.%I AS SELECT c.id, c.%I FROM public.%I c WHERE %s',
+                       moved, part.column_name, part.table_name, part.differs);
+        GET DIAGNOSTICS kept = ROW_COUNT;
+        EXECUTE format('ALTER TABLE markenmate_quarantine.%I ADD PRIMARY KEY (id)', moved);
+        EXECUTE format('ALTER TABLE public.%I DROP COLUMN %I', part.table_name, part.column_name);
+        RAISE NOTICE 'set aside: % values of public.%.%', kept, part.table_name, part.column_name;
+    END LOOP;
+
+    -- A key left in place would go on deleting rows there when a user is deleted; a name left in
+    -- place would collide with the next table that is set aside.
+    FOR part IN
+        SELECT c.relname AS table_name, k.conname AS name, k.contype
+          FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+         WHERE k.conrelid IN ('public.step_up_token'::regclass, 'public.audit_log'::regclass)
+           AND k.contype IN ('f', 'p', 'u', 'c', 'x')
+    LOOP
+        EXECUTE format(CASE part.contype WHEN 'f' THEN 'ALTER TABLE public.%I DROP CONSTRAINT %I'
+                                         ELSE 'ALTER TABLE public.%I RENAME CONSTRAINT %I TO %I' END,
+                       part.table_name, part.name, left(part.name, 63 - length(suffix)) || suffix);
+    END LOOP;
+    FOREACH moved IN ARRAY ARRAY['step_up_token', 'audit_log'] LOOP
+        EXECUTE format('ALTER SEQUENCE public.%I RENAME TO %I', moved || '_id_seq', moved || '_id_seq' || suffix);
+        EXECUTE format('ALTER TABLE public.%I SET SCHEMA markenmate_quarantine', moved);
+        EXECUTE format('ALTER TABLE markenmate_quarantine.%I RENAME TO %I', moved, moved || suffix);
+        EXECUTE format('SELECT count(*) FROM markenmate_quarantine.%I', moved || suffix) INTO kept;
+        RAISE NOTICE 'set aside: % rows of public.%', kept, moved;
+    END LOOP;
+
+    DELETE FROM markenmate.refinery_schema_history WHERE version = 2;
+END;
+END
+$outer$;
