@@ -64,6 +64,12 @@ fn the_operator_migrates_and_the_reader_reads() {
     for url in [&reader, &operator] {
         assert_eq!(state(url), "current");
         markenmate(&["migrate", "--check"]).url(url).run().assert_code(0);
+        // Whatever it finds in the sample, it could look everywhere.
+        let verify = markenmate(&["verify", "--format", "json"]).url(url).run();
+        assert!([0, 3].contains(&verify.code), "{verify:?}");
+        let checks = verify.json()["data"]["checks"].clone();
+        let as_superuser = markenmate(&["verify", "--format", "json"]).db(&db).run().json();
+        assert_eq!(checks, as_superuser["data"]["checks"]);
     }
     let owners = "SELECT string_agg(DISTINCT pg_get_userbyid(relowner), ',') FROM pg_class \
                   WHERE relnamespace IN ('public'::regnamespace, 'markenmate'::regnamespace)";

@@ -28,15 +28,20 @@ fn migrate_again(db: &TestDb) -> String {
     run.json()["outcome"].as_str().unwrap().to_owned()
 }
 
-/// Kills at moments spread over the whole run, from before the connection to after the end.
-fn killed_at_spread_moments(fresh: impl Fn() -> TestDb, span: Duration) {
+/// Kills at moments spread over a whole run, from before the connection to just before the end.
+fn killed_at_spread_moments(fresh: impl Fn() -> TestDb) {
+    let slowed = || {
+        let db = fresh();
+        slow_down(&db.session(), Duration::from_millis(15));
+        db
+    };
+    let whole = markenmate(&MIGRATE).db(&slowed()).run().assert_code(0).millis;
     let rounds = figure("KILLS", 3);
     let (mut killed, mut anew, mut found_done) = (0, 0, 0);
     for round in 0..rounds {
-        let db = fresh();
-        slow_down(&db.session(), Duration::from_millis(15));
+        let db = slowed();
         let running = markenmate(&MIGRATE).db(&db).spawn();
-        sleep(span * (2 * round + 1) / (2 * rounds));
+        sleep(Duration::from_millis(whole) * (2 * round + 1) / (2 * rounds));
         killed += u32::from(kill(running));
         match migrate_again(&db).as_str() {
             "done" => anew += 1,
@@ -45,7 +50,7 @@ fn killed_at_spread_moments(fresh: impl Fn() -> TestDb, span: Duration) {
         }
     }
     tell(&format!(
-        "{killed} runs killed within {span:?}, {} too late: the next run did it all {anew} times, \
+        "{killed} runs killed at moments of {whole} ms, {} ended before: the next run did it all {anew} times, \
          found it done {found_done} times, found it half-done 0 times",
         rounds - killed
     ));
@@ -53,12 +58,12 @@ fn killed_at_spread_moments(fresh: impl Fn() -> TestDb, span: Duration) {
 
 #[test]
 fn a_run_killed_while_it_migrates_leaves_nothing_behind() {
-    killed_at_spread_moments(TestDb::baseline, Duration::from_millis(800));
+    killed_at_spread_moments(TestDb::baseline);
 }
 
 #[test]
 fn a_run_killed_while_it_builds_leaves_nothing_behind() {
-    killed_at_spread_moments(TestDb::empty, Duration::from_millis(1800));
+    killed_at_spread_moments(TestDb::empty);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -150,8 +150,10 @@ fn waiting_and_giving_up_behind_a_pooler_leaves_nothing_there() {
                  WHERE NOT l.granted AND a.datname = current_database()";
     let session = db.session();
     assert!(wait_until(Duration::from_secs(20), || one(&session, waits) == "1"));
+    let began = Instant::now();
     running.signal("INT");
     running.wait().assert_code(130);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     // The pooler passes the cancellation on: nobody waits for the lock any longer.
     assert!(wait_until(Duration::from_secs(2), || one(&session, waits) == "0"));
     holder.sql("ROLLBACK");

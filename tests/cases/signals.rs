@@ -1,15 +1,27 @@
 //! Interrupted: the statement on the server is cancelled, nothing is changed, the terminal is well.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::own_server::pg_ctl;
 use crate::support::slow::{slow_down, wait_until_asleep};
 use crate::support::state::{assert_gone, assert_migrated, fingerprint, one};
-use crate::support::{Session, TestDb, database_on, markenmate, pty, start, wait_until};
+use crate::support::{
+    Run, Running, Session, TestDb, database_on, markenmate, pty, start, wait_until,
+};
+
+/// Ends soon after the signal: what it waits for on the server takes a minute.
+#[track_caller]
+fn ended_by(running: Running, signal: &str) -> Run {
+    let began = Instant::now();
+    running.signal(signal);
+    let run = running.wait().assert_code(130);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?} after the signal", began.elapsed());
+    run
+}
 
 #[track_caller]
-fn assert_interrupted(run: &crate::support::Run) {
+fn assert_interrupted(run: &Run) {
     assert!(run.stderr.contains("error: interrupted; the statement on the server was cancelled"));
     assert!(run.stderr.contains("hint: nothing was changed"), "{}", run.stderr);
     assert_eq!(run.stdout, "");
@@ -34,8 +46,7 @@ fn a_signal_ends_the_wait_for_a_lock() {
             } else {
                 running.wait_for_stderr("waiting: ");
             }
-            running.signal(signal);
-            let run = running.wait().assert_code(130);
+            let run = ended_by(running, signal);
             assert_gone(&session);
             assert_interrupted(&run);
             assert_eq!(fingerprint(&session), before);
@@ -52,8 +63,7 @@ fn a_signal_ends_a_long_statement() {
         let before = fingerprint(&session);
         let running = markenmate(&["migrate", "--yes"]).db(&db).spawn();
         wait_until_asleep(&session);
-        running.signal(signal);
-        let run = running.wait().assert_code(130);
+        let run = ended_by(running, signal);
         assert_gone(&session);
         assert_interrupted(&run);
         assert_eq!(fingerprint(&session), before);

@@ -19,6 +19,8 @@ const COMMIT: &[u8] = b"; COMMIT\0";
 pub enum Break {
     /// COMMIT never gets to the server.
     BeforeCommit,
+    /// Half of it gets there.
+    MidCommit,
     /// COMMIT gets there; nobody waits for the answer.
     AfterCommit,
     /// COMMIT gets there and is answered; the answer is lost.
@@ -103,6 +105,9 @@ impl Plan {
                 answers.store(true, Ordering::SeqCst);
                 match self.breaks {
                     Break::BeforeCommit => {}
+                    Break::MidCommit => {
+                        let _ = server.write_all(&bytes[..count - COMMIT.len() / 2]);
+                    }
                     Break::AfterCommit => drop(server.write_all(bytes)),
                     Break::AfterAnswer => {
                         let _ = server.write_all(bytes);
