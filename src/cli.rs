@@ -280,6 +280,13 @@ fn interpret(error: &clap::Error) -> What {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             What::Page(error.render().to_string())
         }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            What::Wrong(
+                Failure::usage("no command was given")
+                    .hint("to begin: markenmate status")
+                    .hint("markenmate --help lists commands and options"),
+            )
+        }
         _ => {
             let text = error.render().to_string();
             let mut lines = text.lines().filter(|line| !line.trim().is_empty());

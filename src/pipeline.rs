@@ -13,7 +13,7 @@ use crate::failure::{Ending, Failure};
 use crate::plan::{Plan, Risk};
 use crate::render;
 use crate::report::{Block, Outcome, Report, StepStatus, Target};
-use crate::settings::Consent;
+use crate::settings::{Consent, Endpoint, Source};
 
 /// Whether a command changes the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,52 @@ async fn given_up(cx: &Context) {
 }
 
 async fn stages<O: Operation>(
+    cx: &Context,
+    session: &Session,
+    operation: &O,
+) -> Result<Report, Failure> {
+    let result = plan_and_execute(cx, session, operation).await;
+    match addressed_by(cx, session) {
+        None => result,
+        Some(by) => result.map(|report| readdress(report, &by)).map_err(|mut failure| {
+            failure.hints.iter_mut().for_each(|hint| *hint = by.address(hint));
+            failure.findings.iter_mut().for_each(|f| f.remedy = by.address(&f.remedy));
+            failure
+        }),
+    }
+}
+
+/// What a command that is printed to be pasted must repeat, because the command line said it: else
+/// the paste would go to another database.
+struct Address(String);
+
+fn addressed_by(cx: &Context, session: &Session) -> Option<Address> {
+    let typed = |endpoint: &Endpoint| {
+        endpoint.origins.iter().any(|o| o.source == Source::Flag && o.name != "password")
+    };
+    let typed = cx.endpoint.as_ref().is_ok_and(typed);
+    let conninfo = session.conninfo.replace('\'', "'\\''");
+    typed.then(|| Address(format!("-d '{conninfo}'")))
+}
+
+impl Address {
+    fn address(&self, text: &str) -> String {
+        ["status", "migrate", "verify"].iter().fold(text.to_owned(), |text, command| {
+            text.replace(
+                &format!("markenmate {command}"),
+                &format!("markenmate {} {command}", self.0),
+            )
+        })
+    }
+}
+
+fn readdress(mut report: Report, by: &Address) -> Report {
+    report.next = report.next.map(|next| by.address(&next));
+    report.findings.iter_mut().for_each(|f| f.remedy = by.address(&f.remedy));
+    report
+}
+
+async fn plan_and_execute<O: Operation>(
     cx: &Context,
     session: &Session,
     operation: &O,

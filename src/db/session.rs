@@ -102,12 +102,7 @@ impl Session {
         result
     }
 
-    /// Opens a transaction and runs `sql` in it, in one round trip.
-    pub async fn begin(&self, mode: Mode, what: &str, sql: &str) -> Result<Vec<Rows>, Failure> {
-        self.begin_within(mode, self.timeouts, what, sql).await
-    }
-
-    /// The same with timeouts of its own.
+    /// Opens a transaction with timeouts of its own and runs `sql` in it, in one round trip.
     pub async fn begin_within(
         &self,
         mode: Mode,
@@ -136,11 +131,6 @@ impl Session {
     ) -> Result<Vec<tokio_postgres::Row>, Failure> {
         self.interrupt.check()?;
         self.client.query_typed(sql, parameters).await.map_err(|e| self.failure(what, &e))
-    }
-
-    /// Ends the open transaction for good.
-    pub async fn commit(&self, what: &str) -> Result<(), Failure> {
-        self.run(what, "COMMIT").await.map(drop)
     }
 
     /// Ends the open transaction without a trace. A connection that is gone has done so already.

@@ -25,7 +25,7 @@ pub(super) fn parse(rest: &str) -> Result<Values, Failure> {
     if let Some(name) = path.strip_prefix('/') {
         store_decoded(&mut values, "dbname", name)?;
     }
-    check_for_stray_credentials(&values)?;
+    check_for_stray_credentials(&values, path)?;
     for pair in query.into_iter().flat_map(|query| query.split('&')).filter(|p| !p.is_empty()) {
         parameter(&mut values, pair)?;
     }
@@ -76,10 +76,9 @@ fn cut<'a>(text: &'a str, ends: &[char]) -> (&'a str, &'a str) {
 
 /// An unencoded `@` or `/` in a password makes libpq take the rest of it for a host or a
 /// database, and show it. Here that is refused instead.
-fn check_for_stray_credentials(values: &Values) -> Result<(), Failure> {
+fn check_for_stray_credentials(values: &Values, path: &str) -> Result<(), Failure> {
     let value = |name| values.get(name).map_or("", String::as_str);
-    let bad_port = value("port").split(',').any(|p| !p.bytes().all(|b| b.is_ascii_digit()));
-    if value("host").contains('@') || (bad_port && value("dbname").contains('@')) {
+    if value("host").contains('@') || path.contains('@') {
         return Err(Failure::usage("the user or the password contains a character of the URI")
             .hint("percent-encode it: @ is %40, / is %2F, : is %3A, % is %25"));
     }

@@ -9,6 +9,7 @@ use crate::support::{TestDb, markenmate, sql};
 /// Arguments, exit code, and what stderr must say.
 const WRONG: &[(&[&str], i32, &[&str])] = &[
     (&["migrate", "--sideways"], 2, &["unexpected argument '--sideways'", "--help"]),
+    (&[], 2, &["no command was given", "markenmate status"]),
     (&["migrat"], 2, &["unrecognized subcommand 'migrat'", "migrate"]),
     (&["migrate", "--lock-timeout", "soon"], 2, &["soon", "250ms"]),
     (&["migrate", "--lock-timeout", "0s"], 2, &["--lock-timeout 0 would queue", "50ms"]),
@@ -101,6 +102,27 @@ fn a_closed_stderr_does_not_matter() {
         .unwrap();
     drop(child.stderr.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_printed_command_repeats_the_database_that_was_typed() {
+    let db = TestDb::baseline();
+    let other = TestDb::baseline();
+    let run = markenmate(&["status", "-d", &db.url]).db(&other).run().assert_code(0);
+    let next = run.stdout.lines().find_map(|line| line.strip_prefix("next: ")).unwrap();
+    assert!(next.contains(&db.name) && next.ends_with("' migrate"), "{next}");
+    let run = markenmate(&["migrate", "--check", "-d", &db.url]).db(&other).run().assert_code(3);
+    assert!(!run.stdout.contains("-> markenmate migrate"), "{}", run.stdout);
+    let run = markenmate(&["status"]).db(&db).run().assert_code(0);
+    assert!(run.stdout.ends_with("next: markenmate migrate\n"), "{}", run.stdout);
+}
+
+#[test]
+fn what_may_be_a_password_is_not_shown() {
+    for url in ["postgres//u:secret@h/x", "postgresql://u:se/secret@h:1/x", "u:secret@h"] {
+        let run = markenmate(&["status", "-d", url]).run().assert_code(2);
+        assert!(!run.stderr.contains("secret"), "{url}: {}", run.stderr);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::session::{Rows, Session};
+use super::session::Rows;
 use crate::failure::Failure;
 
 mod compare;
@@ -137,13 +137,6 @@ const fn is_yes(value: &bool) -> bool {
 pub const SQL: &str = include_str!("catalogue.sql");
 
 impl Catalogue {
-    /// Reads the present database's catalogue in one round trip.
-    pub async fn load(session: &Session) -> Result<Self, Failure> {
-        let what = "cannot read the catalogue";
-        let rows = session.once(super::session::Mode::Read, what, SQL).await?;
-        Self::from_rows(rows.first())
-    }
-
     /// Reads the answer to [`SQL`].
     pub fn from_rows(rows: Option<&Rows>) -> Result<Self, Failure> {
         let what = || Failure::unexpected("cannot read the catalogue");
