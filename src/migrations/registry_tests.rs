@@ -67,3 +67,16 @@ fn version_two_adds_what_the_guide_lists() {
     assert_eq!(tables, ["app_log", "audit_log", "step_up_token", "token_lending", "user"]);
     assert_eq!(added.tables["user"].columns.keys().collect::<Vec<_>>(), ["is_master_admin"]);
 }
+
+#[test]
+fn both_histories_have_the_same_columns() {
+    let columns = |sql: &str| -> Vec<String> {
+        let body = sql.split("refinery_schema_history (").last().unwrap_or(sql);
+        let body = body.split("%TABLE% (").last().unwrap_or(body);
+        let lines = body.lines().skip(1).take_while(|line| line.starts_with("    "));
+        lines.map(|line| line.trim().to_owned()).collect()
+    };
+    let app = columns(OWN[0].sql);
+    assert_eq!(app.len(), 8, "{app:?}");
+    assert_eq!(columns(include_str!("own_history.sql")), app);
+}
