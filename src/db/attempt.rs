@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::config::SslMode as Wire;
-use tokio_postgres::{CancelToken, Client, Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connect::Transport;
@@ -15,7 +15,6 @@ use crate::settings::{SslMode, TlsSettings};
 /// An open connection.
 pub(super) struct Opened {
     pub(super) client: Client,
-    pub(super) token: CancelToken,
     pub(super) connector: Option<MakeRustlsConnect>,
     pub(super) transport: Transport,
 }
@@ -137,6 +136,5 @@ where
             tracing::debug!(error = %error, cause = ?error.source(), "connection ended");
         }
     });
-    let token = client.cancel_token();
-    Opened { client, token, connector, transport }
+    Opened { client, connector, transport }
 }

@@ -1,7 +1,7 @@
 //! Cancelling what runs on the server, and waiting until the server has taken notice.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,65 +9,94 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_postgres::{CancelToken, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::connect::{Canceller, Connection, Transport};
+use super::connect::Connection;
 use crate::settings::Address;
 
 /// How long a cancel request may take: whoever asks is on the way out.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Cancels the statement that runs on one connection.
+/// Cancels the statement that runs on one connection, on the way that the connection itself took.
 #[derive(Clone)]
 pub struct Cancel {
+    token: CancelToken,
+    connector: Option<MakeRustlsConnect>,
+    host: String,
     way: Way,
 }
 
 #[derive(Clone)]
 enum Way {
-    Socket(CancelToken, PathBuf),
-    Plain(CancelToken, SocketAddr),
-    /// Protected as the connection itself is.
-    Tls(Canceller),
+    Socket(PathBuf),
+    Tcp(SocketAddr),
 }
 
 impl Cancel {
     /// For the statements of this connection.
     pub fn of(connection: &Connection) -> Self {
-        let way = match (connection.transport, &connection.server.address, connection.address) {
-            (Transport::Socket, Address::Socket(folder), _) => Way::Socket(
-                connection.client.cancel_token(),
-                folder.join(format!(".s.PGSQL.{}", connection.port)),
-            ),
-            (Transport::Plain, _, Some(address)) => {
-                let address: (IpAddr, u16) = (address, connection.port);
-                Way::Plain(connection.client.cancel_token(), address.into())
+        let Connection { host, port, server, .. } = connection;
+        let way = match (&server.address, connection.address) {
+            (_, Some(address)) => Way::Tcp((address, *port).into()),
+            (Address::Socket(folder), None) => {
+                Way::Socket(folder.join(format!(".s.PGSQL.{port}")))
             }
-            _ => Way::Tls(connection.canceller.clone()),
+            // Only a socket has no address.
+            (_, None) => Way::Socket(PathBuf::new()),
         };
-        Self { way }
+        let token = connection.client.cancel_token();
+        Self { token, connector: connection.connector.clone(), host: host.clone(), way }
     }
 
     /// Sends the request; a failure to do so is of no use to anybody and is dropped.
     pub async fn cancel(&self) {
         let request = async {
             match &self.way {
-                Way::Socket(token, path) => {
-                    send(token, UnixStream::connect(path).await.ok()).await;
-                }
-                Way::Plain(token, address) => {
-                    send(token, TcpStream::connect(address).await.ok()).await;
-                }
-                Way::Tls(canceller) => canceller.cancel().await,
+                Way::Socket(path) => self.send(UnixStream::connect(path).await.ok()).await,
+                Way::Tcp(address) => self.send(TcpStream::connect(address).await.ok()).await,
             }
         };
         let _ = tokio::time::timeout(LIMIT, request).await;
     }
+
+    async fn send<S>(&self, stream: Option<S>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Some(stream) = stream.map(Lingering) else { return };
+        let tls = self.connector.clone().and_then(|mut connector| {
+            MakeTlsConnect::<Lingering<S>>::make_tls_connect(&mut connector, &self.host).ok()
+        });
+        let _ = match tls {
+            Some(tls) => self.token.cancel_query_raw(stream, LingeringTls(tls)).await,
+            None => self.token.cancel_query_raw(stream, NoTls).await,
+        };
+    }
 }
 
-async fn send<S: AsyncRead + AsyncWrite + Unpin>(token: &CancelToken, stream: Option<S>) {
-    if let Some(stream) = stream {
-        let _ = token.cancel_query_raw(Lingering(stream), NoTls).await;
+/// TLS whose stream lingers as well: what says goodbye inside it must not come too early either.
+struct LingeringTls<T>(T);
+
+impl<S, T> TlsConnect<S> for LingeringTls<T>
+where
+    T: TlsConnect<S>,
+    T::Future: Send + 'static,
+{
+    type Stream = Lingering<T::Stream>;
+    type Error = T::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Stream, Self::Error>> + Send>>;
+
+    fn connect(self, stream: S) -> Self::Future {
+        let handshake = self.0.connect(stream);
+        Box::pin(async { handshake.await.map(Lingering) })
+    }
+}
+
+impl<S: TlsStream + Unpin> TlsStream for Lingering<S> {
+    fn channel_binding(&self) -> ChannelBinding {
+        self.0.channel_binding()
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use tokio_postgres::config::{ChannelBinding as WireBinding, SslNegotiation};
-use tokio_postgres::{CancelToken, Client, Config, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::attempt::{self, LazyTls, Missed, Opened};
@@ -29,12 +29,12 @@ pub enum Transport {
     Verified,
 }
 
-/// An open connection and how to cancel what runs on it.
+/// An open connection.
 pub struct Connection {
     /// The client; a task drives its socket.
     pub client: Client,
-    /// Cancels the running statement.
-    pub canceller: Canceller,
+    /// What encrypts the wire, where it may be encrypted.
+    pub(super) connector: Option<MakeRustlsConnect>,
     /// How the bytes travel.
     pub transport: Transport,
     /// The host as it is shown: a name, an address, or a socket's folder.
@@ -52,30 +52,6 @@ impl Connection {
     /// says nothing about that, since `hostaddr` may lead anywhere.
     pub fn is_local(&self) -> bool {
         self.address.is_none_or(|address| address.to_canonical().is_loopback())
-    }
-}
-
-/// How long a cancel request may take: whoever asks is on the way out.
-const CANCEL_LIMIT: Duration = Duration::from_secs(5);
-
-/// Asks the server, on a connection of its own, to cancel the running statement.
-#[derive(Clone)]
-pub struct Canceller {
-    token: CancelToken,
-    connector: Option<MakeRustlsConnect>,
-}
-
-impl Canceller {
-    /// Sends the request to the address that was connected, protected the same way; a failure to
-    /// do so is of no use to anybody and is dropped.
-    pub async fn cancel(&self) {
-        let request = async {
-            match &self.connector {
-                Some(connector) => self.token.cancel_query(connector.clone()).await,
-                None => self.token.cancel_query(NoTls).await,
-            }
-        };
-        let _ = tokio::time::timeout(CANCEL_LIMIT, request).await;
     }
 }
 
@@ -176,10 +152,9 @@ async fn connect_host(
 }
 
 fn connection(opened: Opened, server: &Host, address: Option<IpAddr>) -> Connection {
-    let Opened { client, token, connector, transport } = opened;
-    let canceller = Canceller { token, connector };
+    let Opened { client, connector, transport } = opened;
     let (host, port) = (server.name.clone(), server.port);
-    Connection { client, canceller, transport, host, port, address, server: server.clone() }
+    Connection { client, connector, transport, host, port, address, server: server.clone() }
 }
 
 async fn within<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
+use markenmate::db::cancel::Cancel;
 use markenmate::db::connect::{Connection, Transport, connect};
 use markenmate::failure::Failure;
 use markenmate::settings::{Endpoint, EndpointFlags, Env};
@@ -269,7 +270,7 @@ async fn a_silent_server_ends_in_time() {
 }
 
 async fn is_cancelled(connection: &Connection) -> tokio_postgres::Error {
-    let canceller = connection.canceller.clone();
+    let canceller = Cancel::of(connection);
     let sleep = connection.client.simple_query("SELECT pg_sleep(30)");
     let (result, ()) = tokio::join!(sleep, async {
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::support::own_server::as_owner_of;
 use crate::support::state::{assert_migrated, one};
+use crate::support::tls_server::{TlsServer, free_port};
 use crate::support::{Session, TestDb, cluster, env, kill_says, markenmate, wait_until};
 
 /// Server connections a pool may have: fewer than runs at once.
@@ -17,6 +19,8 @@ const POOL: usize = 5;
 struct Pooler {
     child: Child,
     folder: TempDir,
+    /// Where it listens with TLS, and whose certificate it shows there.
+    tls: Option<(u16, Arc<TlsServer>)>,
 }
 
 fn pgbouncer() -> PathBuf {
@@ -29,11 +33,32 @@ fn pgbouncer() -> PathBuf {
 
 impl Pooler {
     fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// On a loopback address as well, where everybody must encrypt.
+    fn start_with_tls() -> Self {
+        Self::start_with(Some((free_port(), TlsServer::shared())))
+    }
+
+    fn start_with(tls: Option<(u16, Arc<TlsServer>)>) -> Self {
         let folder = TempDir::new_in("/tmp").unwrap();
         let path = folder.path().display();
+        let (port, wire) = match &tls {
+            None => (6432, "listen_addr =".to_owned()),
+            Some((port, server)) => (
+                *port,
+                format!(
+                    "listen_addr = 127.0.0.1\nclient_tls_sslmode = require\n\
+                     client_tls_cert_file = {}\nclient_tls_key_file = {}",
+                    server.file("server.crt"),
+                    server.file("server.key")
+                ),
+            ),
+        };
         let settings = format!(
             "[databases]\n* = host={} port=5432\n\
-             [pgbouncer]\nlisten_addr =\nlisten_port = 6432\nunix_socket_dir = {path}\n\
+             [pgbouncer]\n{wire}\nlisten_port = {port}\nunix_socket_dir = {path}\n\
              auth_type = trust\nauth_file = {path}/users\npool_mode = transaction\n\
              default_pool_size = {POOL}\nmax_client_conn = 100\nlogfile = {path}/log\n",
             cluster().socket_dir().display(),
@@ -52,19 +77,29 @@ impl Pooler {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let pooler = Self { child, folder };
-        let socket = pooler.folder.path().join(".s.PGSQL.6432");
+        let pooler = Self { child, folder, tls };
+        let socket = pooler.folder.path().join(format!(".s.PGSQL.{port}"));
         let log = || std::fs::read_to_string(pooler.folder.path().join("log"));
         assert!(wait_until(Duration::from_secs(10), || socket.exists()), "{:?}", log());
         pooler
     }
 
     fn url(&self, db: &TestDb) -> String {
-        format!(
-            "postgresql://postgres@/{}?host={}&port=6432",
-            db.name,
-            self.folder.path().display()
-        )
+        if let Some((port, server)) = &self.tls {
+            return format!(
+                "postgresql://postgres@db.test:{port}/{}?hostaddr=127.0.0.1&sslmode=verify-full\
+                 &sslrootcert={}",
+                db.name,
+                server.file("ca.crt")
+            );
+        }
+        self.socket_url(db)
+    }
+
+    fn socket_url(&self, db: &TestDb) -> String {
+        let port = self.tls.as_ref().map_or(6432, |(port, _)| *port);
+        let folder = self.folder.path().display();
+        format!("postgresql://postgres@/{}?host={folder}&port={port}", db.name)
     }
 }
 
@@ -89,7 +124,7 @@ const TRACES: &str = "SELECT concat_ws(' | ', current_setting('search_path'), cu
 #[track_caller]
 fn assert_no_traces(pooler: &Pooler, db: &TestDb) {
     let fresh = one(&db.session(), TRACES);
-    let url = pooler.url(db);
+    let url = pooler.socket_url(db);
     let clients: Vec<_> = (0..POOL).map(|_| Session::open(&url)).collect();
     // In a transaction each has a server connection of its own.
     let mut servers: Vec<_> = clients
@@ -138,7 +173,15 @@ fn the_tool_works_behind_a_pooler_and_leaves_nothing_there() {
 
 #[test]
 fn waiting_and_giving_up_behind_a_pooler_leaves_nothing_there() {
-    let pooler = Pooler::start();
+    waits_and_gives_up(&Pooler::start());
+}
+
+#[test]
+fn giving_up_behind_a_pooler_that_encrypts_leaves_it_alive() {
+    waits_and_gives_up(&Pooler::start_with_tls());
+}
+
+fn waits_and_gives_up(pooler: &Pooler) {
     let db = TestDb::baseline();
     let holder = db.session();
     holder.sql(r#"BEGIN; SELECT FROM public."user" LIMIT 1"#);
@@ -157,7 +200,7 @@ fn waiting_and_giving_up_behind_a_pooler_leaves_nothing_there() {
     // The pooler passes the cancellation on: nobody waits for the lock any longer.
     assert!(wait_until(Duration::from_secs(2), || one(&session, waits) == "0"));
     holder.sql("ROLLBACK");
-    assert_no_traces(&pooler, &db);
+    assert_no_traces(pooler, &db);
     markenmate(&["migrate", "--yes"]).url(&pooler.url(&db)).run().assert_code(0);
     assert_migrated(&db.url);
 }
