@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::db::connect::Transport;
 use crate::db::facts::Facts;
 use crate::db::interrupt::interrupted;
-use crate::db::patience::{Patience, Setback};
+use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::Session;
 use crate::failure::{Ending, Failure};
 use crate::plan::{Plan, Risk};
@@ -35,8 +35,19 @@ pub trait Operation {
     /// Whether it changes the database.
     fn access(&self) -> Access;
 
-    /// Looks. Changes nothing, leaves no transaction open.
-    async fn inspect(&self, cx: &Context, session: &Session) -> Result<Self::State, Failure>;
+    /// The tables of the app for which [`Operation::inspect`] may have to wait.
+    fn waits_for(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Looks. Changes nothing. It may leave its transaction open for [`Operation::execute`] where
+    /// nobody is asked in between; the pipeline ends it where that is not reached.
+    async fn inspect(
+        &self,
+        cx: &Context,
+        session: &Session,
+        attempt: Attempt,
+    ) -> Result<Self::State, Setback>;
 
     /// Decides. Pure.
     fn plan(&self, cx: &Context, state: &Self::State) -> Result<Plan<Self::Work>, Failure>;
@@ -130,15 +141,31 @@ async fn plan_and_execute<O: Operation>(
     operation: &O,
 ) -> Result<Report, Failure> {
     let state = look(cx, session, operation).await?;
-    let plan = operation.plan(cx, &state)?;
+    let plan = match to_carry_out(cx, session, operation.plan(cx, &state)).await {
+        Ok(plan) => plan,
+        Err(end) => {
+            session.end().await;
+            return end;
+        }
+    };
+    operation.execute(cx, session, plan).await
+}
+
+/// The plan where it is to be carried out; else how the command ends without.
+async fn to_carry_out<W>(
+    cx: &Context,
+    session: &Session,
+    plan: Result<Plan<W>, Failure>,
+) -> Result<Plan<W>, Result<Report, Failure>> {
+    let plan = plan.map_err(Err)?;
     if cx.settings.dry_run {
-        return Ok(dry_run(&plan));
+        return Err(Ok(dry_run(&plan)));
     }
     if plan.steps.is_empty() {
-        return Ok(nothing_to_do(plan));
+        return Err(Ok(nothing_to_do(plan)));
     }
-    consent(cx, session, &plan).await?;
-    operation.execute(cx, session, plan).await
+    consent(cx, session, &plan).await.map_err(Err)?;
+    Ok(plan)
 }
 
 /// Inspects with patience: to read a table's defaults and indexes takes a lock on it, which whoever
@@ -148,9 +175,10 @@ async fn look<O: Operation>(
     session: &Session,
     operation: &O,
 ) -> Result<O::State, Failure> {
-    let patience = Patience::new(session, &cx.console, &cx.interrupt, &[], cx.settings.max_wait);
-    let attempt = async |_| operation.inspect(cx, session).await.map_err(Setback::from);
-    patience.exercise(attempt).await.map(|tried| tried.value)
+    let tables = operation.waits_for();
+    let patience = Patience::new(session, &cx.console, &cx.interrupt, tables, cx.settings.max_wait);
+    let tried = patience.exercise(async |attempt| operation.inspect(cx, session, attempt).await);
+    tried.await.map(|tried| tried.value)
 }
 
 async fn connect(cx: &Context, target: &mut Option<Target>) -> Result<Session, Failure> {

@@ -37,16 +37,13 @@ pub struct Seen {
 const WHAT: &str = "cannot run the checks";
 
 /// What an ALTER TABLE of the app's tables by somebody else would make us wait for.
-const TABLES: [&str; 5] = ["user", "token_lending", "app_log", "audit_log", "step_up_token"];
-
-/// Patience with whoever holds one of the app's tables exclusively.
-pub fn patience<'a>(cx: &'a Context, session: &'a Session) -> Patience<'a> {
-    Patience::new(session, &cx.console, &cx.interrupt, &TABLES, cx.settings.max_wait)
-}
+pub const TABLES: [&str; 5] = ["user", "token_lending", "app_log", "audit_log", "step_up_token"];
 
 /// Runs them. Changes nothing; waits for whoever holds a table exclusively.
 pub async fn run(cx: &Context, session: &Session, request: &Request<'_>) -> Result<Seen, Failure> {
-    let tried = patience(cx, session)
+    let patience =
+        Patience::new(session, &cx.console, &cx.interrupt, &TABLES, cx.settings.max_wait);
+    let tried = patience
         .exercise(async |attempt| {
             let result = within(session, request, attempt).await;
             session.roll_back().await;

@@ -6,12 +6,12 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::db::locks::{self, Holder};
-use crate::db::patience::Tried;
+use crate::db::patience::{Attempt, Setback, Tried};
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
 use crate::migrations::plan::{Work, decide};
 use crate::migrations::registry;
-use crate::migrations::run::{self, Done};
+use crate::migrations::run::{self, Done, Planned};
 use crate::migrations::standing::standing;
 use crate::migrations::survey::Survey;
 use crate::pipeline::{Access, Operation};
@@ -48,25 +48,34 @@ impl Migrate {
 
 impl Operation for Migrate {
     type State = Survey;
-    type Work = Work;
+    type Work = Planned;
 
     fn access(&self) -> Access {
         if self.args.check { Access::Read } else { Access::Write }
     }
 
-    async fn inspect(&self, cx: &Context, session: &Session) -> Result<Survey, Failure> {
+    async fn inspect(
+        &self,
+        cx: &Context,
+        session: &Session,
+        attempt: Attempt,
+    ) -> Result<Survey, Setback> {
         self.target()?;
-        match Survey::brief(session).await? {
-            Some(settled) => Ok(settled),
+        if let Some(settled) = Survey::brief(session).await? {
+            return Ok(settled);
+        }
+        if self.args.check {
+            Ok(Survey::look(session).await?)
+        } else if cx.settings.dry_run || cx.settings.consent == Consent::Ask {
             // Who holds locks stands on the screen alone.
-            None if cx.settings.dry_run || cx.settings.consent == Consent::Ask => {
-                Survey::full(session).await
-            }
-            None => Survey::look(session).await,
+            Ok(Survey::full(session).await?)
+        } else {
+            // Nobody is asked: what is seen under the lock is the plan, with no need of another look.
+            run::survey(session, attempt).await
         }
     }
 
-    fn plan(&self, cx: &Context, survey: &Survey) -> Result<Plan<Work>, Failure> {
+    fn plan(&self, cx: &Context, survey: &Survey) -> Result<Plan<Planned>, Failure> {
         let work = decide(survey, self.target()?)?;
         let steps = if self.args.check {
             vec![Step::new("check", "look whether anything is pending", Risk::ReadOnly)]
@@ -88,7 +97,7 @@ impl Operation for Migrate {
                 "would_apply": work.apply, "would_adopt": work.adopt,
             }),
             next: settled.then(|| "markenmate verify".to_owned()),
-            work,
+            work: Planned { work, under_lock: survey.under_lock },
         })
     }
 
@@ -96,13 +105,14 @@ impl Operation for Migrate {
         &self,
         cx: &Context,
         session: &Session,
-        plan: Plan<Work>,
+        plan: Plan<Planned>,
     ) -> Result<Report, Failure> {
         if self.args.check {
             return check(cx, session, plan).await;
         }
         let began = std::time::Instant::now();
-        let done = run::run(cx, session, &plan.work, self.target()?).await?;
+        let target = self.target()?;
+        let done = run::run(cx, session, &plan.work, target).await?;
         let undo = undo(&done.value.work, &session.conninfo);
         Ok(report(plan, done, began.elapsed().as_millis(), undo))
     }
@@ -272,8 +282,8 @@ pub fn guide_archive(survey: &Survey) -> Option<Finding> {
     })
 }
 
-async fn check(cx: &Context, session: &Session, plan: Plan<Work>) -> Result<Report, Failure> {
-    if plan.work.is_empty() {
+async fn check(cx: &Context, session: &Session, plan: Plan<Planned>) -> Result<Report, Failure> {
+    if plan.work.work.is_empty() {
         let mut report = Report::new(Outcome::NothingToDo);
         report.body = plan.screen;
         report.data = plan.data;
@@ -281,7 +291,7 @@ async fn check(cx: &Context, session: &Session, plan: Plan<Work>) -> Result<Repo
     }
     session.facts.check_writable()?;
     let mut holders = locks::run_holders(session).await?;
-    holders.extend(lasting_holders(cx, session, &plan.work.locked_tables()).await?);
+    holders.extend(lasting_holders(cx, session, &plan.work.work.locked_tables()).await?);
     if !holders.is_empty() {
         let mut failure = Failure::new(Kind::Busy, "migrate would have to wait for a lock");
         for holder in &holders {
@@ -291,8 +301,12 @@ async fn check(cx: &Context, session: &Session, plan: Plan<Work>) -> Result<Repo
     }
     let mut report = Report::new(Outcome::Findings);
     report.findings = plan.findings;
-    let entries =
-        plan.work.adopted().map(|e| ("adopt", e)).chain(plan.work.entries().map(|e| ("apply", e)));
+    let entries = plan
+        .work
+        .work
+        .adopted()
+        .map(|e| ("adopt", e))
+        .chain(plan.work.work.entries().map(|e| ("apply", e)));
     for (verb, entry) in entries {
         report.findings.push(Finding {
             id: "pending".into(),
@@ -326,7 +340,7 @@ async fn lasting_holders(
     Ok(holders)
 }
 
-fn report(plan: Plan<Work>, tried: Tried<Done>, ms: u128, undo: Option<String>) -> Report {
+fn report(plan: Plan<Planned>, tried: Tried<Done>, ms: u128, undo: Option<String>) -> Report {
     let Done { work, locked, recovered } = tried.value;
     let nothing = work.is_empty();
     let mut report = Report::new(if nothing { Outcome::NothingToDo } else { Outcome::Done });

@@ -4,6 +4,7 @@
 use serde_json::json;
 
 use crate::context::Context;
+use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
 use crate::migrations::standing::{self, MigrationStatus, Standing, State};
@@ -41,8 +42,13 @@ impl Operation for Status {
         Access::Read
     }
 
-    async fn inspect(&self, _cx: &Context, session: &Session) -> Result<Survey, Failure> {
-        Survey::full(session).await
+    async fn inspect(
+        &self,
+        _cx: &Context,
+        session: &Session,
+        _attempt: Attempt,
+    ) -> Result<Survey, Setback> {
+        Ok(Survey::full(session).await?)
     }
 
     fn plan(&self, _cx: &Context, survey: &Survey) -> Result<Plan<Seen>, Failure> {

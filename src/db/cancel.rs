@@ -40,9 +40,7 @@ impl Cancel {
         let Connection { host, port, server, .. } = connection;
         let way = match (&server.address, connection.address) {
             (_, Some(address)) => Way::Tcp((address, *port).into()),
-            (Address::Socket(folder), None) => {
-                Way::Socket(folder.join(format!(".s.PGSQL.{port}")))
-            }
+            (Address::Socket(folder), None) => Way::Socket(folder.join(format!(".s.PGSQL.{port}"))),
             // Only a socket has no address.
             (_, None) => Way::Socket(PathBuf::new()),
         };

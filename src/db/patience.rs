@@ -66,12 +66,14 @@ pub struct Patience<'a> {
     tables: &'a [&'a str],
     max_wait: Duration,
     began: Instant,
+    before: Duration,
     said: Option<Instant>,
     holders: Vec<Holder>,
 }
 
 impl<'a> Patience<'a> {
-    /// Patience for a run that will lock `tables` of the app.
+    /// Patience for a run that will lock `tables` of the app. What the session waited before
+    /// counts: `max_wait` is for the whole run.
     pub fn new(
         session: &'a Session,
         console: &'a Console,
@@ -87,14 +89,28 @@ impl<'a> Patience<'a> {
             tables,
             max_wait,
             began,
+            before: session.waited(),
             said: None,
             holders: Vec::new(),
         }
     }
 
+    fn spent(&self) -> Duration {
+        self.before + self.began.elapsed()
+    }
+
     /// Runs `attempt` until it succeeds, fails for good, or the time is over (exit 7).
     pub async fn exercise<T>(
         mut self,
+        attempt: impl AsyncFnMut(Attempt) -> Result<T, Setback>,
+    ) -> Result<Tried<T>, Failure> {
+        let result = self.try_again(attempt).await;
+        self.session.has_waited(self.spent());
+        result
+    }
+
+    async fn try_again<T>(
+        &mut self,
         mut attempt: impl AsyncFnMut(Attempt) -> Result<T, Setback>,
     ) -> Result<Tried<T>, Failure> {
         let mut number = 0;
@@ -114,13 +130,13 @@ impl<'a> Patience<'a> {
                 Obstacle::Run => grow(&mut run_pause, Duration::from_millis(500)),
                 Obstacle::Tables => grow(&mut table_pause, Duration::from_secs(10)),
             };
-            let left = self.max_wait.saturating_sub(self.began.elapsed());
+            let left = self.max_wait.saturating_sub(self.spent());
             if left.is_zero() {
                 self.look(obstacle).await;
                 return Err(self.exhausted(obstacle, failure));
             }
             let pause = pause.min(left);
-            if self.began.elapsed() + pause >= SILENT || obstacle == Obstacle::Tables {
+            if self.spent() + pause >= SILENT || obstacle == Obstacle::Tables {
                 self.look(obstacle).await;
                 self.report(number, left);
             }

@@ -1,6 +1,8 @@
 //! A session on one server: who and where we are, and every statement inside a transaction of
 //! ours. Settings are `SET LOCAL` only: what a pooler hands on carries nothing of us.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio_postgres::types::{ToSql, Type};
@@ -57,6 +59,8 @@ pub struct Session {
     /// What psql takes for `-d` to reach the same database, without the password.
     pub conninfo: String,
     timeouts: Timeouts,
+    waited: Mutex<Duration>,
+    in_transaction: AtomicBool,
 }
 
 impl Session {
@@ -88,6 +92,8 @@ impl Session {
             port: connection.port,
             client: connection.client,
             timeouts,
+            waited: Mutex::default(),
+            in_transaction: AtomicBool::new(false),
         })
     }
 
@@ -110,6 +116,7 @@ impl Session {
         what: &str,
         sql: &str,
     ) -> Result<Vec<Rows>, Failure> {
+        self.in_transaction.store(true, Ordering::Relaxed);
         let result = self.run(what, &format!("{}{sql}", begin(mode, timeouts))).await;
         if result.is_err() {
             self.roll_back().await;
@@ -133,9 +140,23 @@ impl Session {
         self.client.query_typed(sql, parameters).await.map_err(|e| self.failure(what, &e))
     }
 
+    /// Runs statements in the open transaction, the last of which is COMMIT.
+    pub async fn commit(&self, what: &str, sql: &str) -> Result<Vec<Rows>, Failure> {
+        self.in_transaction.store(false, Ordering::Relaxed);
+        self.run(what, sql).await
+    }
+
     /// Ends the open transaction without a trace. A connection that is gone has done so already.
     pub async fn roll_back(&self) {
+        self.in_transaction.store(false, Ordering::Relaxed);
         let _ = self.client.simple_query("ROLLBACK").await;
+    }
+
+    /// Ends the transaction that [`Session::begin_within`] opened, if it is still open.
+    pub async fn end(&self) {
+        if self.in_transaction.load(Ordering::Relaxed) {
+            self.roll_back().await;
+        }
     }
 
     /// Whether the connection is gone.
@@ -146,6 +167,16 @@ impl Session {
     /// The timeouts of a transaction that says nothing else.
     pub fn timeouts(&self) -> Timeouts {
         self.timeouts
+    }
+
+    /// How long was tried for locks so far.
+    pub fn waited(&self) -> Duration {
+        *self.waited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how long was tried for locks so far.
+    pub fn has_waited(&self, time: Duration) {
+        *self.waited.lock().unwrap_or_else(PoisonError::into_inner) = time;
     }
 
     fn failure(&self, what: &str, error: &tokio_postgres::Error) -> Failure {

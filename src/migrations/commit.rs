@@ -35,7 +35,7 @@ pub async fn commit(cx: &Context, session: &Session, work: &Work) -> Result<Comm
 
 async fn committed(cx: &Context, session: &Session, work: &Work) -> Result<Committed, Failure> {
     let began = Instant::now();
-    let failure = match session.run("cannot commit", COMMIT).await {
+    let failure = match session.commit("cannot commit", COMMIT).await {
         Err(failure) => failure,
         Ok(sets) => {
             let held = sets.iter().flatten().next().and_then(|row| row.get(0)?.parse().ok());

@@ -29,14 +29,35 @@ pub struct Done {
     pub recovered: bool,
 }
 
+/// What is to be done, and whether the lock between runs is held for it already.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// What is to be done.
+    pub work: Work,
+    /// Planned from a survey under the lock, in a transaction that is still open.
+    pub under_lock: bool,
+}
+
+/// Surveys the database under the lock between runs, and leaves the transaction open.
+pub async fn survey(session: &Session, attempt: Attempt) -> Result<Survey, Setback> {
+    let surveyed = async {
+        let history_exists = take_lock(session, attempt).await?;
+        Ok(Survey::under_lock(session, history_exists).await?)
+    };
+    match surveyed.await {
+        Ok(survey) => Ok(survey),
+        Err(setback) => Err(given_up(session, setback).await),
+    }
+}
+
 /// Brings the database to `target` as `planned`.
 pub async fn run(
     cx: &Context,
     session: &Session,
-    planned: &Work,
+    planned: &Planned,
     target: i32,
 ) -> Result<Tried<Done>, Failure> {
-    let tables = planned.locked_tables();
+    let tables = planned.work.locked_tables();
     let patience =
         Patience::new(session, &cx.console, &cx.interrupt, &tables, cx.settings.max_wait);
     patience.exercise(async |attempt| once(cx, session, planned, target, attempt).await).await
@@ -45,16 +66,13 @@ pub async fn run(
 async fn once(
     cx: &Context,
     session: &Session,
-    planned: &Work,
+    planned: &Planned,
     target: i32,
     attempt: Attempt,
 ) -> Result<Done, Setback> {
     let work = match uncommitted(cx, session, planned, target, attempt).await {
         Ok(done) => done,
-        Err(setback) => {
-            session.roll_back().await;
-            return Err(if session.is_closed() { cut_off(setback) } else { setback });
-        }
+        Err(setback) => return Err(given_up(session, setback).await),
     };
     if work.is_empty() {
         session.roll_back().await;
@@ -68,18 +86,17 @@ async fn once(
 async fn uncommitted(
     cx: &Context,
     session: &Session,
-    planned: &Work,
+    planned: &Planned,
     target: i32,
     attempt: Attempt,
 ) -> Result<Work, Setback> {
-    let history_exists = take_lock(session, attempt).await?;
-    let survey = Survey::within(session, history_exists).await?;
-    let work = decide(&survey, target)?;
+    let work = if planned.under_lock && attempt.number == 1 {
+        planned.work.clone()
+    } else {
+        planned_again(session, planned, target, attempt).await?
+    };
     if work.is_empty() {
         return Ok(work);
-    }
-    if work != *planned {
-        return Err(Setback::Fatal(changed(planned, &work)));
     }
     prepare(cx, session, &work).await?;
     apply_own(session, &work).await?;
@@ -87,6 +104,26 @@ async fn uncommitted(
     adopt(session, &work).await?;
     apply(session, &work, target).await?;
     Ok(work)
+}
+
+/// Under the lock there is nothing left to do, or the very work that was planned.
+async fn planned_again(
+    session: &Session,
+    planned: &Planned,
+    target: i32,
+    attempt: Attempt,
+) -> Result<Work, Setback> {
+    let work = decide(&survey(session, attempt).await?, target)?;
+    if work.is_empty() || work == planned.work {
+        return Ok(work);
+    }
+    Err(Setback::Fatal(changed(&planned.work, &work)))
+}
+
+/// Takes back what the attempt has done.
+async fn given_up(session: &Session, setback: Setback) -> Setback {
+    session.end().await;
+    if session.is_closed() { cut_off(setback) } else { setback }
 }
 
 /// The connection broke before COMMIT was sent.

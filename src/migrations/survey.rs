@@ -27,6 +27,8 @@ pub struct Survey {
     pub rights: Rights,
     /// Who holds locks on the tables that would be locked.
     pub holders: Vec<Holder>,
+    /// Seen under the lock between runs, in a transaction that is still open.
+    pub under_lock: bool,
 }
 
 const WHAT: &str = "cannot survey the database";
@@ -76,11 +78,11 @@ impl Survey {
         Self::read(session, &sets, false)
     }
 
-    /// Everything but the holders, within the open transaction: under the lock another run may
-    /// have made the history that was not there before.
-    pub async fn within(session: &Session, history_exists: bool) -> Result<Self, Failure> {
+    /// Everything but the holders, within the transaction that holds the lock between runs. Another
+    /// run may have made the history that was not there before.
+    pub async fn under_lock(session: &Session, history_exists: bool) -> Result<Self, Failure> {
         let sets = session.run(WHAT, &full_sql(history_exists)).await?;
-        Self::read(session, &sets, history_exists)
+        Ok(Self { under_lock: true, ..Self::read(session, &sets, history_exists)? })
     }
 
     fn read(session: &Session, sets: &[Rows], with_ledger: bool) -> Result<Self, Failure> {
@@ -95,6 +97,7 @@ impl Survey {
             catalogue: Some(Catalogue::from_rows(rest.first())?),
             rights: rights.unwrap_or_default(),
             holders: Vec::new(),
+            under_lock: false,
         })
     }
 }

@@ -10,7 +10,7 @@ use super::{TestDb, sql};
 /// Schema `public` as the tool reads it.
 pub fn catalogue(db: &TestDb) -> Catalogue {
     let rows = sql(db, &format!("SET search_path = pg_catalog; {}", catalogue::SQL));
-    serde_json::from_str(rows[0][0].as_deref().unwrap()).unwrap()
+    Catalogue::read(rows[0][0].as_deref().unwrap()).unwrap()
 }
 
 /// The same as a contract would have it: owners, increments and index names are not in one.

@@ -11,6 +11,7 @@ use crate::checks::registry::{self, Check};
 use crate::checks::run::{self, Request};
 use crate::context::Context;
 use crate::db::catalogue::Catalogue;
+use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
 use crate::migrations;
@@ -124,15 +125,21 @@ impl Operation for Verify {
         Access::Read
     }
 
-    async fn inspect(&self, cx: &Context, session: &Session) -> Result<Look, Failure> {
+    /// Printing a default takes a lock on its table.
+    fn waits_for(&self) -> &'static [&'static str] {
+        &run::TABLES
+    }
+
+    async fn inspect(
+        &self,
+        _cx: &Context,
+        session: &Session,
+        _attempt: Attempt,
+    ) -> Result<Look, Setback> {
         if let Some(file) = &self.args.junit {
             output::check_folder(file)?;
         }
-        // Printing a default takes a lock on its table.
-        run::patience(cx, session)
-            .exercise(async |_| Look::take(session).await.map_err(Into::into))
-            .await
-            .map(|tried| tried.value)
+        Ok(Look::take(session).await?)
     }
 
     fn plan(&self, cx: &Context, look: &Look) -> Result<Plan<Work>, Failure> {

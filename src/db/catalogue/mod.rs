@@ -10,6 +10,7 @@ use super::session::Rows;
 use crate::failure::Failure;
 
 mod compare;
+mod read;
 mod remedy;
 
 pub use compare::{Difference, additions, compare, present};
@@ -144,7 +145,12 @@ impl Catalogue {
             .and_then(|rows| rows.first())
             .and_then(|row| row.get("catalogue"))
             .ok_or_else(|| what().because("the server gave no row"))?;
-        serde_json::from_str(text).map_err(|error| what().because(error))
+        Self::read(text).map_err(|error| what().because(error))
+    }
+
+    /// Reads the document that [`SQL`] returns.
+    pub fn read(text: &str) -> serde_json::Result<Self> {
+        read::read(text)
     }
 
     /// The owner of the app's tables, as far as there is one.
