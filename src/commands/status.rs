@@ -8,7 +8,7 @@ use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
 use crate::migrations::standing::{self, MigrationStatus, Standing, State};
-use crate::migrations::survey::Survey;
+use crate::migrations::survey::{History, Survey};
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Finding, Outcome, Report, Severity};
@@ -77,7 +77,10 @@ impl Operation for Status {
         plan: Plan<Seen>,
     ) -> Result<Report, Failure> {
         let Seen { standing, migrations, survey } = plan.work;
-        let next = next(standing.state, &session.facts.database);
+        let next = match survey.history {
+            History::Known => next(standing.state, &session.facts.database),
+            _ => "mend each finding as it says, then: markenmate status".into(),
+        };
         let mut report = Report::new(Outcome::Done);
         report.body = body(cx, &standing, &migrations, &survey);
         report.data = json!({
@@ -87,9 +90,7 @@ impl Operation for Status {
             "owner": survey.rights.table_owner,
         });
         report.findings = standing.findings;
-        if !survey.ledger_readable {
-            report.findings.push(unreadable(&survey));
-        }
+        report.findings.extend(unknown_history(&survey));
         report.findings.extend(super::migrate::guide_archive(&survey));
         report.findings.extend(
             survey.holders.iter().filter(|h| h.transaction_age_s > Some(60)).map(|holder| {
@@ -163,19 +164,35 @@ fn to_the_second(stamp: &str) -> String {
     )
 }
 
-fn unreadable(survey: &Survey) -> Finding {
-    Finding {
-        id: "history-unreadable".into(),
-        severity: Severity::Warning,
-        title: "The migration history cannot be read".into(),
+fn unknown_history(survey: &Survey) -> Option<Finding> {
+    let user = crate::db::identifiers::identifier(&survey.rights.user);
+    let finding = |id: &str, severity, title: &str, detail, remedy| Finding {
+        id: id.into(),
+        severity,
+        title: title.into(),
         subject: "schema markenmate".into(),
-        detail: format!(
-            "role {:?} may not read it: what is recorded is not known, the state is judged by the catalogue",
-            survey.rights.user
-        ),
-        remedy: format!(
-            "GRANT USAGE ON SCHEMA markenmate TO {0}; GRANT SELECT ON ALL TABLES IN SCHEMA markenmate TO {0};",
-            crate::db::identifiers::identifier(&survey.rights.user)
-        ),
+        detail,
+        remedy,
+    };
+    match &survey.history {
+        History::Known => None,
+        History::Denied => Some(finding(
+            "history-unreadable",
+            Severity::Warning,
+            "The migration history cannot be read",
+            format!(
+                "role {user} may not read it: what is recorded is not known, the state is judged by the catalogue"
+            ),
+            format!(
+                "GRANT USAGE ON SCHEMA markenmate TO {user}; GRANT SELECT ON ALL TABLES IN SCHEMA markenmate TO {user};"
+            ),
+        )),
+        History::Damaged(said) => Some(finding(
+            "history",
+            Severity::Error,
+            "The migration history is damaged",
+            format!("{said}; the state is judged by the catalogue alone"),
+            "restore schema markenmate from a backup: its tables are the history".into(),
+        )),
     }
 }

@@ -5,7 +5,7 @@ use tokio_postgres::SimpleQueryRow;
 use crate::failure::Failure;
 
 /// The statement that reads [`Facts`] as one row.
-pub(super) const SQL: &str = include_str!("facts.sql");
+pub const SQL: &str = include_str!("facts.sql");
 
 /// The oldest and the newest major version this tool was tested on.
 pub const SUPPORTED_MAJORS: std::ops::RangeInclusive<u32> = 13..=18;
@@ -33,11 +33,17 @@ pub struct Facts {
     pub has_history: bool,
     /// The role may read it.
     pub reads_history: bool,
+    /// It belongs to the very role that we are: nobody else could have put anything into it.
+    pub is_history_owner: bool,
+    /// The owner of schema `markenmate`, where we are not that role and may become it.
+    pub history_owner: Option<String>,
+    /// The server can be told to expand no view: 13.16, 14.13, 15.8, 16.4, 17.0 and later.
+    pub restricts_views: bool,
 }
 
 impl Facts {
     /// Reads the answer to [`SQL`].
-    pub(super) fn read(row: &SimpleQueryRow) -> Option<Self> {
+    pub fn read(row: &SimpleQueryRow) -> Option<Self> {
         Some(Self {
             database: row.get("database")?.to_owned(),
             user: row.get("user")?.to_owned(),
@@ -49,6 +55,12 @@ impl Facts {
             superuser: row.get("superuser")? == "on",
             has_history: row.get("has_history")? == "t",
             reads_history: row.get("reads_history")? == "t",
+            is_history_owner: row.get("is_history_owner")? == "t",
+            history_owner: row
+                .get("history_owner")
+                .filter(|_| row.get("becomes_history_owner") == Some("t"))
+                .map(str::to_owned),
+            restricts_views: row.get("restricts_views")? == "t",
         })
     }
 

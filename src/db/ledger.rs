@@ -3,6 +3,8 @@
 use serde_json::Value;
 use tokio_postgres::SimpleQueryRow;
 
+use super::facts::Facts;
+use super::identifiers::quoted;
 use super::session::Rows;
 
 /// The app's history.
@@ -64,18 +66,41 @@ pub struct Ledger {
     pub own: Vec<Entry>,
 }
 
-/// The statements that read both, for a batch: two sets of rows.
-pub fn sql() -> String {
-    let one = |table| include_str!("ledger.sql").replace("%TABLE%", table);
-    format!("{};{};", one(APP), one(OWN))
+/// The statements that read both, for a batch: two sets of rows. None: there are none, or they may
+/// not be read.
+pub fn sql(facts: &Facts) -> Option<String> {
+    let one = |table| format!("{};", include_str!("ledger.sql").replace("%TABLE%", table));
+    reading(facts, one(APP) + &one(OWN))
 }
 
 /// The same by refinery's four columns only: half the cost on a new backend, and an error
 /// (42703) where somebody changed the table.
-pub fn brief_sql() -> String {
+pub fn brief_sql(facts: &Facts) -> Option<String> {
     let one =
         |table| format!("SELECT version, name, applied_on, checksum FROM markenmate.{table};");
-    one(APP) + &one(OWN)
+    reading(facts, one(APP) + &one(OWN))
+}
+
+/// The SQLSTATE of what `plain.sql` finds.
+pub const NOT_PLAIN: &str = "MM001";
+
+/// As whoever may read the histories, and only where they hold rows and nothing else.
+fn reading(facts: &Facts, sql: String) -> Option<String> {
+    let sql = match facts.is_history_owner {
+        true => sql,
+        false => format!("{};{sql}", include_str!("plain.sql")),
+    };
+    match (&facts.history_owner, facts.reads_history) {
+        _ if !facts.has_history => None,
+        (_, true) => Some(sql),
+        // A member who does not inherit may still become the owner.
+        (Some(owner), false) => Some(format!(
+            "SET LOCAL ROLE {};{sql}SET LOCAL ROLE {};",
+            quoted(owner),
+            quoted(&facts.user)
+        )),
+        (None, false) => None,
+    }
 }
 
 impl Ledger {

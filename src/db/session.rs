@@ -74,7 +74,7 @@ impl Session {
         interrupt.watch(Cancel::of(&connection));
         let timeouts =
             Timeouts { lock: settings.lock_timeout, statement: settings.statement_timeout };
-        let sql = format!("{}{};COMMIT", begin(Mode::Read, timeouts), facts::SQL);
+        let sql = format!("{}{};COMMIT", begin(Mode::Read, timeouts, false), facts::SQL);
         let rows = batch(&connection.client, interrupt, "cannot look at the server", &sql).await?;
         let row = rows.iter().flatten().next();
         let facts = row.and_then(Facts::read).ok_or_else(|| {
@@ -100,7 +100,8 @@ impl Session {
     /// Opens a transaction, runs `sql` (one or many statements) in it and closes it, all in one
     /// round trip. Returns the rows of each statement that gave any.
     pub async fn once(&self, mode: Mode, what: &str, sql: &str) -> Result<Vec<Rows>, Failure> {
-        let text = format!("{}{sql};COMMIT", begin(mode, self.timeouts));
+        let text =
+            format!("{}{sql};COMMIT", begin(mode, self.timeouts, self.facts.restricts_views));
         let result = self.run(what, &text).await;
         if result.is_err() {
             self.roll_back().await;
@@ -117,7 +118,9 @@ impl Session {
         sql: &str,
     ) -> Result<Vec<Rows>, Failure> {
         self.in_transaction.store(true, Ordering::Relaxed);
-        let result = self.run(what, &format!("{}{sql}", begin(mode, timeouts))).await;
+        let result = self
+            .run(what, &format!("{}{sql}", begin(mode, timeouts, self.facts.restricts_views)))
+            .await;
         if result.is_err() {
             self.roll_back().await;
         }
@@ -248,7 +251,7 @@ fn interpret(interrupt: &Interrupt, what: &str, error: &tokio_postgres::Error) -
 }
 
 /// BEGIN and what every transaction of ours pins.
-fn begin(mode: Mode, timeouts: Timeouts) -> String {
+fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
     let characteristics = match mode {
         Mode::Read => "ISOLATION LEVEL READ COMMITTED READ ONLY",
         Mode::Snapshot => "ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -269,6 +272,12 @@ fn begin(mode: Mode, timeouts: Timeouts) -> String {
         }
         Mode::Read | Mode::Snapshot => "",
     };
+    // As pg_dump has it: a view put in a table's place would run its owner's code as us.
+    let views = if restricts_views {
+        "SET LOCAL restrict_nonsystem_relation_kind = 'view, foreign-table';"
+    } else {
+        ""
+    };
     format!(
         "BEGIN {characteristics};\
          SET LOCAL search_path = pg_catalog;\
@@ -277,7 +286,7 @@ fn begin(mode: Mode, timeouts: Timeouts) -> String {
          SET LOCAL row_security = off;\
          SET LOCAL lock_timeout = '{}ms';\
          SET LOCAL statement_timeout = '{}ms';\
-         SET LOCAL idle_in_transaction_session_timeout = 0;{write}",
+         SET LOCAL idle_in_transaction_session_timeout = 0;{views}{write}",
         timeouts.lock.as_millis().max(1),
         timeouts.statement.as_millis(),
     )

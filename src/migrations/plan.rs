@@ -5,7 +5,7 @@ use crate::failure::Failure;
 
 use super::registry::{self, Entry, OwnEntry};
 use super::standing::{Standing, State, standing};
-use super::survey::Survey;
+use super::survey::{History, Survey, refuse_damage};
 
 /// What a run would do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -70,12 +70,16 @@ impl Work {
 
 /// Decides what brings the surveyed database to `target`, or why nothing may be done.
 pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
-    if !survey.ledger_readable {
-        return Err(Failure::refused(format!(
-            "role {:?} may not read the history in schema markenmate",
-            survey.rights.user
-        ))
-        .hint("connect as the owner of the app's tables, or see docs/grants.sql"));
+    match &survey.history {
+        History::Known => {}
+        History::Damaged(said) => return Err(refuse_damage(said)),
+        History::Denied => {
+            return Err(Failure::refused(format!(
+                "role {:?} may not read the history in schema markenmate",
+                survey.rights.user
+            ))
+            .hint("connect as the owner of the app's tables, or see docs/grants.sql"));
+        }
     }
     let Some(catalogue) = &survey.catalogue else {
         // The short look finds only databases at the latest version.

@@ -18,7 +18,6 @@ fn surveyed(version: i32, database: &str) -> Survey {
     let catalogue = registry::find(version).map(|e| e.contract().clone());
     Survey {
         database: database.into(),
-        ledger_readable: true,
         catalogue: Some(catalogue.unwrap_or_default()),
         rights,
         ..Survey::default()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use refinery::{Runner, Target};
 
 use crate::context::Context;
+use crate::db::facts::{self, Facts};
 use crate::db::identifiers::quoted;
 use crate::db::patience::{Attempt, Obstacle, Patience, Setback, Tried};
 use crate::db::session::{Mode, Session, set_local};
@@ -16,7 +17,7 @@ use super::commit::{self, Committed};
 use super::executor::Executor;
 use super::plan::{SchemaBy, Work, decide};
 use super::registry;
-use super::survey::{HISTORY_EXISTS, Survey};
+use super::survey::Survey;
 
 /// What a run did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,8 +42,8 @@ pub struct Planned {
 /// Surveys the database under the lock between runs, and leaves the transaction open.
 pub async fn survey(session: &Session, attempt: Attempt) -> Result<Survey, Setback> {
     let surveyed = async {
-        let history_exists = take_lock(session, attempt).await?;
-        Ok(Survey::under_lock(session, history_exists).await?)
+        let facts = take_lock(session, attempt).await?;
+        Ok(Survey::under_lock(session, &facts).await?)
     };
     match surveyed.await {
         Ok(survey) => Ok(survey),
@@ -143,10 +144,10 @@ fn cut_off(setback: Setback) -> Setback {
 
 const WHAT: &str = "cannot migrate";
 
-/// Takes the lock between runs, and says whether there is a history now that we have it.
-async fn take_lock(session: &Session, attempt: Attempt) -> Result<bool, Setback> {
+/// Takes the lock between runs, and looks at the server again now that we have it.
+async fn take_lock(session: &Session, attempt: Attempt) -> Result<Facts, Setback> {
     let what = "cannot take the lock between runs of markenmate";
-    let sql = locks::try_lock_sql() + HISTORY_EXISTS;
+    let sql = locks::try_lock_sql() + facts::SQL;
     let sets = session.begin_within(Mode::Write, attempt.timeouts, what, &sql).await?;
     let yes = |name: &str| {
         sets.iter().flatten().any(|row| row.try_get(name).is_ok_and(|v| v == Some("t")))
@@ -162,7 +163,8 @@ async fn take_lock(session: &Session, attempt: Attempt) -> Result<bool, Setback>
         )
         .hint("connect to the primary itself, or through a pooler in transaction or session mode")));
     }
-    Ok(yes("kept"))
+    let facts = sets.last().and_then(|rows| rows.first()).and_then(Facts::read);
+    Ok(facts.ok_or_else(|| Failure::unexpected(what).because("it gave no facts about itself"))?)
 }
 
 /// Schema, role and what the history's rows say about this run.

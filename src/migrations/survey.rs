@@ -1,6 +1,7 @@
 //! What there is to see in a database before its migrations are planned.
 
 use crate::db::catalogue::{self, Catalogue};
+use crate::db::facts::Facts;
 use crate::db::identifiers::{identifier, literal};
 use crate::db::ledger::{self, Ledger};
 use crate::db::locks::{self, Holder};
@@ -19,8 +20,8 @@ pub struct Survey {
     pub conninfo: String,
     /// Both histories; empty where there are none.
     pub ledger: Ledger,
-    /// False: the role may not read the history that exists.
-    pub ledger_readable: bool,
+    /// Whether that is all there is to know.
+    pub history: History,
     /// Schema `public`. None: history and probe say that there is nothing to do.
     pub catalogue: Option<Catalogue>,
     /// For whom we would act, and whether we may.
@@ -31,20 +32,30 @@ pub struct Survey {
     pub under_lock: bool,
 }
 
+/// What is known of the histories.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum History {
+    /// All there is, be it that there is none.
+    #[default]
+    Known,
+    /// They exist, and the role may not read them.
+    Denied,
+    /// They exist, and cannot be read: a table is gone, or there is more than rows in it.
+    Damaged(String),
+}
+
 const WHAT: &str = "cannot survey the database";
 
 impl Survey {
     /// The shortest look that can find "nothing to do": the histories and whether the newest
     /// migration's objects are there. One round trip; None where more must be looked at.
     pub async fn brief(session: &Session) -> Result<Option<Self>, Failure> {
-        if !(session.facts.has_history && session.facts.reads_history) {
-            return Ok(None);
-        }
-        let sql = format!("{}{}", ledger::brief_sql(), probe_sql());
+        let Some(histories) = ledger::brief_sql(&session.facts) else { return Ok(None) };
+        let sql = format!("{histories}{}", probe_sql());
         let sets = match session.once(Mode::Read, WHAT, &sql).await {
             Ok(sets) => sets,
-            // A history changed by hand: the full look reads it as it is.
-            Err(failure) if failure.sqlstate.as_deref() == Some("42703") => return Ok(None),
+            // The full look says what is wrong with it.
+            Err(failure) if damage(&failure).is_some() => return Ok(None),
             Err(failure) => return Err(failure),
         };
         let ledger = Ledger::from_brief_rows(&sets);
@@ -54,7 +65,6 @@ impl Survey {
             database: session.facts.database.clone(),
             conninfo: session.conninfo.clone(),
             ledger,
-            ledger_readable: true,
             ..Self::default()
         }))
     }
@@ -66,34 +76,44 @@ impl Survey {
         Ok(survey)
     }
 
-    /// Everything but the holders, in one round trip.
+    /// Everything but the holders, in one round trip; in two where the history is damaged.
     pub async fn look(session: &Session) -> Result<Self, Failure> {
-        let sets = session.once(Mode::Snapshot, WHAT, &full_sql(history_readable(session))).await?;
-        Self::read(session, &sets, history_readable(session))
+        let histories = ledger::sql(&session.facts);
+        match session.once(Mode::Snapshot, WHAT, &full_sql(histories.as_deref())).await {
+            Ok(sets) => Self::read(session, &session.facts, &sets),
+            Err(failure) => {
+                let said = damage(&failure).ok_or(failure)?;
+                let sets = session.once(Mode::Snapshot, WHAT, &full_sql(None)).await?;
+                let survey = Self::read(session, &session.facts, &sets)?;
+                Ok(Self { history: History::Damaged(said), ledger: Ledger::default(), ..survey })
+            }
+        }
     }
 
-    /// The same without the history, for one that cannot be read because it is damaged.
-    pub async fn without_history(session: &Session) -> Result<Self, Failure> {
-        let sets = session.once(Mode::Snapshot, WHAT, &full_sql(false)).await?;
-        Self::read(session, &sets, false)
+    /// Everything but the holders, within the transaction that holds the lock between runs. `facts`
+    /// were read under it: another run may have made the history that was not there before.
+    pub async fn under_lock(session: &Session, facts: &Facts) -> Result<Self, Failure> {
+        let histories = ledger::sql(facts);
+        let sets =
+            session.run(WHAT, &full_sql(histories.as_deref())).await.map_err(
+                |failure| match damage(&failure) {
+                    Some(said) => refuse_damage(&said),
+                    None => failure,
+                },
+            )?;
+        Ok(Self { under_lock: true, ..Self::read(session, facts, &sets)? })
     }
 
-    /// Everything but the holders, within the transaction that holds the lock between runs. Another
-    /// run may have made the history that was not there before.
-    pub async fn under_lock(session: &Session, history_exists: bool) -> Result<Self, Failure> {
-        let sets = session.run(WHAT, &full_sql(history_exists)).await?;
-        Ok(Self { under_lock: true, ..Self::read(session, &sets, history_exists)? })
-    }
-
-    fn read(session: &Session, sets: &[Rows], with_ledger: bool) -> Result<Self, Failure> {
-        let (ledger, rest) =
-            if with_ledger { sets.split_at(2.min(sets.len())) } else { sets.split_at(0) };
+    fn read(session: &Session, facts: &Facts, sets: &[Rows]) -> Result<Self, Failure> {
+        // Catalogue and rights come last, and are always there.
+        let (histories, rest) = sets.split_at(sets.len().saturating_sub(2));
         let rights = rest.get(1).and_then(|rows| rows.first()).map(Rights::from_row);
+        let denied = facts.has_history && ledger::sql(facts).is_none();
         Ok(Self {
-            database: session.facts.database.clone(),
+            database: facts.database.clone(),
             conninfo: session.conninfo.clone(),
-            ledger: Ledger::from_rows(ledger),
-            ledger_readable: with_ledger || !session.facts.has_history,
+            ledger: Ledger::from_rows(histories),
+            history: if denied { History::Denied } else { History::Known },
             catalogue: Some(Catalogue::from_rows(rest.first())?),
             rights: rights.unwrap_or_default(),
             holders: Vec::new(),
@@ -102,18 +122,25 @@ impl Survey {
     }
 }
 
-/// The statement that says, as `kept`, whether there is a history.
-pub const HISTORY_EXISTS: &str = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n \
-    ON n.oid = c.relnamespace WHERE n.nspname = 'markenmate' \
-    AND c.relname = 'refinery_schema_history') AS kept;";
-
-fn history_readable(session: &Session) -> bool {
-    session.facts.has_history && session.facts.reads_history
+/// What is wrong with the histories, where that is why they could not be read.
+fn damage(failure: &Failure) -> Option<String> {
+    // undefined_table, undefined_column, wrong_object_type, and what is no plain table: where the
+    // server expands no view it says object_not_in_prerequisite_state.
+    const DAMAGE: [&str; 5] = ["42P01", "42703", "42809", "55000", ledger::NOT_PLAIN];
+    let is_damage = DAMAGE.contains(&failure.sqlstate.as_deref()?);
+    is_damage.then(|| failure.causes.join(": "))
 }
 
-fn full_sql(with_ledger: bool) -> String {
-    let ledger = if with_ledger { ledger::sql() } else { String::new() };
-    format!("{ledger}{};{};", catalogue::SQL, rights::SQL)
+/// Nothing is done to a database whose history is not to be trusted.
+pub fn refuse_damage(said: &str) -> Failure {
+    Failure::refused("the migration history is damaged: nothing was changed")
+        .because(said)
+        .hint("restore schema markenmate from a backup: its tables are the history")
+        .hint("to see what else there is: markenmate verify")
+}
+
+fn full_sql(histories: Option<&str>) -> String {
+    format!("{}{};{};", histories.unwrap_or_default(), catalogue::SQL, rights::SQL)
 }
 
 /// The app's tables that any migration locks.

@@ -6,15 +6,13 @@ use crate::db::catalogue::{Catalogue, Difference, compare};
 use crate::db::identifiers::identifier;
 use crate::migrations::registry::{self, Entry};
 use crate::migrations::standing;
-use crate::migrations::survey::Survey;
+use crate::migrations::survey::{History, Survey};
 use crate::report::{Finding, Severity};
 
 /// What the verdicts are drawn from.
 pub(super) struct State<'a> {
     pub(super) survey: &'a Survey,
     pub(super) catalogue: &'a Catalogue,
-    /// Why the history could not be read although we may.
-    pub(super) damage: Option<&'a str>,
 }
 
 impl State<'_> {
@@ -25,13 +23,15 @@ impl State<'_> {
     }
 
     fn verdict(&self, check: &'static Check, version: i32) -> Verdict {
-        match (check.id, self.damage) {
-            ("history", Some(said)) => Verdict::found(check, vec![damaged(check, said)]),
-            ("migrations-pending", Some(_)) => {
+        match (check.id, &self.survey.history) {
+            ("history", History::Damaged(said)) => {
+                Verdict::found(check, vec![damaged(check, said)])
+            }
+            ("migrations-pending", History::Damaged(_)) => {
                 Verdict::skipped(check, "the history is damaged: see `history`")
             }
-            ("history", None) => history(check, self.survey, self.catalogue),
-            ("migrations-pending", None) => pending(check, self.survey, self.catalogue, version),
+            ("history", _) => history(check, self.survey, self.catalogue),
+            ("migrations-pending", _) => pending(check, self.survey, self.catalogue, version),
             _ => contract(check, self.survey, self.catalogue, version),
         }
     }
@@ -44,7 +44,7 @@ fn damaged(check: &Check, said: &str) -> Finding {
 
 fn unreadable(survey: &Survey) -> Option<String> {
     let role = identifier(&survey.rights.user);
-    (!survey.ledger_readable).then(|| {
+    (survey.history == History::Denied).then(|| {
         format!(
             "role {role} may not read schema markenmate; its owner can say: GRANT USAGE ON SCHEMA \
              markenmate TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA markenmate TO {role};"

@@ -9,7 +9,7 @@ fn check(id: &str) -> &'static Check {
 }
 
 fn recorded(versions: &[i32]) -> Survey {
-    let mut survey = Survey { ledger_readable: true, ..Survey::default() };
+    let mut survey = Survey::default();
     for entry in registry::APP.iter().filter(|entry| versions.contains(&entry.version)) {
         survey.ledger.app.push(Row {
             version: entry.version.to_string(),
@@ -78,11 +78,11 @@ fn half_a_migration_is_mended_by_hand() {
 #[test]
 fn a_history_that_may_not_be_read_is_skipped() {
     let mut survey = recorded(&[1, 2]);
-    survey.ledger_readable = false;
+    survey.history = History::Denied;
     survey.rights.user = "reader".into();
     for id in ["history", "migrations-pending"] {
         let catalogue = of_version(2);
-        let state = State { survey: &survey, catalogue: &catalogue, damage: None };
+        let state = State { survey: &survey, catalogue: &catalogue };
         let verdicts = state.verdicts(&[check(id)], 2);
         let reason = verdicts[0].reason.as_deref().unwrap();
         assert!(reason.contains("GRANT USAGE ON SCHEMA markenmate TO reader"), "{reason}");

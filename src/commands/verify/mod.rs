@@ -89,36 +89,10 @@ pub struct Work {
     version: i32,
     since: Option<String>,
     survey: Survey,
-    damage: Option<String>,
-}
-
-/// What there is to judge.
-pub struct Look {
-    survey: Survey,
-    damage: Option<String>,
-}
-
-impl Look {
-    /// A history with a table or column torn out is a finding, not the end of the run.
-    async fn take(session: &Session) -> Result<Self, Failure> {
-        match Survey::look(session).await {
-            Ok(survey) => Ok(Self { survey, damage: None }),
-            Err(failure) if failure.sqlstate.as_deref().is_some_and(is_damage) => {
-                let survey = Survey::without_history(session).await?;
-                Ok(Self { survey, damage: Some(failure.causes.join(": ")) })
-            }
-            Err(failure) => Err(failure),
-        }
-    }
-}
-
-/// undefined_table, undefined_column, wrong_object_type
-fn is_damage(sqlstate: &str) -> bool {
-    matches!(sqlstate, "42P01" | "42703" | "42809")
 }
 
 impl Operation for Verify {
-    type State = Look;
+    type State = Survey;
     type Work = Work;
 
     fn access(&self) -> Access {
@@ -135,15 +109,14 @@ impl Operation for Verify {
         _cx: &Context,
         session: &Session,
         _attempt: Attempt,
-    ) -> Result<Look, Setback> {
+    ) -> Result<Survey, Setback> {
         if let Some(file) = &self.args.junit {
             output::check_folder(file)?;
         }
-        Ok(Look::take(session).await?)
+        Ok(Survey::look(session).await?)
     }
 
-    fn plan(&self, cx: &Context, look: &Look) -> Result<Plan<Work>, Failure> {
-        let Look { survey, damage } = look;
+    fn plan(&self, cx: &Context, survey: &Survey) -> Result<Plan<Work>, Failure> {
         let checks = registry::select(&self.args.only, &self.args.skip)?;
         let version = match &self.args.to {
             Some(text) => migrations::registry::resolve(text)?,
@@ -152,7 +125,7 @@ impl Operation for Verify {
         let since = self.since(cx, survey, version);
         let steps = checks.iter().map(|check| step(check, cx.settings.verbose > 0)).collect();
         Ok(Plan {
-            work: Work { checks, version, since, survey: survey.clone(), damage: damage.clone() },
+            work: Work { checks, version, since, survey: survey.clone() },
             steps,
             screen: Vec::new(),
             findings: Vec::new(),
@@ -168,12 +141,12 @@ impl Operation for Verify {
         session: &Session,
         plan: Plan<Work>,
     ) -> Result<Report, Failure> {
-        let Work { checks, version, since, survey, damage } = plan.work;
+        let Work { checks, version, since, survey } = plan.work;
         let nothing = Catalogue::default();
         let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
         let request = Request { checks: &checks, version, since: since.as_deref(), catalogue };
         let mut seen = run::run(cx, session, &request).await?;
-        let state = computed::State { survey: &survey, catalogue, damage: damage.as_deref() };
+        let state = computed::State { survey: &survey, catalogue };
         seen.verdicts.extend(state.verdicts(&checks, version));
         seen.verdicts.sort_by_key(|v| registry::ALL.iter().position(|check| check == v.check));
         let failing = self.args.fail_on;
