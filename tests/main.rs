@@ -25,5 +25,6 @@ mod cases {
     mod signals;
     mod standing;
     mod support;
+    mod trust;
     mod verify;
 }

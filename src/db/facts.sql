@@ -24,5 +24,6 @@ SELECT current_database() AS database,
   FROM (VALUES (1)) one
   LEFT JOIN (SELECT pg_get_userbyid(nspowner) AS owner,
                     EXISTS (SELECT FROM pg_class
-                             WHERE relnamespace = n.oid AND relname = 'refinery_schema_history') AS has_history
+                             WHERE relnamespace = n.oid
+                               AND relname IN ('refinery_schema_history', 'refinery_own_history')) AS has_history
                FROM pg_namespace n WHERE nspname = 'markenmate') own ON true

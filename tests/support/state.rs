@@ -21,9 +21,14 @@ SELECT string_agg(line, E'\n' ORDER BY line) FROM (
 ) f JOIN pg_namespace n ON n.oid = f.schema
  WHERE n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'";
 
+/// All of the catalogue, and no row of any table.
+pub fn catalogue(session: &Session) -> String {
+    one(session, FINGERPRINT)
+}
+
 /// All of the catalogue, with the rows of the histories where there are any.
 pub fn fingerprint(session: &Session) -> String {
-    let mut text = one(session, FINGERPRINT);
+    let mut text = catalogue(session);
     if one(session, "SELECT to_regclass('markenmate.refinery_schema_history') IS NOT NULL") == "t" {
         for table in ["refinery_schema_history", "refinery_own_history", "run"] {
             let rows = format!(
