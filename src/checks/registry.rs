@@ -66,12 +66,13 @@ use Severity::{Error, Warning};
 
 /// All of them. A test holds this list and the folder equal.
 #[rustfmt::skip]
-pub static ALL: [Check; 23] = [
+pub static ALL: [Check; 24] = [
     Check { id: "history", severity: Error, title: "The migration history is the one this binary writes", remedy: "use the markenmate that wrote it", source: Source::Computed, requires: NOTHING },
     Check { id: "migrations-pending", severity: Error, title: "Every migration is applied", remedy: "markenmate migrate", source: Source::Computed, requires: NOTHING },
     Check { id: "contract", severity: Error, title: "Success criterion: all tables and columns are as the contract has them", remedy: "markenmate migrate", source: Source::Computed, requires: NOTHING },
     Check { id: "new-tables", severity: Error, title: "Guide step 4: the new tables exist", remedy: "markenmate migrate", source: sql!("new_tables.sql"), requires: v2(&[]) },
     Check { id: "new-columns", severity: Error, title: "Guide step 4: the new columns exist", remedy: "markenmate migrate", source: sql!("new_columns.sql"), requires: v2(&[]) },
+    Check { id: "app-grants", severity: Error, title: "The application may use the new tables as it may use the older ones", remedy: "grant what is missing", source: sql!("app_grants.sql"), requires: v2(&["token_lending.id"]) },
     Check { id: "master-admin-set", severity: Error, title: "Guide step 4: an admin is master admin", remedy: "UPDATE public.\"user\" SET is_master_admin = true WHERE id = 'id of the first admin';", source: sql!("master_admin_set.sql"), requires: v2(&["user.id", "user.email", "user.role", "user.created_at", "user.is_master_admin"]) },
     Check { id: "single-master", severity: Error, title: "There is one master admin at most", remedy: "UPDATE public.\"user\" SET is_master_admin = false WHERE is_master_admin AND id <> 'id of the one who stays';", source: sql!("single_master.sql"), requires: v2(&["user.id", "user.email", "user.role", "user.created_at", "user.is_master_admin"]) },
     Check { id: "master-is-admin", severity: Error, title: "The master admin has role admin", remedy: "UPDATE public.\"user\" SET is_master_admin = false WHERE is_master_admin AND role <> 'admin';", source: sql!("master_is_admin.sql"), requires: v2(&["user.id", "user.email", "user.role", "user.created_at", "user.is_master_admin"]) },

@@ -1,10 +1,8 @@
-//! Running checks: one read-only moment of the database for all of them, one round trip each, and
-//! a savepoint around each so that one failure does not hide the rest.
+//! Running checks: in one read-only transaction for all of them, one round trip each, and a
+//! savepoint around each so that one failure does not hide the rest.
 
-use crate::context::Context;
 use crate::db::catalogue::Catalogue;
-use crate::db::patience::{Attempt, Patience, Setback};
-use crate::db::session::{Mode, Rows, Session, set_local};
+use crate::db::session::{Rows, Session, set_local};
 use crate::failure::{Failure, Kind};
 use crate::report::{Finding, Severity};
 
@@ -39,28 +37,12 @@ const WHAT: &str = "cannot run the checks";
 /// What an ALTER TABLE of the app's tables by somebody else would make us wait for.
 pub const TABLES: [&str; 5] = ["user", "token_lending", "app_log", "audit_log", "step_up_token"];
 
-/// Runs them. Changes nothing; waits for whoever holds a table exclusively.
-pub async fn run(cx: &Context, session: &Session, request: &Request<'_>) -> Result<Seen, Failure> {
-    let patience =
-        Patience::new(session, &cx.console, &cx.interrupt, &TABLES, cx.settings.max_wait);
-    let tried = patience
-        .exercise(async |attempt| {
-            let result = within(session, request, attempt).await;
-            session.roll_back().await;
-            result.map_err(Setback::from)
-        })
-        .await?;
-    Ok(tried.value)
-}
-
-async fn within(
-    session: &Session,
-    request: &Request<'_>,
-    attempt: Attempt,
-) -> Result<Seen, Failure> {
+/// Runs them in the open transaction, in which the catalogue was read: all of it is one moment.
+/// Changes nothing.
+pub async fn run(session: &Session, request: &Request<'_>) -> Result<Seen, Failure> {
     let since = set_local("since", request.since.unwrap_or_default());
     let sql = format!("{since}{};", include_str!("guards.sql"));
-    let sets = session.begin_within(Mode::Snapshot, attempt.timeouts, WHAT, &sql).await?;
+    let sets = session.run(WHAT, &sql).await?;
     let guards: Vec<String> = sets
         .get(1)
         .into_iter()

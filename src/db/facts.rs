@@ -4,6 +4,8 @@ use tokio_postgres::SimpleQueryRow;
 
 use crate::failure::Failure;
 
+use super::session::Rows;
+
 /// The statement that reads [`Facts`] as one row.
 pub const SQL: &str = include_str!("facts.sql");
 
@@ -42,8 +44,16 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Reads them from what a batch answered whose last statement was [`SQL`].
+    pub fn of(sets: &[Rows], what: &str) -> Result<Self, Failure> {
+        let row = sets.last().and_then(|rows| rows.first());
+        row.and_then(Self::read).ok_or_else(|| {
+            Failure::unexpected(what).because("the server gave no facts about itself")
+        })
+    }
+
     /// Reads the answer to [`SQL`].
-    pub fn read(row: &SimpleQueryRow) -> Option<Self> {
+    fn read(row: &SimpleQueryRow) -> Option<Self> {
         Some(Self {
             database: row.get("database")?.to_owned(),
             user: row.get("user")?.to_owned(),

@@ -75,12 +75,8 @@ impl Session {
         let timeouts =
             Timeouts { lock: settings.lock_timeout, statement: settings.statement_timeout };
         let sql = format!("{}{};COMMIT", begin(Mode::Read, timeouts, false), facts::SQL);
-        let rows = batch(&connection.client, interrupt, "cannot look at the server", &sql).await?;
-        let row = rows.iter().flatten().next();
-        let facts = row.and_then(Facts::read).ok_or_else(|| {
-            Failure::unexpected("cannot look at the server")
-                .because("it gave no facts about itself")
-        })?;
+        let what = "cannot look at the server";
+        let facts = Facts::of(&batch(&connection.client, interrupt, what, &sql).await?, what)?;
         Ok(Self {
             interrupt: interrupt.clone(),
             facts,

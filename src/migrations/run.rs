@@ -163,8 +163,7 @@ async fn take_lock(session: &Session, attempt: Attempt) -> Result<Facts, Setback
         )
         .hint("connect to the primary itself, or through a pooler in transaction or session mode")));
     }
-    let facts = sets.last().and_then(|rows| rows.first()).and_then(Facts::read);
-    Ok(facts.ok_or_else(|| Failure::unexpected(what).because("it gave no facts about itself"))?)
+    Ok(Facts::of(&sets, what)?)
 }
 
 /// Schema, role and what the history's rows say about this run.

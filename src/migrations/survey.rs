@@ -1,11 +1,11 @@
 //! What there is to see in a database before its migrations are planned.
 
 use crate::db::catalogue::{self, Catalogue};
-use crate::db::facts::Facts;
+use crate::db::facts::{self, Facts};
 use crate::db::identifiers::{identifier, literal};
 use crate::db::ledger::{self, Ledger};
 use crate::db::locks::{self, Holder};
-use crate::db::session::{Mode, Rows, Session};
+use crate::db::session::{Mode, Rows, Session, Timeouts};
 use crate::failure::Failure;
 
 use super::registry;
@@ -84,10 +84,32 @@ impl Survey {
             Err(failure) => {
                 let said = damage(&failure).ok_or(failure)?;
                 let sets = session.once(Mode::Snapshot, WHAT, &full_sql(None)).await?;
-                let survey = Self::read(session, &session.facts, &sets)?;
-                Ok(Self { history: History::Damaged(said), ledger: Ledger::default(), ..survey })
+                Self::damaged(session, said, &sets)
             }
         }
+    }
+
+    /// Everything but the holders, in a transaction that is opened and left open: what is looked at
+    /// in it afterwards is of the same moment.
+    pub async fn opening(session: &Session, timeouts: Timeouts) -> Result<Self, Failure> {
+        let sets = session.begin_within(Mode::Snapshot, timeouts, WHAT, facts::SQL).await?;
+        let facts = Facts::of(&sets, WHAT)?;
+        let histories = ledger::sql(&facts);
+        let fenced =
+            format!("SAVEPOINT survey;{}RELEASE SAVEPOINT survey", full_sql(histories.as_deref()));
+        match session.run(WHAT, &fenced).await {
+            Ok(sets) => Self::read(session, &facts, &sets),
+            Err(failure) => {
+                let said = damage(&failure).ok_or(failure)?;
+                let sql = format!("ROLLBACK TO SAVEPOINT survey;{}", full_sql(None));
+                Self::damaged(session, said, &session.run(WHAT, &sql).await?)
+            }
+        }
+    }
+
+    fn damaged(session: &Session, said: String, sets: &[Rows]) -> Result<Self, Failure> {
+        let survey = Self::read(session, &session.facts, sets)?;
+        Ok(Self { history: History::Damaged(said), ledger: Ledger::default(), ..survey })
     }
 
     /// Everything but the holders, within the transaction that holds the lock between runs. `facts`

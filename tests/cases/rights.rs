@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::support::own_server::{program, succeed};
-use crate::support::state::{assert_migrated, fingerprint, one};
+use crate::support::state::{assert_migrated, fingerprint, one, owned_by};
 use crate::support::{Run, Session, TestDb, cluster, markenmate, sql};
 
 /// Roles are the server's, not the database's: each test makes its own.
@@ -17,18 +17,7 @@ fn role(db: &TestDb, name: &str, options: &str) -> String {
 fn owned() -> (TestDb, String) {
     let db = TestDb::baseline();
     let app = role(&db, "app", "");
-    let session = db.session();
-    session.sql(&format!(
-        "DO $$ DECLARE r record; BEGIN
-           FOR r IN SELECT c.oid::regclass AS name FROM pg_class c
-                     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
-           LOOP EXECUTE format('ALTER TABLE %s OWNER TO {app}', r.name); END LOOP;
-           FOR r IN SELECT t.oid::regtype AS name FROM pg_type t
-                     WHERE t.typnamespace = 'public'::regnamespace AND t.typtype = 'e'
-           LOOP EXECUTE format('ALTER TYPE %s OWNER TO {app}', r.name); END LOOP;
-         END $$;
-         GRANT USAGE, CREATE ON SCHEMA public TO {app};"
-    ));
+    sql(&db, &owned_by(&app));
     (db, app)
 }
 
@@ -234,4 +223,36 @@ fn who_cannot_read_the_history_is_told_so() {
     sql(&db, finding["remedy"].as_str().unwrap());
     let status = markenmate(&["status", "--format", "json"]).url(&db.url_as(&guest)).run();
     assert_eq!(status.assert_code(0).json()["data"]["state"], "current");
+}
+
+/// A push, or whoever follows the remedies, makes tables without the grants that the older ones have.
+#[test]
+fn a_granted_application_that_misses_the_new_tables_is_named() {
+    let (db, app) = granted();
+    let reader = role(&db, "bi", "");
+    sql(&db, &format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}"));
+    sql(&db, &crate::support::schema_file("V2__security_hardening.sql"));
+    let verify = |code| {
+        let run = markenmate(&["verify", "--only", "app-grants", "--format", "json"]).db(&db).run();
+        run.assert_code(code).json()
+    };
+    // The migration's own file grants.
+    assert_eq!(verify(0)["findings"].as_array().unwrap().len(), 0);
+    sql(
+        &db,
+        &format!(
+            "REVOKE ALL ON public.audit_log, public.step_up_token FROM {app}, {reader};
+             REVOKE ALL ON SEQUENCE public.audit_log_id_seq FROM {app}"
+        ),
+    );
+    let document = verify(3);
+    let findings = document["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 3, "{document:#}");
+    for finding in findings {
+        assert!(finding["detail"].as_str().unwrap().contains(&app), "{finding:#}");
+        sql(&db, finding["remedy"].as_str().unwrap());
+    }
+    verify(0);
+    markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+    assert_the_application_works(&db, &app);
 }

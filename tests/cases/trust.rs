@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::support::state::{assert_migrated, catalogue, one};
+use crate::support::state::{assert_migrated, catalogue, one, owned_by};
 use crate::support::{TestDb, markenmate, sql};
 
 /// A database at version 1 whose tables, `markenmate`'s included, belong to a role of the application's,
@@ -16,14 +16,8 @@ fn owned_by_the_application() -> (TestDb, String) {
         &format!(
             "CREATE ROLE {app} LOGIN;
              ALTER SCHEMA public OWNER TO {app};
-             DO $$ DECLARE r record; BEGIN
-               FOR r IN SELECT c.oid::regclass AS name FROM pg_class c
-                         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
-               LOOP EXECUTE format('ALTER TABLE %s OWNER TO {app}', r.name); END LOOP;
-               FOR r IN SELECT t.oid::regtype AS name FROM pg_type t
-                         WHERE t.typnamespace = 'public'::regnamespace AND t.typtype = 'e'
-               LOOP EXECUTE format('ALTER TYPE %s OWNER TO {app}', r.name); END LOOP;
-             END $$"
+             {}",
+            owned_by(&app)
         ),
     );
     markenmate(&["migrate", "--yes", "--to", "1"]).db(&db).run().assert_code(0);

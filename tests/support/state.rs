@@ -41,6 +41,21 @@ pub fn fingerprint(session: &Session) -> String {
     text
 }
 
+/// Gives a role the app's tables, sequences and types, and the right to make more.
+pub fn owned_by(role: &str) -> String {
+    format!(
+        "DO $$ DECLARE r record; BEGIN
+           FOR r IN SELECT c.oid::regclass AS name FROM pg_class c
+                     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+           LOOP EXECUTE format('ALTER TABLE %s OWNER TO {role}', r.name); END LOOP;
+           FOR r IN SELECT t.oid::regtype AS name FROM pg_type t
+                     WHERE t.typnamespace = 'public'::regnamespace AND t.typtype = 'e'
+           LOOP EXECUTE format('ALTER TYPE %s OWNER TO {role}', r.name); END LOOP;
+         END $$;
+         GRANT USAGE, CREATE ON SCHEMA public TO {role}"
+    )
+}
+
 /// The first column of the first row; nothing and NULL are empty.
 #[track_caller]
 pub fn one(session: &Session, sql: &str) -> String {

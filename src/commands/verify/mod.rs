@@ -8,10 +8,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::checks::registry::{self, Check};
-use crate::checks::run::{self, Request};
+use crate::checks::run::{self, Request, Seen};
 use crate::context::Context;
 use crate::db::catalogue::Catalogue;
-use crate::db::patience::{Attempt, Setback};
+use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
 use crate::migrations;
@@ -87,45 +87,38 @@ impl Verify {
 pub struct Work {
     checks: Vec<&'static Check>,
     version: i32,
-    since: Option<String>,
-    survey: Survey,
 }
 
 impl Operation for Verify {
-    type State = Survey;
+    type State = ();
     type Work = Work;
 
     fn access(&self) -> Access {
         Access::Read
     }
 
-    /// Printing a default takes a lock on its table.
-    fn waits_for(&self) -> &'static [&'static str] {
-        &run::TABLES
-    }
-
+    /// Nothing: what is judged is looked at in the moment of the checks.
     async fn inspect(
         &self,
         _cx: &Context,
-        session: &Session,
+        _session: &Session,
         _attempt: Attempt,
-    ) -> Result<Survey, Setback> {
-        if let Some(file) = &self.args.junit {
-            output::check_folder(file)?;
+    ) -> Result<(), Setback> {
+        match &self.args.junit {
+            Some(file) => Ok(output::check_folder(file)?),
+            None => Ok(()),
         }
-        Ok(Survey::look(session).await?)
     }
 
-    fn plan(&self, cx: &Context, survey: &Survey) -> Result<Plan<Work>, Failure> {
+    fn plan(&self, cx: &Context, _state: &()) -> Result<Plan<Work>, Failure> {
         let checks = registry::select(&self.args.only, &self.args.skip)?;
         let version = match &self.args.to {
             Some(text) => migrations::registry::resolve(text)?,
             None => migrations::registry::latest(),
         };
-        let since = self.since(cx, survey, version);
         let steps = checks.iter().map(|check| step(check, cx.settings.verbose > 0)).collect();
         Ok(Plan {
-            work: Work { checks, version, since, survey: survey.clone() },
+            work: Work { checks, version },
             steps,
             screen: Vec::new(),
             findings: Vec::new(),
@@ -135,22 +128,23 @@ impl Operation for Verify {
         })
     }
 
+    /// Printing a default takes a lock on its table, so whoever holds one exclusively is waited for.
     async fn execute(
         &self,
         cx: &Context,
         session: &Session,
         plan: Plan<Work>,
     ) -> Result<Report, Failure> {
-        let Work { checks, version, since, survey } = plan.work;
-        let nothing = Catalogue::default();
-        let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
-        let request = Request { checks: &checks, version, since: since.as_deref(), catalogue };
-        let mut seen = run::run(cx, session, &request).await?;
-        let state = computed::State { survey: &survey, catalogue };
-        seen.verdicts.extend(state.verdicts(&checks, version));
-        seen.verdicts.sort_by_key(|v| registry::ALL.iter().position(|check| check == v.check));
+        let limit = cx.settings.max_wait;
+        let patience = Patience::new(session, &cx.console, &cx.interrupt, &run::TABLES, limit);
+        let judged = patience.exercise(async |attempt| {
+            let judged = self.judge(cx, session, &plan.work, attempt).await;
+            session.roll_back().await;
+            judged.map_err(Setback::from)
+        });
+        let seen = judged.await?.value;
         let failing = self.args.fail_on;
-        let mut report = output::report(&seen, version, failing);
+        let mut report = output::report(&seen, plan.work.version, failing);
         if let Some(file) = &self.args.junit {
             output::write_junit(file, &session.facts.database, &seen.verdicts, failing)
                 .map_err(|failure| failure.with_findings(report.findings.clone()))?;
@@ -163,6 +157,27 @@ impl Operation for Verify {
 }
 
 impl Verify {
+    /// Looks and judges within one moment of the database.
+    async fn judge(
+        &self,
+        cx: &Context,
+        session: &Session,
+        work: &Work,
+        attempt: Attempt,
+    ) -> Result<Seen, Failure> {
+        let survey = Survey::opening(session, attempt.timeouts).await?;
+        let Work { checks, version } = work;
+        let nothing = Catalogue::default();
+        let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
+        let since = self.since(cx, &survey, *version);
+        let request = Request { checks, version: *version, since: since.as_deref(), catalogue };
+        let mut seen = run::run(session, &request).await?;
+        let state = computed::State { survey: &survey, catalogue };
+        seen.verdicts.extend(state.verdicts(checks, *version));
+        seen.verdicts.sort_by_key(|v| registry::ALL.iter().position(|check| check == v.check));
+        Ok(seen)
+    }
+
     /// `--since`, or when the judged version was recorded.
     fn since(&self, cx: &Context, survey: &Survey, version: i32) -> Option<String> {
         let at = match self.args.since {
