@@ -122,6 +122,8 @@ pub struct Report {
     pub data: Value,
     /// The command's own part for people.
     pub body: Vec<Block>,
+    /// What is long and looked up rather than read, after all the rest.
+    pub appendix: Vec<Block>,
     /// The command to run next.
     pub next: Option<String>,
     /// The exact command that undoes what was done.
@@ -137,6 +139,7 @@ impl Report {
             findings: Vec::new(),
             data: Value::Object(serde_json::Map::new()),
             body: Vec::new(),
+            appendix: Vec::new(),
             next: None,
             undo: None,
         }

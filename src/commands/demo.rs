@@ -121,7 +121,7 @@ async fn set_master_admin(cx: &Context, sandbox: &Sandbox) -> Result<(), Failure
     const SQL: &str = "UPDATE public.\"user\" SET is_master_admin = true WHERE id = \
         (SELECT id FROM public.\"user\" WHERE role = 'admin' ORDER BY created_at, id COLLATE \"C\" LIMIT 1)";
     if cx.settings.format == Format::Human {
-        cx.console.print(&format!("\n# Followed as verify says:\n$ psql -c '{SQL}'\n"))?;
+        cx.console.print(&format!("\n# Followed as verify says, in psql:\n{SQL};\n"))?;
     }
     sandbox.execute(DATABASE, SQL).await
 }

@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, value_name = "VERSION|NAME")]
     pub to: Option<String>,
     /// Say by exit code what would happen: 0 nothing, 3 pending, 4 refused, 7 would have to wait
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     pub check: bool,
 }
 
@@ -61,12 +61,14 @@ impl Operation for Migrate {
         attempt: Attempt,
     ) -> Result<Survey, Setback> {
         self.target()?;
+        if self.args.check {
+            // Who asks whether all is well is not answered by the history alone.
+            return Ok(Survey::look(session).await?);
+        }
         if let Some(settled) = Survey::brief(session).await? {
             return Ok(settled);
         }
-        if self.args.check {
-            Ok(Survey::look(session).await?)
-        } else if cx.settings.dry_run || cx.settings.consent == Consent::Ask {
+        if cx.settings.dry_run || cx.settings.consent == Consent::Ask {
             // Who holds locks stands on the screen alone.
             Ok(Survey::full(session).await?)
         } else {
@@ -87,11 +89,7 @@ impl Operation for Migrate {
             steps,
             screen: screen(cx, survey, &work),
             findings: findings(survey, &work),
-            question: if work.builds_everything() {
-                format!("Build the whole application into {:?}?", survey.database)
-            } else {
-                format!("Migrate {:?} now?", survey.database)
-            },
+            question: question(survey, &work),
             data: json!({
                 "applied": [], "adopted": [], "attempts": 0, "longest_lock_ms": null,
                 "would_apply": work.apply, "would_adopt": work.adopt,
@@ -115,6 +113,16 @@ impl Operation for Migrate {
         let done = run::run(cx, session, &plan.work, target).await?;
         let undo = undo(&done.value.work, &session.conninfo);
         Ok(report(plan, done, began.elapsed().as_millis(), undo))
+    }
+}
+
+fn question(survey: &Survey, work: &Work) -> String {
+    match (work.builds_everything(), &survey.rights.others) {
+        (false, _) => format!("Migrate {:?} now?", survey.database),
+        (true, None) => format!("Build the whole application into {:?}?", survey.database),
+        (true, Some(others)) => {
+            format!("Build the whole application into {:?}, beside {others}?", survey.database)
+        }
     }
 }
 
@@ -252,6 +260,16 @@ fn shell_quoted(text: &str) -> String {
 /// What is said beside the plan.
 fn findings(survey: &Survey, work: &Work) -> Vec<Finding> {
     let mut found: Vec<Finding> = guide_archive(survey).into_iter().collect();
+    if let (true, Some(others)) = (work.builds_everything(), &survey.rights.others) {
+        found.push(Finding {
+            id: "not-empty".into(),
+            severity: Severity::Warning,
+            title: "The database is not empty, and it is not the application's".into(),
+            subject: survey.database.clone(),
+            detail: format!("holds {others}: is it the right one? They would not be touched"),
+            remedy: "name the application's database, for example: -d markenmate".into(),
+        });
+    }
     if work.apply.contains(&2) && !work.builds_everything() {
         found.push(Finding {
             id: "old-app-restart".into(),
@@ -310,7 +328,7 @@ async fn check(cx: &Context, session: &Session, plan: Plan<Planned>) -> Result<R
     for (verb, entry) in entries {
         report.findings.push(Finding {
             id: "pending".into(),
-            severity: Severity::Error,
+            severity: Severity::Warning,
             title: "A migration is pending".into(),
             subject: entry.to_string(),
             detail: format!("migrate would {verb} it"),

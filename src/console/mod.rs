@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 
+use dialoguer::theme::{SimpleTheme, Theme};
 use secrecy::SecretString;
 
 use crate::failure::{Failure, Kind};
@@ -17,7 +18,7 @@ pub use escape::{escape, escape_lines};
 pub struct Console {
     quiet: bool,
     width: Option<u16>,
-    /// How the terminal was set before something was asked: both sorts of prompt change it.
+    /// How the terminal was set before a password was asked for.
     modes: Mutex<Option<rustix::termios::Termios>>,
     backend: Backend,
 }
@@ -138,16 +139,27 @@ impl Console {
         }
     }
 
-    /// Asks for one line. Blocks; a signal is served by whoever races this call.
+    /// Asks for one line, which the terminal itself edits: Ctrl-D is no answer, as everywhere.
+    /// Blocks; a signal is served by whoever races this call.
     pub fn ask(&self, question: &str) -> Result<String, Failure> {
-        self.remember();
         let question = escape(question);
         match &self.backend {
-            Backend::Terminal { .. } => dialoguer::Input::<String>::new()
-                .with_prompt(question)
-                .allow_empty(true)
-                .interact_text()
-                .map_err(|error| no_answer().because(error)),
+            Backend::Terminal { .. } => {
+                let mut prompt = String::new();
+                // Writing to a string cannot fail.
+                let _ = SimpleTheme.format_input_prompt(&mut prompt, &question, None);
+                // Not locked while it waits: a signal has something to say.
+                let _ = write!(io::stderr(), "{prompt}").and_then(|()| io::stderr().flush());
+                let mut line = String::new();
+                match io::stdin().read_line(&mut line) {
+                    Ok(0) => {
+                        self.insist("");
+                        Err(no_answer())
+                    }
+                    Ok(_) => Ok(line),
+                    Err(error) => Err(no_answer().because(error)),
+                }
+            }
             Backend::Scripted(script) => {
                 let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
                 script.said.push(question.into_owned());
@@ -163,7 +175,10 @@ impl Console {
             Backend::Terminal { .. } => {
                 rpassword::prompt_password(format!("{}: ", escape(question)))
                     .map(SecretString::from)
-                    .map_err(|error| no_answer().because(error))
+                    .map_err(|error| match error.kind() {
+                        io::ErrorKind::Interrupted => Failure::new(Kind::Interrupted, NO_ANSWER),
+                        _ => no_answer().because(error),
+                    })
             }
             Backend::Scripted(_) => self.ask(question).map(SecretString::from),
         }
@@ -189,6 +204,8 @@ impl Console {
     }
 }
 
+const NO_ANSWER: &str = "no answer was given; nothing was changed";
+
 fn no_answer() -> Failure {
-    Failure::new(Kind::Interrupted, "no answer was given; nothing was changed")
+    Failure::refused(NO_ANSWER)
 }

@@ -37,6 +37,8 @@ pub struct Rights {
     pub own_schema_owner: Option<String>,
     /// A `public.audit_log_archive` that somebody made by following the guide.
     pub guide_archive: Option<String>,
+    /// Tables and views of something else, the first few by name, in a database without the app.
+    pub others: Option<String>,
 }
 
 impl Rights {
@@ -57,6 +59,7 @@ impl Rights {
             database_owner_creates_in_public: yes("database_owner_creates_in_public"),
             own_schema_owner: text("own_schema_owner"),
             guide_archive: text("guide_archive"),
+            others: text("others").filter(|names| !names.is_empty()),
         }
     }
 

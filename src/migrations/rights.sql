@@ -11,7 +11,21 @@ SELECT current_user::text AS "user",
        has_schema_privilege(d.owner, p.oid, 'CREATE') AS database_owner_creates_in_public,
        s.owner AS own_schema_owner,
        (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE n.nspname = 'public' AND c.relname = 'audit_log_archive') AS guide_archive
+         WHERE n.nspname = 'public' AND c.relname = 'audit_log_archive') AS guide_archive,
+       -- Where the application is not: whose database may this be?
+       CASE WHEN t.owner IS NULL
+            THEN (SELECT concat(string_agg(name, ', ') FILTER (WHERE n <= 3),
+                                ' and ' || nullif(greatest(count(*) - 3, 0), 0) || ' more')
+                    FROM (SELECT format('%I.%I', n.nspname, c.relname) AS name,
+                                 row_number() OVER (ORDER BY n.nspname <> 'public', n.nspname, c.relname) AS n
+                            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                           WHERE c.relkind IN ('r', 'p', 'f', 'm', 'v') AND n.nspname !~ '^pg_'
+                             AND n.nspname NOT IN ('information_schema', 'markenmate')
+                             -- What an extension brings is nobody's data.
+                             AND NOT EXISTS (SELECT FROM pg_depend d
+                                              WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+                         ) other)
+       END AS others
   FROM (SELECT CASE WHEN current_setting('server_version_num')::int >= 160000
                     THEN 'SET' ELSE 'MEMBER' END AS membership) m
  CROSS JOIN (SELECT pg_get_userbyid(datdba) AS owner FROM pg_database WHERE datname = current_database()) d

@@ -34,6 +34,7 @@ pub fn report(report: &Report, console: &Console) -> String {
     if !report.body.contains(&Block::Findings) {
         text.push_str(&findings(&report.findings));
     }
+    text.push_str(&blocks(&report.appendix, &[], console));
     if let Some(next) = &report.next {
         push_line(&mut text, &format!("next: {}", escape(next)));
     }

@@ -24,6 +24,8 @@ pub struct Document<'a> {
     steps: &'a [StepResult],
     findings: &'a [Finding],
     data: &'a Value,
+    next: Option<&'a str>,
+    undo: Option<&'a str>,
     error: Option<Error<'a>>,
     started_at: String,
     finished_at: String,
@@ -66,6 +68,8 @@ impl<'a> Document<'a> {
                 document.steps = &report.steps;
                 document.findings = &report.findings;
                 document.data = &report.data;
+                document.next = report.next.as_deref();
+                document.undo = report.undo.as_deref();
             }
             Err(failure) => document.fail(failure),
         }
@@ -86,6 +90,8 @@ impl<'a> Document<'a> {
             steps: &[],
             findings: &[],
             data: &NOTHING,
+            next: None,
+            undo: None,
             error: None,
             started_at: now.clone(),
             finished_at: now,

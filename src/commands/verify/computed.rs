@@ -5,21 +5,38 @@ use crate::checks::verdict::Verdict;
 use crate::db::catalogue::{Catalogue, Difference, compare};
 use crate::db::identifiers::identifier;
 use crate::migrations::registry::{self, Entry};
-use crate::migrations::standing;
+use crate::migrations::standing::{self, State};
 use crate::migrations::survey::{History, Survey};
 use crate::report::{Finding, Severity};
 
 /// What the verdicts are drawn from.
-pub(super) struct State<'a> {
+pub(super) struct Judged<'a> {
     pub(super) survey: &'a Survey,
     pub(super) catalogue: &'a Catalogue,
 }
 
-impl State<'_> {
+impl Judged<'_> {
     /// The verdicts of those among `checks`, judged against `version`.
     pub(super) fn verdicts(&self, checks: &[&'static Check], version: i32) -> Vec<Verdict> {
         let computed = checks.iter().copied().filter(|check| check.source == Source::Computed);
         computed.map(|check| self.verdict(check, version)).collect()
+    }
+
+    /// Where `migrate` refuses, nothing is mended by it.
+    pub(super) fn correct(&self, verdicts: &mut [Verdict]) {
+        let refused = match self.survey.history {
+            History::Damaged(_) => true,
+            _ => matches!(
+                standing::standing(&self.survey.ledger, self.catalogue).state,
+                State::Partial | State::Drifted | State::Newer
+            ),
+        };
+        let migrates = |finding: &&mut Finding| finding.remedy.starts_with("markenmate migrate");
+        let findings = verdicts.iter_mut().flat_map(|verdict| &mut verdict.findings);
+        for finding in findings.filter(migrates).filter(|_| refused) {
+            finding.remedy =
+                "mend what `history` and `contract` report: migrate refuses until then".into();
+        }
     }
 
     fn verdict(&self, check: &'static Check, version: i32) -> Verdict {
@@ -57,7 +74,7 @@ fn history(check: &'static Check, survey: &Survey, catalogue: &Catalogue) -> Ver
         return Verdict::skipped(check, reason);
     }
     if survey.ledger.app.is_empty() && survey.ledger.own.is_empty() {
-        return Verdict::skipped(check, "there is no history yet: markenmate migrate begins it");
+        return Verdict::skipped(check, "there is no history yet: migrate begins it");
     }
     let standing = standing::standing(&survey.ledger, catalogue);
     Verdict::found(check, standing.findings.into_iter().filter(|f| f.id == check.id).collect())
@@ -79,8 +96,8 @@ fn pending(check: &'static Check, survey: &Survey, catalogue: &Catalogue, versio
         } else {
             (check.severity, "is pending")
         };
-        let remedy = format!("{}{}", check.remedy, to(version));
-        Finding { severity, ..check.finding(entry.to_string(), detail.into(), Some(remedy)) }
+        let remedy = Some(format!("{}{}", check.remedy, to(version)));
+        Finding { severity, ..check.finding(entry.to_string(), detail.into(), remedy) }
     });
     Verdict::found(check, found.collect())
 }

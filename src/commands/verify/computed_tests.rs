@@ -82,8 +82,8 @@ fn a_history_that_may_not_be_read_is_skipped() {
     survey.rights.user = "reader".into();
     for id in ["history", "migrations-pending"] {
         let catalogue = of_version(2);
-        let state = State { survey: &survey, catalogue: &catalogue };
-        let verdicts = state.verdicts(&[check(id)], 2);
+        let judged = Judged { survey: &survey, catalogue: &catalogue };
+        let verdicts = judged.verdicts(&[check(id)], 2);
         let reason = verdicts[0].reason.as_deref().unwrap();
         assert!(reason.contains("GRANT USAGE ON SCHEMA markenmate TO reader"), "{reason}");
     }

@@ -172,8 +172,9 @@ impl Verify {
         let since = self.since(cx, &survey, *version);
         let request = Request { checks, version: *version, since: since.as_deref(), catalogue };
         let mut seen = run::run(session, &request).await?;
-        let state = computed::State { survey: &survey, catalogue };
-        seen.verdicts.extend(state.verdicts(checks, *version));
+        let judged = computed::Judged { survey: &survey, catalogue };
+        seen.verdicts.extend(judged.verdicts(checks, *version));
+        judged.correct(&mut seen.verdicts);
         seen.verdicts.sort_by_key(|v| registry::ALL.iter().position(|check| check == v.check));
         Ok(seen)
     }

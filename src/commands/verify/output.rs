@@ -119,12 +119,16 @@ fn verdict_line(verdicts: &[Verdict], version: i32) -> String {
 }
 
 fn next(verdicts: &[Verdict]) -> Option<String> {
-    let failed = |id| verdicts.iter().any(|v| v.check.id == id && v.status == Status::Fail);
-    if failed("migrations-pending") && !failed("history") {
-        return Some("markenmate migrate --dry-run".into());
+    let failed = || verdicts.iter().filter(|verdict| verdict.status == Status::Fail);
+    let remedies = failed().flat_map(|verdict| &verdict.findings).map(|finding| &finding.remedy);
+    let migrates = remedies.filter(|remedy| remedy.starts_with("markenmate migrate")).min();
+    if let Some(remedy) = migrates {
+        return Some(format!("{remedy} --dry-run"));
     }
-    let any = verdicts.iter().any(|verdict| verdict.status == Status::Fail);
-    any.then(|| "mend each finding as it says, then: markenmate verify".into())
+    failed()
+        .next()
+        .is_some()
+        .then(|| "mend each finding as it says, then: markenmate verify".into())
 }
 
 /// Workflow commands: beside the report, and beside a JSON document on stderr, which GitHub reads too.

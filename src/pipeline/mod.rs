@@ -13,7 +13,11 @@ use crate::failure::{Ending, Failure};
 use crate::plan::{Plan, Risk};
 use crate::render;
 use crate::report::{Block, Outcome, Report, StepStatus, Target};
-use crate::settings::{Consent, Endpoint, Source};
+use crate::settings::Consent;
+
+mod address;
+
+use address::Address;
 
 /// Whether a command changes the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,54 +98,27 @@ async fn stages<O: Operation>(
     session: &Session,
     operation: &O,
 ) -> Result<Report, Failure> {
-    let result = plan_and_execute(cx, session, operation).await;
-    match addressed_by(cx, session) {
+    let address = Address::of(cx, session);
+    let result = plan_and_execute(cx, session, operation, address.as_ref()).await;
+    match address {
         None => result,
-        Some(by) => result.map(|report| readdress(report, &by)).map_err(|mut failure| {
-            failure.hints.iter_mut().for_each(|hint| *hint = by.address(hint));
-            failure.findings.iter_mut().for_each(|f| f.remedy = by.address(&f.remedy));
-            failure
-        }),
+        Some(address) => address.result(result),
     }
-}
-
-/// What a command that is printed to be pasted must repeat, because the command line said it: else
-/// the paste would go to another database.
-struct Address(String);
-
-fn addressed_by(cx: &Context, session: &Session) -> Option<Address> {
-    let typed = |endpoint: &Endpoint| {
-        endpoint.origins.iter().any(|o| o.source == Source::Flag && o.name != "password")
-    };
-    let typed = cx.endpoint.as_ref().is_ok_and(typed);
-    let conninfo = session.conninfo.replace('\'', "'\\''");
-    typed.then(|| Address(format!("-d '{conninfo}'")))
-}
-
-impl Address {
-    fn address(&self, text: &str) -> String {
-        ["status", "migrate", "verify"].iter().fold(text.to_owned(), |text, command| {
-            text.replace(
-                &format!("markenmate {command}"),
-                &format!("markenmate {} {command}", self.0),
-            )
-        })
-    }
-}
-
-fn readdress(mut report: Report, by: &Address) -> Report {
-    report.next = report.next.map(|next| by.address(&next));
-    report.findings.iter_mut().for_each(|f| f.remedy = by.address(&f.remedy));
-    report
 }
 
 async fn plan_and_execute<O: Operation>(
     cx: &Context,
     session: &Session,
     operation: &O,
+    address: Option<&Address>,
 ) -> Result<Report, Failure> {
     let state = look(cx, session, operation).await?;
-    let plan = match to_carry_out(cx, session, operation.plan(cx, &state)).await {
+    let plan = operation.plan(cx, &state);
+    let plan = match address {
+        None => plan,
+        Some(address) => plan.map(|plan| address.plan(plan)),
+    };
+    let plan = match to_carry_out(cx, session, plan).await {
         Ok(plan) => plan,
         Err(end) => {
             session.end().await;
@@ -320,8 +297,8 @@ fn dry_run<W>(plan: &Plan<W>) -> Report {
     report.steps = plan.steps.iter().map(|s| s.result(StepStatus::Planned, None)).collect();
     for step in &plan.steps {
         if let Some(sql) = &step.sql {
-            report.body.push(Block::Heading(format!("SQL of {}", step.title)));
-            report.body.push(Block::Code(sql.clone()));
+            report.appendix.push(Block::Heading(format!("SQL of {}", step.title)));
+            report.appendix.push(Block::Code(sql.clone()));
         }
     }
     report.findings.clone_from(&plan.findings);

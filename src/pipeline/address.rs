@@ -1,0 +1,89 @@
+//! Commands that are printed to be pasted.
+
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::db::session::Session;
+use crate::failure::Failure;
+use crate::plan::Plan;
+use crate::report::{Finding, Report};
+use crate::settings::{Endpoint, Source};
+
+/// The commands that work on a database. What `util` prints says by itself which one it means.
+pub const COMMANDS: [&str; 3] = ["migrate", "verify", "status"];
+
+/// What a printed command must repeat, because the command line said it: else the paste would go to
+/// another database.
+pub(super) struct Address(String);
+
+impl Address {
+    /// None where a bare command finds the same database.
+    pub(super) fn of(cx: &Context, session: &Session) -> Option<Self> {
+        let typed = |endpoint: &Endpoint| {
+            endpoint.origins.iter().any(|o| o.source == Source::Flag && o.name != "password")
+        };
+        let typed = cx.endpoint.as_ref().is_ok_and(typed);
+        let conninfo = session.conninfo.replace('\'', "'\\''");
+        typed.then(|| Self(format!("-d '{conninfo}'")))
+    }
+
+    /// In what is shown before the question.
+    pub(super) fn plan<W>(&self, mut plan: Plan<W>) -> Plan<W> {
+        self.findings(&mut plan.findings);
+        plan.next = plan.next.map(|next| self.text(&next));
+        plan
+    }
+
+    /// In how a run ended.
+    pub(super) fn result(&self, result: Result<Report, Failure>) -> Result<Report, Failure> {
+        match result {
+            Ok(mut report) => {
+                self.findings(&mut report.findings);
+                report.next = report.next.map(|next| self.text(&next));
+                if let Some(Value::String(next)) = report.data.get_mut("next") {
+                    *next = self.text(next);
+                }
+                Ok(report)
+            }
+            Err(mut failure) => {
+                self.findings(&mut failure.findings);
+                failure.hints.iter_mut().for_each(|hint| *hint = self.text(hint));
+                Err(failure)
+            }
+        }
+    }
+
+    fn findings(&self, findings: &mut [Finding]) {
+        findings.iter_mut().for_each(|finding| finding.remedy = self.text(&finding.remedy));
+    }
+
+    /// Twice is as good as once.
+    fn text(&self, text: &str) -> String {
+        COMMANDS.iter().fold(text.to_owned(), |text, command| {
+            let bare = format!("markenmate {command}");
+            text.replace(&bare, &format!("markenmate {} {command}", self.0))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_printed_command_names_the_database_once() {
+        let address = Address("-d 'host=b'".into());
+        let once = address.text("mend it, then: markenmate status; markenmate util down 2");
+        assert_eq!(once, "mend it, then: markenmate -d 'host=b' status; markenmate util down 2");
+        assert_eq!(address.text(&once), once);
+    }
+
+    #[test]
+    fn every_command_that_has_a_database_is_known() {
+        let all = crate::cli::command();
+        let apart = ["demo", "util"];
+        let names: Vec<_> = all.get_subcommands().map(|c| c.get_name()).collect();
+        let wanted: Vec<_> = names.into_iter().filter(|name| !apart.contains(name)).collect();
+        assert_eq!(wanted, COMMANDS);
+    }
+}
