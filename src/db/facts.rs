@@ -27,6 +27,8 @@ pub struct Facts {
     pub system_identifier: Option<String>,
     /// In recovery: nothing can be written here.
     pub standby: bool,
+    /// Of its write-ahead log, in hexadecimal: another one after each failover. None on a standby.
+    pub timeline: Option<String>,
     /// `default_transaction_read_only` holds for this role or database.
     pub read_only: bool,
     /// The role is a superuser.
@@ -61,6 +63,7 @@ impl Facts {
             server_version_num: row.get("server_version_num")?.parse().ok()?,
             system_identifier: row.get("system_identifier").map(str::to_owned),
             standby: row.get("standby")? == "t",
+            timeline: row.get("timeline").map(str::to_owned),
             read_only: row.get("read_only")? == "on",
             superuser: row.get("superuser")? == "on",
             has_history: row.get("has_history")? == "t",

@@ -7,6 +7,7 @@ SELECT current_database() AS database,
        CASE WHEN has_function_privilege(3441::oid, 'EXECUTE')
             THEN (pg_control_system()).system_identifier::text END AS system_identifier,
        pg_is_in_recovery() AS standby,
+       CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline,
        current_setting('default_transaction_read_only') AS read_only,
        current_setting('is_superuser') AS superuser,
        coalesce(own.has_history, false) AS has_history,

@@ -268,6 +268,9 @@ fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
         }
         Mode::Read | Mode::Snapshot => "",
     };
+    // Nobody is asked while we hold the app's locks: a silence that long is a dead network, and the
+    // app would wait for hours.
+    let idle = if mode == Mode::Write { "'10s'" } else { "0" };
     // As pg_dump has it: a view put in a table's place would run its owner's code as us.
     let views = if restricts_views {
         "SET LOCAL restrict_nonsystem_relation_kind = 'view, foreign-table';"
@@ -282,7 +285,7 @@ fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
          SET LOCAL row_security = off;\
          SET LOCAL lock_timeout = '{}ms';\
          SET LOCAL statement_timeout = '{}ms';\
-         SET LOCAL idle_in_transaction_session_timeout = 0;{views}{write}",
+         SET LOCAL idle_in_transaction_session_timeout = {idle};{views}{write}",
         timeouts.lock.as_millis().max(1),
         timeouts.statement.as_millis(),
     )

@@ -1,5 +1,6 @@
 //! COMMIT, and where its answer is lost, the truth about it.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use crate::context::Context;
@@ -35,7 +36,21 @@ pub async fn commit(cx: &Context, session: &Session, work: &Work) -> Result<Comm
 
 async fn committed(cx: &Context, session: &Session, work: &Work) -> Result<Committed, Failure> {
     let began = Instant::now();
-    let failure = match session.commit("cannot commit", COMMIT).await {
+    let mut answer = pin!(session.commit("cannot commit", COMMIT));
+    let answered = tokio::select! {
+        answered = &mut answer => answered,
+        () = tokio::time::sleep(LONG) => {
+            // A dead network says nothing at all. An answer that comes after all is the truth.
+            let silence = Failure::unexpected(format!("no answer for {} s", LONG.as_secs()));
+            tokio::select! {
+                answered = &mut answer => answered,
+                found = find_out(cx, session, work, silence) => {
+                    return found.map(|()| Committed { locked: None, recovered: true });
+                }
+            }
+        }
+    };
+    let failure = match answered {
         Err(failure) => failure,
         Ok(sets) => {
             let held = sets.iter().flatten().next().and_then(|row| row.get(0)?.parse().ok());
@@ -52,14 +67,22 @@ async fn committed(cx: &Context, session: &Session, work: &Work) -> Result<Commi
     Ok(Committed { locked: None, recovered: true })
 }
 
+/// After so long without an answer to COMMIT it is looked for by another connection. Longer than the
+/// server keeps a session of ours that never got it.
+const LONG: Duration = Duration::from_secs(15);
+
 /// What one look at the server said.
 enum Answer {
     Committed,
     NotCommitted,
+    /// The server that answers now took over from the one that was committing, and does not have it.
+    LeftBehind,
     /// Another server is there now: no use in asking again.
     Never(String),
     NotYet(String),
 }
+
+const BROKE: &str = "the connection broke during COMMIT";
 
 /// The history row decides, also after a failover; without it, the old session is given time to
 /// end. A signal shortens the asking, and changes nothing about the answer.
@@ -69,7 +92,7 @@ async fn find_out(
     work: &Work,
     failure: Failure,
 ) -> Result<(), Failure> {
-    cx.console.say("the connection broke during COMMIT; looking whether it took place");
+    cx.console.say(&format!("{BROKE}; looking whether it took place"));
     let deadline = Instant::now() + cx.settings.max_wait.min(Duration::from_secs(60));
     loop {
         let why = match look(cx, lost, work).await {
@@ -78,6 +101,14 @@ async fn find_out(
                 return Err(Failure::unexpected("the connection broke; nothing was changed")
                     .because(failure)
                     .hint("run the same command again"));
+            }
+            Answer::LeftBehind => {
+                return Err(Failure::unexpected(
+                    "a failover took place during COMMIT; the server that took over has not been changed",
+                )
+                .because(failure)
+                .hint("run the same command again: it goes to the server that took over")
+                .hint("the server that failed may hold the migration: do not let it come back as it is"));
             }
             Answer::Never(why) => return Err(unknown().because(why)),
             Answer::NotYet(why) => why,
@@ -116,6 +147,7 @@ async fn look(cx: &Context, lost: &Session, work: &Work) -> Answer {
     }
     match was_committed(cx, &session, work).await {
         Ok(Some(true)) => Answer::Committed,
+        Ok(Some(false)) if session.facts.timeline != lost.facts.timeline => Answer::LeftBehind,
         Ok(Some(false)) => Answer::NotCommitted,
         Ok(None) => Answer::NotYet("the old session is still at work".into()),
         Err(error) => Answer::NotYet(error.to_string()),

@@ -237,6 +237,11 @@ pub(super) fn tcp(layers: &Layers) -> Result<Tcp, Failure> {
         keepalives_interval: duration(layers, "keepalives_interval", second)?
             .unwrap_or(second * 10),
         keepalives_count: count.unwrap_or(6),
-        user_timeout: duration(layers, "tcp_user_timeout", Duration::from_millis(1))?,
+        user_timeout: match layers.text("tcp_user_timeout") {
+            // As long as the probes take. The system's own is a quarter of an hour, and no probe is
+            // sent while bytes wait to be acknowledged.
+            None => Some(second * 120),
+            Some(_) => duration(layers, "tcp_user_timeout", Duration::from_millis(1))?,
+        },
     })
 }

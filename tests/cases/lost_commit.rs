@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::campaign::{figure, tell};
-use crate::support::own_server::pg_ctl;
+use crate::support::own_server::{Standby, pg_ctl};
 use crate::support::proxy::{Break, Proxy};
 use crate::support::state::{assert_migrated, fingerprint, one};
 use crate::support::{Run, Session, TestDb, cluster, database_on, markenmate, start, wait_until};
@@ -146,7 +146,7 @@ fn whoever_does_not_wait_for_the_answer_is_told_that_it_is_unknown() {
     assert!(!run.stderr.contains("nothing was changed"), "{}", run.stderr);
 }
 
-/// The network swallows COMMIT: only a second signal ends that, and it must not claim to know.
+/// The network swallows COMMIT: a second signal ends that at once, and it must not claim to know.
 #[test]
 fn a_commit_without_any_answer_can_be_left_as_unknown() {
     let db = TestDb::baseline();
@@ -159,4 +159,55 @@ fn a_commit_without_any_answer_can_be_left_as_unknown() {
     let run = running.wait().assert_code(6);
     assert!(run.stderr.contains("interrupted during COMMIT"), "{}", run.stderr);
     assert!(!run.stderr.contains("nothing was changed"), "{}", run.stderr);
+}
+
+/// The same, and nobody is at the keyboard: the server frees the app's tables, and the run ends with
+/// the truth.
+#[test]
+fn a_commit_that_the_network_swallows_frees_the_tables_and_changed_nothing() {
+    let db = TestDb::baseline();
+    let before = fingerprint(&db.session());
+    let proxy = Proxy::before(cluster().socket_dir(), Break::Silence, NO_OUTAGE);
+    let running = markenmate(&["migrate", "--yes"]).url(&proxy.url(&db.name)).spawn();
+    assert!(wait_until(Duration::from_secs(20), || proxy.has_broken()));
+    let began = std::time::Instant::now();
+    let session = db.session();
+    session.sql("UPDATE public.token_lending SET token_count = token_count");
+    assert!(began.elapsed() < Duration::from_secs(13), "{:?}", began.elapsed());
+    let run = running.wait().assert_code(1);
+    assert!(run.stderr.contains("nothing was changed"), "{}", run.stderr);
+    assert!(run.stderr.contains("no answer for 15 s"), "{}", run.stderr);
+    assert_eq!(fingerprint(&session), before);
+}
+
+#[test]
+fn after_a_failover_the_server_that_took_over_is_asked() {
+    for (breaks, code) in [(Break::BeforeCommit, 1), (Break::AfterAnswer, 0)] {
+        let server = start(&[]);
+        let url = database_on(&server, "followed", &["V1__baseline.sql"]);
+        let standby = Standby::of(&server);
+        let there = standby.url("followed");
+        let follower = Session::open(&there);
+        let arrived = "SELECT to_regclass('public.app_log') IS NOT NULL";
+        assert!(wait_until(Duration::from_secs(20), || one(&follower, arrived) == "t"));
+        let primary = server.socket_dir().join(".s.PGSQL.5432");
+        let proxy = Proxy::failing_over(primary, standby.socket(), breaks, NO_OUTAGE);
+        let running = markenmate(&["migrate", "--yes"]).url(&proxy.url("followed")).spawn();
+        running.wait_for_stderr("looking whether it took place");
+        if code == 0 {
+            let arrived = "SELECT to_regclass('markenmate.run') IS NOT NULL";
+            assert!(wait_until(Duration::from_secs(20), || one(&follower, arrived) == "t"));
+        }
+        standby.promote();
+        let run = running.wait().assert_code(code);
+        if code == 0 {
+            assert_migrated(&there);
+            assert_migrated(&url);
+        } else {
+            assert!(run.stderr.contains("a failover took place during COMMIT"), "{}", run.stderr);
+            assert_eq!(one(&follower, "SELECT to_regnamespace('markenmate')::text"), "");
+            markenmate(&["migrate", "--yes"]).url(&there).run().assert_code(0);
+            assert_migrated(&there);
+        }
+    }
 }

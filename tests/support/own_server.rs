@@ -98,6 +98,17 @@ impl Standby {
         succeed(start.arg(self.socket.join("log")).arg("start"));
     }
 
+    /// Takes over.
+    pub fn promote(&self) {
+        let mut promote = as_owner_of(&self.data, &self.bindir.join("pg_ctl"));
+        succeed(promote.arg("-D").arg(&self.data).args(["-s", "-w", "promote"]));
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.socket.join(".s.PGSQL.5433")
+    }
+
     pub fn url(&self, database: &str) -> String {
         format!("postgresql://postgres@/{database}?host={}&port=5433", self.socket.display())
     }

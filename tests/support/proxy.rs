@@ -38,6 +38,8 @@ pub struct Proxy {
 
 struct Plan {
     server: PathBuf,
+    /// Where connections go afterwards.
+    successor: PathBuf,
     breaks: Break,
     outage: Duration,
     broken: Arc<AtomicBool>,
@@ -47,11 +49,23 @@ struct Plan {
 impl Proxy {
     /// In front of the socket in `folder` at port 5432.
     pub fn before(folder: &Path, breaks: Break, outage: Duration) -> Self {
+        let server = folder.join(".s.PGSQL.5432");
+        Self::failing_over(server.clone(), server, breaks, outage)
+    }
+
+    /// Later connections go to another server's socket.
+    pub fn failing_over(
+        server: PathBuf,
+        successor: PathBuf,
+        breaks: Break,
+        outage: Duration,
+    ) -> Self {
         let own = TempDir::new_in("/tmp").unwrap();
         let listener = UnixListener::bind(own.path().join(".s.PGSQL.5432")).unwrap();
         let broken = Arc::new(AtomicBool::new(false));
         let plan = Arc::new(Plan {
-            server: folder.join(".s.PGSQL.5432"),
+            server,
+            successor,
             breaks,
             outage,
             broken: Arc::clone(&broken),
@@ -78,13 +92,16 @@ impl Proxy {
 impl Plan {
     fn serve(&self, mut client: UnixStream) {
         let down = self.down_until.lock().unwrap().is_some_and(|until| Instant::now() < until);
-        let Some(mut server) = UnixStream::connect(&self.server).ok().filter(|_| !down) else {
+        let over = self.broken.load(Ordering::SeqCst);
+        let socket = if over { &self.successor } else { &self.server };
+        let Some(mut server) = UnixStream::connect(socket).ok().filter(|_| !down) else {
             return;
         };
         let answers = {
             let (mut from, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
             let silent = Arc::new(AtomicBool::new(false));
             let is_silent = Arc::clone(&silent);
+            let hush = self.breaks == Break::Silence;
             spawn(move || {
                 let mut buffer = [0; 16384];
                 while let Ok(count @ 1..) = from.read(&mut buffer) {
@@ -93,7 +110,10 @@ impl Plan {
                         break;
                     }
                 }
-                let _ = to.shutdown(Shutdown::Both);
+                // That the server hung up is no news for whoever hears nothing.
+                if !(hush && is_silent.load(Ordering::SeqCst)) {
+                    let _ = to.shutdown(Shutdown::Both);
+                }
             });
             silent
         };
