@@ -11,17 +11,40 @@ BEGIN
     END IF;
 DECLARE
     suffix constant text := '_' || to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD"t"HH24MISSMS');
-    owner constant name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'public."user"'::regclass);
+    owner constant name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass('public."user"'));
+    recorded boolean := false;
+    missing text;
     moved text;
     part record;
     kept bigint;
 BEGIN
+    IF owner IS NULL THEN
+        RAISE EXCEPTION 'there is no public."user": this is not the application''s database; nothing was changed';
+    END IF;
     IF to_regnamespace('markenmate_quarantine') IS NULL THEN
         EXECUTE format('CREATE SCHEMA markenmate_quarantine AUTHORIZATION %I', owner);
     ELSIF owner <> (SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'markenmate_quarantine') THEN
         RAISE EXCEPTION 'schema markenmate_quarantine does not belong to %; nothing was changed', owner;
     END IF;
     EXECUTE format('SET LOCAL ROLE %I', owner);
+
+    IF to_regclass('markenmate.refinery_schema_history') IS NOT NULL THEN
+        EXECUTE 'SELECT count(*) > 0 FROM markenmate.refinery_schema_history WHERE version = 2' INTO recorded;
+    END IF;
+    IF NOT recorded THEN
+        RAISE EXCEPTION 'version 2 is not recorded in this database; nothing was changed'
+              USING HINT = 'to see where it stands: markenmate status';
+    END IF;
+    missing := (SELECT string_agg(format('public.%I%s', v.table_name, '.' || v.column_name), ', ')
+                  FROM (VALUES ('user', 'is_master_admin'), ('token_lending', 'version'), ('app_log', 'correlation_id'),
+                               ('step_up_token', NULL), ('audit_log', NULL)) v(table_name, column_name)
+                 WHERE NOT EXISTS (SELECT FROM pg_attribute a
+                                    WHERE a.attrelid = to_regclass(format('public.%I', v.table_name))
+                                      AND NOT a.attisdropped AND a.attname = coalesce(v.column_name, 'id')));
+    IF missing IS NOT NULL THEN
+        RAISE EXCEPTION 'missing, although version 2 is recorded: %; nothing was changed', missing
+              USING HINT = 'a start of the old application drops what it does not know; markenmate verify says what mends it';
+    END IF;
 
     LOCK TABLE public."user" IN ACCESS EXCLUSIVE MODE;
     LOCK TABLE public.token_lending IN ACCESS EXCLUSIVE MODE;
@@ -41,7 +64,8 @@ BEGIN
         GET DIAGNOSTICS kept = ROW_COUNT;
         EXECUTE format('ALTER TABLE markenmate_quarantine.%I ADD PRIMARY KEY (id)', moved);
         EXECUTE format('ALTER TABLE public.%I DROP COLUMN %I', part.table_name, part.column_name);
-        RAISE NOTICE 'set aside: % values of public.%.%', kept, part.table_name, part.column_name;
+        RAISE NOTICE 'set aside: % values of public.%.% in markenmate_quarantine.%',
+              kept, quote_ident(part.table_name), part.column_name, quote_ident(moved);
     END LOOP;
 
     -- A key left in place would go on deleting rows there when a user is deleted; a name left in
@@ -61,10 +85,12 @@ BEGIN
         EXECUTE format('ALTER TABLE public.%I SET SCHEMA markenmate_quarantine', moved);
         EXECUTE format('ALTER TABLE markenmate_quarantine.%I RENAME TO %I', moved, moved || suffix);
         EXECUTE format('SELECT count(*) FROM markenmate_quarantine.%I', moved || suffix) INTO kept;
-        RAISE NOTICE 'set aside: % rows of public.%', kept, moved;
+        RAISE NOTICE 'set aside: % rows of public.% as markenmate_quarantine.%', kept, moved, moved || suffix;
     END LOOP;
 
     DELETE FROM markenmate.refinery_schema_history WHERE version = 2;
+    INSERT INTO markenmate.run (run_id, command, tool_version, reason)
+    VALUES (gen_random_uuid(), 'util down 2', 'SQL', 'taken back by its SQL; set aside under the names that end in ' || suffix);
 END;
 END
 $outer$;

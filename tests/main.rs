@@ -27,4 +27,5 @@ mod cases {
     mod support;
     mod trust;
     mod verify;
+    mod way_back;
 }
