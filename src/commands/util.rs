@@ -31,7 +31,7 @@ enum What {
         /// The folder; made where it does not exist
         dir: PathBuf,
     },
-    /// Print the SQL that applies a version; for psql -1 as the owner of the app's tables
+    /// Print the SQL that applies a version; for psql as the owner of the app's tables
     Up {
         /// The version to apply
         version: String,
@@ -42,7 +42,7 @@ enum What {
 pub fn run(_cx: &Context, args: Args) -> Result<Report, Failure> {
     let (name, text) = match args.what {
         What::Down { version } => ("sql", down(&version)?.to_owned()),
-        What::Up { version } => ("sql", format!("{UP}{}", entry(&version)?.sql)),
+        What::Up { version } => ("sql", format!("{UP}{}\nCOMMIT;\n", entry(&version)?.sql)),
         What::Completions { shell } => ("completions", completions(shell)),
         What::Man { dir } => {
             let mut report = Report::new(Outcome::Done);
@@ -56,8 +56,9 @@ pub fn run(_cx: &Context, args: Args) -> Result<Report, Failure> {
     Ok(report)
 }
 
-const UP: &str = "-- To read, or for psql -1 as the owner of the app's tables. Applied by hand it is not\n\
+const UP: &str = "-- To read, or for psql as the owner of the app's tables. Applied by hand it is not\n\
     -- recorded: markenmate migrate adopts it afterwards.\n\
+    BEGIN;\n\
     SET LOCAL search_path = pg_catalog;\n\n";
 
 fn completions(shell: clap_complete::Shell) -> String {

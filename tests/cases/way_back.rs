@@ -135,3 +135,28 @@ fn it_says_where_everything_went_and_leaves_a_record() {
     markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
     assert_migrated(&db.url);
 }
+
+/// By hand it is all or nothing as well, whatever `psql` is told.
+#[test]
+fn a_version_applied_by_its_sql_is_whole_and_adopted() {
+    let up = markenmate(&["util", "up", "2"]).run().assert_code(0).stdout;
+    let run = |db: &TestDb, more: &[&str]| {
+        let file = db.folder().join("up.sql");
+        std::fs::write(&file, &up).unwrap();
+        let mut psql = Command::new(program(cluster(), "psql"));
+        psql.args(more).args(["-X", "-q", "-d", &db.url, "-f"]).arg(&file).output().unwrap()
+    };
+    for more in [&[][..], &["-1"], &["-1", "-v", "ON_ERROR_STOP=1"]] {
+        let db = TestDb::baseline();
+        run(&db, more);
+        let adopted = markenmate(&["migrate", "--yes", "--format", "json"]).db(&db).run();
+        assert_eq!(adopted.assert_code(0).json()["data"]["adopted"], serde_json::json!([1, 2]));
+        assert_migrated(&db.url);
+
+        let db = TestDb::baseline();
+        sql(&db, "ALTER TABLE public.app_log ADD COLUMN correlation_id integer");
+        let before = catalogue(&db.session());
+        run(&db, more);
+        assert_eq!(catalogue(&db.session()), before, "{more:?}");
+    }
+}
