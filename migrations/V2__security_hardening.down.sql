@@ -80,8 +80,21 @@ BEGIN
                                          ELSE 'ALTER TABLE public.%I RENAME CONSTRAINT %I TO %I' END,
                        part.table_name, part.name, left(part.name, 63 - length(suffix)) || suffix);
     END LOOP;
+    FOR part IN
+        SELECT x.relname AS name, 'INDEX' AS kind
+          FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+         WHERE i.indrelid IN ('public.step_up_token'::regclass, 'public.audit_log'::regclass)
+           AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.conrelid = i.indrelid)
+         UNION ALL
+        SELECT x.relname, 'SEQUENCE'
+          FROM pg_depend d JOIN pg_class x ON x.oid = d.objid AND x.relkind = 'S'
+         WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+           AND d.refobjid IN ('public.step_up_token'::regclass, 'public.audit_log'::regclass)
+    LOOP
+        EXECUTE format('ALTER %s public.%I RENAME TO %I', part.kind, part.name,
+                       left(part.name, 63 - length(suffix)) || suffix);
+    END LOOP;
     FOREACH moved IN ARRAY ARRAY['step_up_token', 'audit_log'] LOOP
-        EXECUTE format('ALTER SEQUENCE public.%I RENAME TO %I', moved || '_id_seq', moved || '_id_seq' || suffix);
         EXECUTE format('ALTER TABLE public.%I SET SCHEMA markenmate_quarantine', moved);
         EXECUTE format('ALTER TABLE markenmate_quarantine.%I RENAME TO %I', moved, moved || suffix);
         EXECUTE format('SELECT count(*) FROM markenmate_quarantine.%I', moved || suffix) INTO kept;

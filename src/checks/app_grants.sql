@@ -4,7 +4,10 @@
 WITH older AS (
     SELECT c.oid, c.relkind, c.relowner, c.relacl, c.relname
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
-     WHERE c.relkind IN ('r', 'p') AND c.relname NOT IN ('step_up_token', 'audit_log', 'audit_log_archive')
+     WHERE c.relkind IN ('r', 'p')
+       AND c.relname IN ('account', 'app_log', 'db_backup', 'demo_data', 'favorite',
+                         'menu_item', 'order_history', 'order_history_item', 'restaurant', 'session',
+                         'ticket', 'ticket_comment', 'token_lending', 'user', 'verification')
 ), app AS (
     SELECT DISTINCT CASE WHEN acl.grantee = 0 THEN 'public' ELSE r.rolname::text END AS role,
            CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE format('%I', r.rolname) END AS name

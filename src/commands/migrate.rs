@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::db::locks::{self, Holder};
-use crate::db::patience::{Attempt, Setback, Tried};
+use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
 use crate::migrations::plan::{Work, decide};
@@ -112,7 +112,8 @@ impl Operation for Migrate {
         let target = self.target()?;
         let done = run::run(cx, session, &plan.work, target).await?;
         let undo = undo(&done.value.work, &session.conninfo);
-        Ok(report(plan, done, began.elapsed().as_millis(), undo))
+        let attempts = session.attempts();
+        Ok(report(plan, done.value, attempts, began.elapsed().as_millis(), undo))
     }
 }
 
@@ -358,14 +359,20 @@ async fn lasting_holders(
     Ok(holders)
 }
 
-fn report(plan: Plan<Planned>, tried: Tried<Done>, ms: u128, undo: Option<String>) -> Report {
-    let Done { work, locked, recovered } = tried.value;
+fn report(
+    plan: Plan<Planned>,
+    done: Done,
+    attempts: u32,
+    ms: u128,
+    undo: Option<String>,
+) -> Report {
+    let Done { work, locked, recovered } = done;
     let nothing = work.is_empty();
     let mut report = Report::new(if nothing { Outcome::NothingToDo } else { Outcome::Done });
     let longest = locked.map(|time| (time.as_secs_f64() * 10_000.0).round() / 10.0);
     report.data = json!({
         "applied": work.apply, "adopted": work.adopt,
-        "attempts": tried.attempts, "longest_lock_ms": longest,
+        "attempts": attempts, "longest_lock_ms": longest,
     });
     if nothing {
         report.body.push(Block::Text("nothing to do: another run of markenmate came first".into()));
@@ -376,8 +383,8 @@ fn report(plan: Plan<Planned>, tried: Tried<Done>, ms: u128, undo: Option<String
     let locked = longest.map(|ms| format!(", tables locked for {ms} ms")).unwrap_or_default();
     report.body.push(Block::Text(format!(
         "committed in {ms} ms, {} attempt{}{locked}",
-        tried.attempts,
-        if tried.attempts == 1 { "" } else { "s" }
+        attempts,
+        if attempts == 1 { "" } else { "s" }
     )));
     if recovered {
         report.body.push(Block::Text(

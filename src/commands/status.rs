@@ -54,11 +54,13 @@ impl Operation for Status {
     fn plan(&self, _cx: &Context, survey: &Survey) -> Result<Plan<Seen>, Failure> {
         let nothing = crate::db::catalogue::Catalogue::default();
         let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
-        let work = Seen {
-            standing: standing::standing(&survey.ledger, catalogue),
-            migrations: standing::migrations(&survey.ledger),
-            survey: survey.clone(),
+        let judged = standing::standing(&survey.ledger, catalogue);
+        let (standing, migrations) = match survey.history {
+            // Nothing that it says is told as if it were so.
+            History::Damaged(_) => (Standing { state: State::Drifted, ..judged }, Vec::new()),
+            _ => (judged, standing::migrations(&survey.ledger)),
         };
+        let work = Seen { standing, migrations, survey: survey.clone() };
         Ok(Plan {
             work,
             steps: vec![Step::new("status", "look where the database stands", Risk::ReadOnly)],
@@ -187,12 +189,12 @@ fn unknown_history(survey: &Survey) -> Option<Finding> {
                 "GRANT USAGE ON SCHEMA markenmate TO {user}; GRANT SELECT ON ALL TABLES IN SCHEMA markenmate TO {user};"
             ),
         )),
-        History::Damaged(said) => Some(finding(
+        History::Damaged(damage) => Some(finding(
             "history",
             Severity::Error,
-            "The migration history is damaged",
-            format!("{said}; the state is judged by the catalogue alone"),
-            "restore schema markenmate from a backup: its tables are the history".into(),
+            "The migration history is not to be trusted",
+            damage.said.clone(),
+            damage.remedy.into(),
         )),
     }
 }

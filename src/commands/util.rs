@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::context::Context;
+use crate::db::ledger::PLAIN;
 use crate::failure::Failure;
 use crate::migrations::registry;
 use crate::report::{Block, Outcome, Report};
@@ -16,7 +17,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Print the SQL that takes a version back, losing no row; for psql -1
+    /// Print the SQL that takes a version back, losing no row; for psql
     Down {
         /// The version to take back
         version: String,
@@ -41,7 +42,7 @@ enum What {
 /// Runs it.
 pub fn run(_cx: &Context, args: Args) -> Result<Report, Failure> {
     let (name, text) = match args.what {
-        What::Down { version } => ("sql", down(&version)?.to_owned()),
+        What::Down { version } => ("sql", down(&version)?),
         What::Up { version } => ("sql", format!("{UP}{}\nCOMMIT;\n", entry(&version)?.sql)),
         What::Completions { shell } => ("completions", completions(shell)),
         What::Man { dir } => {
@@ -80,11 +81,13 @@ fn entry(version: &str) -> Result<&'static registry::Entry, Failure> {
     registry::find(version).ok_or_else(|| Failure::usage(format!("there is no version {version}")))
 }
 
-fn down(version: &str) -> Result<&'static str, Failure> {
+fn down(version: &str) -> Result<String, Failure> {
     let entry = entry(version)?;
-    entry.down.ok_or_else(|| {
+    let sql = entry.down.ok_or_else(|| {
         Failure::refused(format!(
             "{entry} has no way back: going below it would be the whole application"
         ))
-    })
+    })?;
+    // Whoever pastes it may be a superuser, and writes into our tables.
+    Ok(format!("BEGIN;\nSET LOCAL search_path = pg_catalog;\n{PLAIN};\n{sql}\nCOMMIT;\n"))
 }

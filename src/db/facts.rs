@@ -1,13 +1,25 @@
 //! Who the server is and who we are to it, and whether that will do.
 
+use std::borrow::Cow;
+
 use tokio_postgres::SimpleQueryRow;
 
 use crate::failure::Failure;
 
 use super::session::Rows;
 
-/// The statement that reads [`Facts`] as one row.
-pub const SQL: &str = include_str!("facts.sql");
+/// The statement that reads the timeline of a primary's write-ahead log.
+pub const TIMELINE: &str = include_str!("timeline.sql");
+
+/// The statement that reads [`Facts`] as one row, with or without the cluster's name, for which a
+/// privilege is needed.
+pub fn sql(with_identifier: bool) -> Cow<'static, str> {
+    const SQL: &str = include_str!("facts.sql");
+    match with_identifier {
+        true => SQL.into(),
+        false => SQL.replace("(pg_control_system()).system_identifier::text", "NULL").into(),
+    }
+}
 
 /// The oldest and the newest major version this tool was tested on.
 pub const SUPPORTED_MAJORS: std::ops::RangeInclusive<u32> = 13..=18;
@@ -27,8 +39,6 @@ pub struct Facts {
     pub system_identifier: Option<String>,
     /// In recovery: nothing can be written here.
     pub standby: bool,
-    /// Of its write-ahead log, in hexadecimal: another one after each failover. None on a standby.
-    pub timeline: Option<String>,
     /// `default_transaction_read_only` holds for this role or database.
     pub read_only: bool,
     /// The role is a superuser.
@@ -37,7 +47,7 @@ pub struct Facts {
     pub has_history: bool,
     /// The role may read it.
     pub reads_history: bool,
-    /// It belongs to the very role that we are: nobody else could have put anything into it.
+    /// It belongs to the very role that we are, and nobody else may put a trigger on it.
     pub is_history_owner: bool,
     /// The owner of schema `markenmate`, where we are not that role and may become it.
     pub history_owner: Option<String>,
@@ -46,7 +56,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Reads them from what a batch answered whose last statement was [`SQL`].
+    /// Reads them from what a batch answered whose last statement was [`sql`].
     pub fn of(sets: &[Rows], what: &str) -> Result<Self, Failure> {
         let row = sets.last().and_then(|rows| rows.first());
         row.and_then(Self::read).ok_or_else(|| {
@@ -54,7 +64,7 @@ impl Facts {
         })
     }
 
-    /// Reads the answer to [`SQL`].
+    /// Reads the answer to [`sql`].
     fn read(row: &SimpleQueryRow) -> Option<Self> {
         Some(Self {
             database: row.get("database")?.to_owned(),
@@ -63,7 +73,6 @@ impl Facts {
             server_version_num: row.get("server_version_num")?.parse().ok()?,
             system_identifier: row.get("system_identifier").map(str::to_owned),
             standby: row.get("standby")? == "t",
-            timeline: row.get("timeline").map(str::to_owned),
             read_only: row.get("read_only")? == "on",
             superuser: row.get("superuser")? == "on",
             has_history: row.get("has_history")? == "t",

@@ -81,14 +81,17 @@ pub fn brief_sql(facts: &Facts) -> Option<String> {
     reading(facts, one(APP) + &one(OWN))
 }
 
-/// The SQLSTATE of what `plain.sql` finds.
+/// The statement that refuses whatever stands beside rows in our tables, with [`NOT_PLAIN`].
+pub const PLAIN: &str = include_str!("plain.sql");
+
+/// The SQLSTATE of what [`PLAIN`] finds.
 pub const NOT_PLAIN: &str = "MM001";
 
 /// As whoever may read the histories, and only where they hold rows and nothing else.
 fn reading(facts: &Facts, sql: String) -> Option<String> {
     let sql = match facts.is_history_owner {
         true => sql,
-        false => format!("{};{sql}", include_str!("plain.sql")),
+        false => format!("{PLAIN};{sql}"),
     };
     match (&facts.history_owner, facts.reads_history) {
         _ if !facts.has_history => None,

@@ -1,7 +1,8 @@
 //! A session on one server: who and where we are, and every statement inside a transaction of
 //! ours. Settings are `SET LOCAL` only: what a pooler hands on carries nothing of us.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,7 @@ pub struct Session {
     pub conninfo: String,
     timeouts: Timeouts,
     waited: Mutex<Duration>,
+    attempts: AtomicU32,
     in_transaction: AtomicBool,
 }
 
@@ -74,9 +76,19 @@ impl Session {
         interrupt.watch(Cancel::of(&connection));
         let timeouts =
             Timeouts { lock: settings.lock_timeout, statement: settings.statement_timeout };
-        let sql = format!("{}{};COMMIT", begin(Mode::Read, timeouts, false), facts::SQL);
         let what = "cannot look at the server";
-        let facts = Facts::of(&batch(&connection.client, interrupt, what, &sql).await?, what)?;
+        let begin = begin(Mode::Read, timeouts, false);
+        let look = async |with_identifier| {
+            let sql = format!("{begin}{};COMMIT", facts::sql(with_identifier));
+            Facts::of(&batch(&connection.client, interrupt, what, &sql).await?, what)
+        };
+        let facts = match look(true).await {
+            Err(failure) if failure.sqlstate.as_deref() == Some("42501") => {
+                let _ = connection.client.simple_query("ROLLBACK").await;
+                look(false).await?
+            }
+            facts => facts?,
+        };
         Ok(Self {
             interrupt: interrupt.clone(),
             facts,
@@ -89,6 +101,7 @@ impl Session {
             client: connection.client,
             timeouts,
             waited: Mutex::default(),
+            attempts: AtomicU32::new(0),
             in_transaction: AtomicBool::new(false),
         })
     }
@@ -178,6 +191,21 @@ impl Session {
         *self.waited.lock().unwrap_or_else(PoisonError::into_inner) = time;
     }
 
+    /// The statement that reads [`Facts`] again, within a transaction.
+    pub fn facts_sql(&self) -> Cow<'static, str> {
+        facts::sql(self.facts.system_identifier.is_some())
+    }
+
+    /// How often the work was tried so far.
+    pub fn attempts(&self) -> u32 {
+        self.attempts.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it is tried once more.
+    pub fn tries(&self) {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn failure(&self, what: &str, error: &tokio_postgres::Error) -> Failure {
         interpret(&self.interrupt, what, error)
     }
@@ -246,6 +274,10 @@ fn interpret(interrupt: &Interrupt, what: &str, error: &tokio_postgres::Error) -
     error::failure(what, error)
 }
 
+/// Nobody is asked within a transaction: a silence that long is a dead network or a machine asleep, and
+/// the app would wait for our locks for hours.
+const SILENCE: &str = "10s";
+
 /// BEGIN and what every transaction of ours pins.
 fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
     let characteristics = match mode {
@@ -268,9 +300,6 @@ fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
         }
         Mode::Read | Mode::Snapshot => "",
     };
-    // Nobody is asked while we hold the app's locks: a silence that long is a dead network, and the
-    // app would wait for hours.
-    let idle = if mode == Mode::Write { "'10s'" } else { "0" };
     // As pg_dump has it: a view put in a table's place would run its owner's code as us.
     let views = if restricts_views {
         "SET LOCAL restrict_nonsystem_relation_kind = 'view, foreign-table';"
@@ -285,7 +314,7 @@ fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
          SET LOCAL row_security = off;\
          SET LOCAL lock_timeout = '{}ms';\
          SET LOCAL statement_timeout = '{}ms';\
-         SET LOCAL idle_in_transaction_session_timeout = {idle};{views}{write}",
+         SET LOCAL idle_in_transaction_session_timeout = '{SILENCE}';{views}{write}",
         timeouts.lock.as_millis().max(1),
         timeouts.statement.as_millis(),
     )

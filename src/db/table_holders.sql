@@ -4,12 +4,14 @@ SELECT DISTINCT ON (l.strength, coalesce(l.pid::text, x.gid), c.relname)
        regexp_replace(l.mode, 'Lock$', '') AS mode,
        coalesce(a.usename, x.owner, '?') AS username,
        coalesce(nullif(a.application_name, ''), x.gid, a.backend_type,
-                CASE WHEN a.pid IS NOT NULL AND a.usesysid IS NULL THEN 'autovacuum worker' END, '?') AS application,
+                CASE WHEN a.pid IS NOT NULL AND a.usesysid IS NULL AND NOT pg_is_in_recovery()
+                     THEN 'autovacuum worker' END, '?') AS application,
        coalesce(a.state, CASE WHEN l.pid IS NULL THEN 'prepared' ELSE 'running' END) AS state,
        greatest(0, extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, x.prepared)))::bigint AS age,
        -- Without pg_read_all_stats the type is hidden, but not that there is no user: of a primary's own
        -- processes, autovacuum's alone lock tables.
-       coalesce(a.backend_type = 'autovacuum worker', a.pid IS NOT NULL AND a.usesysid IS NULL) AS autovacuum,
+       coalesce(a.backend_type = 'autovacuum worker',
+                a.pid IS NOT NULL AND a.usesysid IS NULL AND NOT pg_is_in_recovery()) AS autovacuum,
        coalesce(a.application_name LIKE 'pg\_dump%', false) AS pg_dump
   FROM (SELECT k.*, array_position(ARRAY['AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock',
                                          'ShareUpdateExclusiveLock', 'RowExclusiveLock', 'RowShareLock',

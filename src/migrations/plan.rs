@@ -72,7 +72,7 @@ impl Work {
 pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
     match &survey.history {
         History::Known => {}
-        History::Damaged(said) => return Err(refuse_damage(said)),
+        History::Damaged(damage) => return Err(refuse_damage(damage)),
         History::Denied => {
             return Err(Failure::refused(format!(
                 "role {:?} may not read the history in schema markenmate",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use refinery::{Runner, Target};
 
 use crate::context::Context;
-use crate::db::facts::{self, Facts};
+use crate::db::facts::{Facts, TIMELINE};
 use crate::db::identifiers::quoted;
 use crate::db::patience::{Attempt, Obstacle, Patience, Setback, Tried};
 use crate::db::session::{Mode, Session, set_local};
@@ -71,7 +71,7 @@ async fn once(
     target: i32,
     attempt: Attempt,
 ) -> Result<Done, Setback> {
-    let work = match uncommitted(cx, session, planned, target, attempt).await {
+    let (work, timeline) = match uncommitted(cx, session, planned, target, attempt).await {
         Ok(done) => done,
         Err(setback) => return Err(given_up(session, setback).await),
     };
@@ -79,32 +79,32 @@ async fn once(
         session.roll_back().await;
         return Ok(Done::default());
     }
-    let Committed { locked, recovered } = commit::commit(cx, session, &work).await?;
+    let Committed { locked, recovered } = commit::commit(cx, session, &work, timeline).await?;
     Ok(Done { work, locked, recovered })
 }
 
-/// Everything but COMMIT.
+/// Everything but COMMIT; also the server's timeline, by which a failover is known.
 async fn uncommitted(
     cx: &Context,
     session: &Session,
     planned: &Planned,
     target: i32,
     attempt: Attempt,
-) -> Result<Work, Setback> {
+) -> Result<(Work, Option<String>), Setback> {
     let work = if planned.under_lock && attempt.number == 1 {
         planned.work.clone()
     } else {
         planned_again(session, planned, target, attempt).await?
     };
     if work.is_empty() {
-        return Ok(work);
+        return Ok((work, None));
     }
-    prepare(cx, session, &work).await?;
+    let timeline = prepare(cx, session, &work, attempt).await?;
     apply_own(session, &work).await?;
     record_run(cx, session).await?;
     adopt(session, &work).await?;
     apply(session, &work, target).await?;
-    Ok(work)
+    Ok((work, timeline))
 }
 
 /// Under the lock there is nothing left to do, or the very work that was planned.
@@ -147,7 +147,8 @@ const WHAT: &str = "cannot migrate";
 /// Takes the lock between runs, and looks at the server again now that we have it.
 async fn take_lock(session: &Session, attempt: Attempt) -> Result<Facts, Setback> {
     let what = "cannot take the lock between runs of markenmate";
-    let sql = locks::try_lock_sql() + facts::SQL;
+    session.tries();
+    let sql = locks::try_lock_sql() + &session.facts_sql();
     let sets = session.begin_within(Mode::Write, attempt.timeouts, what, &sql).await?;
     let yes = |name: &str| {
         sets.iter().flatten().any(|row| row.try_get(name).is_ok_and(|v| v == Some("t")))
@@ -166,19 +167,30 @@ async fn take_lock(session: &Session, attempt: Attempt) -> Result<Facts, Setback
     Ok(Facts::of(&sets, what)?)
 }
 
-/// Schema, role and what the history's rows say about this run.
-async fn prepare(cx: &Context, session: &Session, work: &Work) -> Result<(), Failure> {
+/// Schema, role, what the history's rows say about this run, and how long this attempt may queue:
+/// the transaction may be the one that looked. Returns the server's timeline.
+async fn prepare(
+    cx: &Context,
+    session: &Session,
+    work: &Work,
+    attempt: Attempt,
+) -> Result<Option<String>, Failure> {
     let owner = quoted(&work.owner);
     let schema = format!("CREATE SCHEMA IF NOT EXISTS markenmate AUTHORIZATION {owner};");
     let become_owner =
         if work.become_owner { format!("SET LOCAL ROLE {owner};") } else { String::new() };
-    let run_id = set_local("run_id", &cx.run_id.to_string());
-    let sql = match work.create_schema {
-        Some(SchemaBy::Ourselves) => format!("{schema}{become_owner}{run_id}"),
-        Some(SchemaBy::Owner) => format!("{become_owner}{schema}{run_id}"),
-        None => format!("{become_owner}{run_id}"),
+    let schema_and_role = match work.create_schema {
+        Some(SchemaBy::Ourselves) => format!("{schema}{become_owner}"),
+        Some(SchemaBy::Owner) => format!("{become_owner}{schema}"),
+        None => become_owner,
     };
-    session.run(WHAT, &sql).await.map(drop)
+    let sql = format!(
+        "{TIMELINE};SET LOCAL lock_timeout = '{}ms';{}{schema_and_role}",
+        attempt.timeouts.lock.as_millis().max(1),
+        set_local("run_id", &cx.run_id.to_string()),
+    );
+    let sets = session.run(WHAT, &sql).await?;
+    Ok(sets.first().and_then(|rows| rows.first()).and_then(|row| row.get(0)).map(str::to_owned))
 }
 
 async fn apply_own(session: &Session, work: &Work) -> Result<(), Failure> {

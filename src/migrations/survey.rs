@@ -1,7 +1,7 @@
 //! What there is to see in a database before its migrations are planned.
 
 use crate::db::catalogue::{self, Catalogue};
-use crate::db::facts::{self, Facts};
+use crate::db::facts::Facts;
 use crate::db::identifiers::{identifier, literal};
 use crate::db::ledger::{self, Ledger};
 use crate::db::locks::{self, Holder};
@@ -40,8 +40,17 @@ pub enum History {
     Known,
     /// They exist, and the role may not read them.
     Denied,
-    /// They exist, and cannot be read: a table is gone, or there is more than rows in it.
-    Damaged(String),
+    /// They exist, and cannot be read.
+    Damaged(Damage),
+}
+
+/// Why the histories cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// What is wrong.
+    pub said: String,
+    /// What mends it.
+    pub remedy: &'static str,
 }
 
 const WHAT: &str = "cannot survey the database";
@@ -82,9 +91,9 @@ impl Survey {
         match session.once(Mode::Snapshot, WHAT, &full_sql(histories.as_deref())).await {
             Ok(sets) => Self::read(session, &session.facts, &sets),
             Err(failure) => {
-                let said = damage(&failure).ok_or(failure)?;
+                let damage = damage(&failure).ok_or(failure)?;
                 let sets = session.once(Mode::Snapshot, WHAT, &full_sql(None)).await?;
-                Self::damaged(session, said, &sets)
+                Self::damaged(session, damage, &sets)
             }
         }
     }
@@ -92,7 +101,8 @@ impl Survey {
     /// Everything but the holders, in a transaction that is opened and left open: what is looked at
     /// in it afterwards is of the same moment.
     pub async fn opening(session: &Session, timeouts: Timeouts) -> Result<Self, Failure> {
-        let sets = session.begin_within(Mode::Snapshot, timeouts, WHAT, facts::SQL).await?;
+        let sets =
+            session.begin_within(Mode::Snapshot, timeouts, WHAT, &session.facts_sql()).await?;
         let facts = Facts::of(&sets, WHAT)?;
         let histories = ledger::sql(&facts);
         let fenced =
@@ -100,16 +110,16 @@ impl Survey {
         match session.run(WHAT, &fenced).await {
             Ok(sets) => Self::read(session, &facts, &sets),
             Err(failure) => {
-                let said = damage(&failure).ok_or(failure)?;
+                let damage = damage(&failure).ok_or(failure)?;
                 let sql = format!("ROLLBACK TO SAVEPOINT survey;{}", full_sql(None));
-                Self::damaged(session, said, &session.run(WHAT, &sql).await?)
+                Self::damaged(session, damage, &session.run(WHAT, &sql).await?)
             }
         }
     }
 
-    fn damaged(session: &Session, said: String, sets: &[Rows]) -> Result<Self, Failure> {
+    fn damaged(session: &Session, damage: Damage, sets: &[Rows]) -> Result<Self, Failure> {
         let survey = Self::read(session, &session.facts, sets)?;
-        Ok(Self { history: History::Damaged(said), ledger: Ledger::default(), ..survey })
+        Ok(Self { history: History::Damaged(damage), ledger: Ledger::default(), ..survey })
     }
 
     /// Everything but the holders, within the transaction that holds the lock between runs. `facts`
@@ -119,7 +129,7 @@ impl Survey {
         let sets =
             session.run(WHAT, &full_sql(histories.as_deref())).await.map_err(
                 |failure| match damage(&failure) {
-                    Some(said) => refuse_damage(&said),
+                    Some(damage) => refuse_damage(&damage),
                     None => failure,
                 },
             )?;
@@ -145,19 +155,27 @@ impl Survey {
 }
 
 /// What is wrong with the histories, where that is why they could not be read.
-fn damage(failure: &Failure) -> Option<String> {
-    // undefined_table, undefined_column, wrong_object_type, and what is no plain table: where the
-    // server expands no view it says object_not_in_prerequisite_state.
-    const DAMAGE: [&str; 5] = ["42P01", "42703", "42809", "55000", ledger::NOT_PLAIN];
-    let is_damage = DAMAGE.contains(&failure.sqlstate.as_deref()?);
-    is_damage.then(|| failure.causes.join(": "))
+fn damage(failure: &Failure) -> Option<Damage> {
+    let remedy = match failure.sqlstate.as_deref()? {
+        ledger::NOT_PLAIN => {
+            "its code would run with your rights: drop it as the owner of schema markenmate, then run the \
+             same command again"
+        }
+        // undefined_table, undefined_column, wrong_object_type, and object_not_in_prerequisite_state
+        // where the server expands no view.
+        "42P01" | "42703" | "42809" | "55000" => {
+            "restore schema markenmate from a backup: its tables are the history"
+        }
+        _ => return None,
+    };
+    Some(Damage { said: failure.causes.join(": "), remedy })
 }
 
 /// Nothing is done to a database whose history is not to be trusted.
-pub fn refuse_damage(said: &str) -> Failure {
-    Failure::refused("the migration history is damaged: nothing was changed")
-        .because(said)
-        .hint("restore schema markenmate from a backup: its tables are the history")
+pub fn refuse_damage(damage: &Damage) -> Failure {
+    Failure::refused("the migration history is not to be trusted: nothing was changed")
+        .because(&damage.said)
+        .hint(damage.remedy)
         .hint("to see what else there is: markenmate verify")
 }
 

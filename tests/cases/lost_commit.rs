@@ -27,7 +27,7 @@ fn a_commit_that_never_arrived_changed_nothing() {
         let document = run.json();
         assert_eq!(document["outcome"], "failed");
         assert_eq!(
-            document["error"]["message"], "the connection broke; nothing was changed",
+            document["error"]["message"], "the connection broke during COMMIT: nothing was changed",
             "{document:#}"
         );
         assert_eq!(fingerprint(&db.session()), before);
@@ -176,7 +176,7 @@ fn a_commit_that_the_network_swallows_frees_the_tables_and_changed_nothing() {
     assert!(began.elapsed() < Duration::from_secs(13), "{:?}", began.elapsed());
     let run = running.wait().assert_code(1);
     assert!(run.stderr.contains("nothing was changed"), "{}", run.stderr);
-    assert!(run.stderr.contains("no answer for 15 s"), "{}", run.stderr);
+    assert!(run.stderr.contains("COMMIT was not answered for 15 s"), "{}", run.stderr);
     assert_eq!(fingerprint(&session), before);
 }
 
@@ -204,7 +204,7 @@ fn after_a_failover_the_server_that_took_over_is_asked() {
             assert_migrated(&there);
             assert_migrated(&url);
         } else {
-            assert!(run.stderr.contains("a failover took place during COMMIT"), "{}", run.stderr);
+            assert!(run.stderr.contains("a failover took place meanwhile"), "{}", run.stderr);
             assert_eq!(one(&follower, "SELECT to_regnamespace('markenmate')::text"), "");
             markenmate(&["migrate", "--yes"]).url(&there).run().assert_code(0);
             assert_migrated(&there);

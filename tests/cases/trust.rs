@@ -1,13 +1,16 @@
-//! Whoever owns schema `markenmate` is not whoever runs the tool: what the application's role could
-//! put there is run by nobody, a superuser least of all.
+//! Whoever owns schema `markenmate` is not whoever runs the tool: what the application's role put there
+//! beside rows is named and not run, whoever looks.
+
+use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::support::state::{assert_migrated, catalogue, one, owned_by};
-use crate::support::{TestDb, markenmate, sql};
+use crate::support::{TestDb, cluster, markenmate, sql, wait_until};
 
 /// A database at version 1 whose tables, `markenmate`'s included, belong to a role of the application's,
-/// and a function of that role's which would make it a superuser if a superuser ran it.
+/// and functions of that role's which leave a file behind if a superuser runs them.
 fn owned_by_the_application() -> (TestDb, String) {
     let db = TestDb::baseline();
     let app = format!("app_{}", db.name);
@@ -27,13 +30,25 @@ fn owned_by_the_application() -> (TestDb, String) {
             "SET SESSION AUTHORIZATION {app};
              CREATE FUNCTION markenmate.climb() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
                EXECUTE 'RESET ROLE';
-               IF current_setting('is_superuser') = 'on' THEN EXECUTE 'ALTER ROLE {app} SUPERUSER'; END IF;
-               RETURN ''; END $$;
+               IF current_setting('is_superuser') = 'on' THEN
+                   EXECUTE 'COPY (SELECT 1) TO ''{}''';
+               END IF;
+               RETURN '';
+             EXCEPTION WHEN OTHERS THEN RETURN '';  -- the server keeps its owner's maintenance apart
+             END $$;
+             CREATE FUNCTION markenmate.pure(text) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+               PERFORM markenmate.climb(); RETURN true; END $$;
              CREATE FUNCTION markenmate.climb_on_write() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-               PERFORM markenmate.climb(); RETURN NEW; END $$"
+               PERFORM markenmate.climb(); RETURN NEW; END $$",
+            sprung(&db).display()
         ),
     );
     (db, app)
+}
+
+/// The file that is there once any of it ran as a superuser, in a READ ONLY transaction too.
+fn sprung(db: &TestDb) -> PathBuf {
+    cluster().data_dir().join(format!("sprung_{}", db.name))
 }
 
 const HISTORY: &str = "markenmate.refinery_schema_history";
@@ -70,7 +85,7 @@ fn what_stands_beside_rows_in_our_schema_is_found_and_never_run() {
         (
             on("run", "ALTER TABLE % ADD COLUMN trap text DEFAULT markenmate.climb()"),
             on("run", "ALTER TABLE % DROP COLUMN trap"),
-            "needs function markenmate.climb()",
+            "column run.trap",
         ),
         (
             on(
@@ -78,15 +93,43 @@ fn what_stands_beside_rows_in_our_schema_is_found_and_never_run() {
                 "ALTER TABLE % ADD CONSTRAINT trap CHECK (markenmate.climb() IS NULL) NOT VALID",
             ),
             on("refinery_own_history", "ALTER TABLE % DROP CONSTRAINT trap"),
-            "needs function markenmate.climb()",
+            "constraint trap on refinery_own_history",
         ),
         (
             on("refinery_schema_history", "CREATE TABLE markenmate.child () INHERITS (%)"),
             "DROP TABLE markenmate.child".into(),
-            "has children",
+            "inherits or is inherited",
+        ),
+        (
+            on(
+                "refinery_schema_history",
+                "ALTER TABLE % ADD CONSTRAINT trap EXCLUDE USING btree (version WITH =) WHERE (markenmate.pure('x'))",
+            ),
+            on("refinery_schema_history", "ALTER TABLE % DROP CONSTRAINT trap"),
+            "constraint trap on refinery_schema_history",
+        ),
+        (
+            on("refinery_own_history", "CREATE INDEX trap ON % (version) WHERE markenmate.pure('x')"),
+            "DROP INDEX markenmate.trap".into(),
+            "index trap on refinery_own_history",
+        ),
+        (
+            on(
+                "run",
+                "ALTER TABLE % ADD COLUMN trap text DEFAULT query_to_xml('SELECT markenmate.climb()', true, true, '')::text",
+            ),
+            on("run", "ALTER TABLE % DROP COLUMN trap"),
+            "column run.trap",
+        ),
+        (
+            "CREATE TABLE markenmate.parent (LIKE markenmate.run) PARTITION BY LIST (markenmate.pure(command));
+             ALTER TABLE markenmate.parent ATTACH PARTITION markenmate.run FOR VALUES IN (true)"
+                .into(),
+            "ALTER TABLE markenmate.parent DETACH PARTITION markenmate.run; DROP TABLE markenmate.parent".into(),
+            "run inherits or is inherited",
         ),
     ];
-    for (trap, undo, said) in traps {
+    for (trap, take_away, said) in traps {
         sql(&db, &format!("SET SESSION AUTHORIZATION {app}; {trap}"));
         let before = catalogue(&db.session());
         for command in
@@ -103,17 +146,82 @@ fn what_stands_beside_rows_in_our_schema_is_found_and_never_run() {
             assert!(run.stdout.contains(said), "{trap}\n{command:?}: {document:#}");
         }
         assert_eq!(catalogue(&db.session()), before, "{trap}");
-        assert_eq!(
-            one(
-                &db.session(),
-                &format!("SELECT rolsuper::text FROM pg_roles WHERE rolname = '{app}'")
-            ),
-            "false",
-            "{trap}"
-        );
-        sql(&db, &format!("SET SESSION AUTHORIZATION {app}; {undo}"));
+        let undo = markenmate(&["util", "down", "2"]).run().assert_code(0).stdout;
+        let error = db.session().try_sql(&undo).unwrap_err();
+        assert!(error.as_db_error().unwrap().message().contains(said), "{trap}: {error:?}");
+        assert!(!sprung(&db).exists(), "{trap}");
+        sql(&db, &format!("SET SESSION AUTHORIZATION {app}; {take_away}"));
         markenmate(&["migrate", "--yes", "--to", "1"]).db(&db).run().assert_code(0);
     }
+    markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+    assert_migrated(&db.url);
+}
+
+/// Who owns all of it can still have granted too much of it.
+#[test]
+fn a_trigger_by_grant_is_found_as_well() {
+    let db = TestDb::baseline();
+    markenmate(&["migrate", "--yes", "--to", "1"]).db(&db).run().assert_code(0);
+    let app = format!("app_{}", db.name);
+    sql(
+        &db,
+        &format!(
+            "CREATE ROLE {app} LOGIN; CREATE SCHEMA apps AUTHORIZATION {app};
+             GRANT USAGE ON SCHEMA markenmate TO {app};
+             GRANT ALL ON ALL TABLES IN SCHEMA markenmate TO {app}"
+        ),
+    );
+    sql(
+        &db,
+        &format!(
+            "SET SESSION AUTHORIZATION {app};
+             CREATE FUNCTION apps.climb() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+               COPY (SELECT 1) TO '{}'; RETURN NEW; END $$;
+             CREATE TRIGGER trap BEFORE INSERT ON markenmate.run FOR EACH ROW EXECUTE FUNCTION apps.climb()",
+            sprung(&db).display()
+        ),
+    );
+    let run = markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(4);
+    assert!(run.stderr.contains("trigger trap on run"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("hint: its code would run with your rights: drop it"),
+        "{}",
+        run.stderr
+    );
+    assert!(!sprung(&db).exists());
+
+    // Nor can it be put there between the look and the write, while the run waits for the app.
+    sql(&db, "DROP TRIGGER trap ON markenmate.run");
+    let holder = db.session();
+    holder.sql("BEGIN; LOCK TABLE public.\"user\" IN ACCESS SHARE MODE");
+    let running = markenmate(&["migrate", "--yes", "--lock-timeout", "2s"]).db(&db).spawn();
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'public.\"user\"'::regclass";
+    let watcher = db.session();
+    assert!(wait_until(Duration::from_secs(20), || one(&watcher, waits) == "1"));
+    let late = db.session();
+    late.sql(&format!("SET SESSION AUTHORIZATION {app}; SET lock_timeout = '20ms'"));
+    let trigger = "CREATE TRIGGER trap BEFORE INSERT ON markenmate.run FOR EACH ROW EXECUTE FUNCTION apps.climb()";
+    let error = late.try_sql(trigger).unwrap_err();
+    assert_eq!(error.code().unwrap().code(), "55P03", "{error:?}");
+    holder.sql("ROLLBACK");
+    running.wait().assert_code(0);
+    assert!(!sprung(&db).exists());
+    assert_migrated(&db.url);
+}
+
+/// Statistics and a plain index run nothing: they are nobody's business.
+#[test]
+fn what_runs_nothing_is_left_alone() {
+    let (db, app) = owned_by_the_application();
+    sql(
+        &db,
+        &format!(
+            "SET SESSION AUTHORIZATION {app};
+             CREATE STATISTICS markenmate.s ON version, name FROM {HISTORY};
+             CREATE INDEX plain ON markenmate.run (started_at);
+             ALTER TABLE markenmate.run ADD COLUMN ticket text DEFAULT 'none'"
+        ),
+    );
     markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
     assert_migrated(&db.url);
 }
@@ -134,6 +242,7 @@ fn a_damaged_history_is_named_and_nothing_is_done() {
         };
         let status = find(&["status"], 0);
         let finding = &status["findings"][0];
+        assert_eq!(status["data"]["state"], "drifted", "{status:#}");
         assert_eq!(
             (finding["id"].as_str(), finding["severity"].as_str()),
             (Some("history"), Some("error")),
@@ -141,7 +250,7 @@ fn a_damaged_history_is_named_and_nothing_is_done() {
         );
         let refused = find(&["migrate", "--yes"], 4);
         assert!(
-            refused["error"]["message"].as_str().unwrap().contains("history is damaged"),
+            refused["error"]["message"].as_str().unwrap().contains("history is not to be trusted"),
             "{refused:#}"
         );
         find(&["migrate", "--check"], 4);

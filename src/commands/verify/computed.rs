@@ -6,7 +6,7 @@ use crate::db::catalogue::{Catalogue, Difference, compare};
 use crate::db::identifiers::identifier;
 use crate::migrations::registry::{self, Entry};
 use crate::migrations::standing::{self, State};
-use crate::migrations::survey::{History, Survey};
+use crate::migrations::survey::{Damage, History, Survey};
 use crate::report::{Finding, Severity};
 
 /// What the verdicts are drawn from.
@@ -41,8 +41,8 @@ impl Judged<'_> {
 
     fn verdict(&self, check: &'static Check, version: i32) -> Verdict {
         match (check.id, &self.survey.history) {
-            ("history", History::Damaged(said)) => {
-                Verdict::found(check, vec![damaged(check, said)])
+            ("history", History::Damaged(damage)) => {
+                Verdict::found(check, vec![damaged(check, damage)])
             }
             ("migrations-pending", History::Damaged(_)) => {
                 Verdict::skipped(check, "the history is damaged: see `history`")
@@ -54,9 +54,9 @@ impl Judged<'_> {
     }
 }
 
-fn damaged(check: &Check, said: &str) -> Finding {
-    let remedy = "restore schema markenmate from a backup: its tables are the history";
-    check.finding("schema markenmate".into(), format!("is damaged: {said}"), Some(remedy.into()))
+fn damaged(check: &Check, damage: &Damage) -> Finding {
+    let Damage { said, remedy } = damage;
+    check.finding("schema markenmate".into(), said.clone(), Some((*remedy).into()))
 }
 
 fn unreadable(survey: &Survey) -> Option<String> {
