@@ -5,7 +5,7 @@ DO $outer$
 BEGIN
     -- Nobody's function of the same name is called, whoever runs this; nobody waits long for it.
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog', true);
-    PERFORM set_config('lock_timeout', '100ms', true);
+    PERFORM set_config('lock_timeout', '50ms', true);
     IF NOT pg_try_advisory_xact_lock(1835102827, 1835103333) THEN
         RAISE EXCEPTION 'another run of markenmate is at work; nothing was changed, try again';
     END IF;
@@ -13,6 +13,7 @@ DECLARE
     suffix constant text := '_' || to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD"t"HH24MISSMS');
     owner constant name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass('public."user"'));
     recorded boolean := false;
+    tries integer := 0;
     missing text;
     moved text;
     part record;
@@ -46,11 +47,34 @@ BEGIN
               USING HINT = 'a start of the old application drops what it does not know; markenmate verify says what mends it';
     END IF;
 
-    LOCK TABLE public."user" IN ACCESS EXCLUSIVE MODE;
-    LOCK TABLE public.token_lending IN ACCESS EXCLUSIVE MODE;
-    LOCK TABLE public.app_log IN ACCESS EXCLUSIVE MODE;
-    LOCK TABLE public.step_up_token IN ACCESS EXCLUSIVE MODE;
-    LOCK TABLE public.audit_log IN ACCESS EXCLUSIVE MODE;
+    -- All five or none: what was had is given back before the next try, so that the app waits for no
+    -- more than a moment at a time.
+    LOOP
+        BEGIN
+            LOCK TABLE public."user" IN ACCESS EXCLUSIVE MODE;
+            LOCK TABLE public.token_lending IN ACCESS EXCLUSIVE MODE;
+            LOCK TABLE public.app_log IN ACCESS EXCLUSIVE MODE;
+            LOCK TABLE public.step_up_token IN ACCESS EXCLUSIVE MODE;
+            LOCK TABLE public.audit_log IN ACCESS EXCLUSIVE MODE;
+            EXIT;
+        EXCEPTION WHEN lock_not_available THEN
+            tries := tries + 1;
+            missing := (SELECT string_agg(DISTINCT format('pid %s (%s as %s)', a.pid, a.application_name, a.usename), ', ')
+                          FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                         WHERE l.granted AND l.pid <> pg_backend_pid()
+                           AND l.relation IN ('public."user"'::regclass, 'public.token_lending'::regclass,
+                                              'public.app_log'::regclass, 'public.step_up_token'::regclass,
+                                              'public.audit_log'::regclass));
+            IF tries >= 20 THEN
+                RAISE EXCEPTION 'the locks were not to be had; nothing was changed' USING ERRCODE = 'lock_not_available',
+                      HINT = format('held by %s; to end one: SELECT pg_terminate_backend(pid); then run the same again',
+                                    coalesce(missing, 'somebody who may not be seen'));
+            ELSIF tries = 1 THEN
+                RAISE NOTICE 'waiting for %', coalesce(missing, 'a lock');
+            END IF;
+        END;
+        PERFORM pg_sleep(0.25);
+    END LOOP;
 
     FOR part IN
         SELECT * FROM (VALUES ('user', 'is_master_admin', 'c.is_master_admin'),
@@ -62,8 +86,13 @@ BEGIN
         EXECUTE format('CREATE TABLE markenmate_quarantine.%I AS SELECT c.id, c.%I FROM public.%I c WHERE %s',
                        moved, part.column_name, part.table_name, part.differs);
         GET DIAGNOSTICS kept = ROW_COUNT;
-        EXECUTE format('ALTER TABLE markenmate_quarantine.%I ADD PRIMARY KEY (id)', moved);
         EXECUTE format('ALTER TABLE public.%I DROP COLUMN %I', part.table_name, part.column_name);
+        IF kept = 0 THEN
+            -- Every row had the default: there is nothing to keep.
+            EXECUTE format('DROP TABLE markenmate_quarantine.%I', moved);
+            CONTINUE;
+        END IF;
+        EXECUTE format('ALTER TABLE markenmate_quarantine.%I ADD PRIMARY KEY (id)', moved);
         RAISE NOTICE 'set aside: % values of public.%.% in markenmate_quarantine.%',
               kept, quote_ident(part.table_name), part.column_name, quote_ident(moved);
     END LOOP;
@@ -99,6 +128,23 @@ BEGIN
         EXECUTE format('ALTER TABLE markenmate_quarantine.%I RENAME TO %I', moved, moved || suffix);
         EXECUTE format('SELECT count(*) FROM markenmate_quarantine.%I', moved || suffix) INTO kept;
         RAISE NOTICE 'set aside: % rows of public.% as markenmate_quarantine.%', kept, moved, moved || suffix;
+    END LOOP;
+
+    -- Whoever could dump the whole database before can do so afterwards.
+    FOR part IN
+        SELECT DISTINCT coalesce(quote_ident(r.rolname), 'PUBLIC') AS name
+          FROM pg_class c
+         CROSS JOIN aclexplode(c.relacl) acl
+          LEFT JOIN pg_roles r ON r.oid = acl.grantee
+         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+           AND acl.privilege_type = 'SELECT' AND acl.grantee <> c.relowner
+           AND NOT EXISTS (SELECT FROM pg_class t
+                            WHERE t.relnamespace = 'public'::regnamespace AND t.relkind IN ('r', 'p')
+                              AND NOT has_table_privilege(acl.grantee, t.oid, 'SELECT'))
+    LOOP
+        EXECUTE format('GRANT USAGE ON SCHEMA markenmate_quarantine TO %s', part.name);
+        EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA markenmate_quarantine TO %s', part.name);
+        EXECUTE format('GRANT SELECT ON ALL SEQUENCES IN SCHEMA markenmate_quarantine TO %s', part.name);
     END LOOP;
 
     DELETE FROM markenmate.refinery_schema_history WHERE version = 2;

@@ -254,7 +254,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Cli, Early> {
     command()
         .try_get_matches_from(arguments)
         .and_then(|matches| Cli::from_arg_matches(&matches))
-        .map_err(|error| early(interpret(&error)))
+        .map_err(|error| early(interpret(&error, &wanted_command(arguments))))
 }
 
 /// The whole command line, with the help's first page in groups.
@@ -275,7 +275,7 @@ pub fn command() -> clap::Command {
     command.help_template(page)
 }
 
-fn interpret(error: &clap::Error) -> What {
+fn interpret(error: &clap::Error, command: &str) -> What {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             What::Page(error.render().to_string())
@@ -300,7 +300,10 @@ fn interpret(error: &clap::Error) -> What {
                     None => failure = failure.because(line),
                 }
             }
-            What::Wrong(failure.hint("markenmate --help lists commands and options"))
+            What::Wrong(failure.hint(match command {
+                "" => "markenmate --help lists commands and options".to_owned(),
+                command => format!("markenmate {command} --help lists its options"),
+            }))
         }
     }
 }

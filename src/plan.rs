@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::report::{Block, Finding, StepResult, StepStatus};
+use crate::report::{Block, Finding, Next, StepResult, StepStatus};
 
 /// What a step may cost; the highest in a plan decides which consent is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,7 +11,7 @@ pub enum Risk {
     ReadOnly,
     /// Adds, and takes nothing away.
     Additive,
-    /// Takes something away.
+    /// Takes something away, or is done where it was hardly meant.
     Destructive,
 }
 
@@ -64,7 +64,7 @@ pub struct Plan<W> {
     /// The command's part of the JSON document of a dry run, or where there is nothing to do.
     pub data: Value,
     /// The command to run next, where there is nothing to do.
-    pub next: Option<String>,
+    pub next: Option<Next>,
 }
 
 impl<W> Plan<W> {

@@ -109,6 +109,36 @@ pub enum Block {
     Code(String),
 }
 
+/// The command to run next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Next {
+    /// What people do before it.
+    pub first: Option<String>,
+    /// To paste.
+    pub command: String,
+}
+
+impl Next {
+    /// A command that can be run at once.
+    pub fn run(command: impl Into<String>) -> Self {
+        Self { first: None, command: command.into() }
+    }
+
+    /// A command that makes sense once this was done.
+    pub fn after(first: impl Into<String>, command: impl Into<String>) -> Self {
+        Self { first: Some(first.into()), command: command.into() }
+    }
+}
+
+impl std::fmt::Display for Next {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.first {
+            None => f.write_str(&self.command),
+            Some(first) => write!(f, "{first}, then: {}", self.command),
+        }
+    }
+}
+
 /// The result of a command.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -125,7 +155,7 @@ pub struct Report {
     /// What is long and looked up rather than read, after all the rest.
     pub appendix: Vec<Block>,
     /// The command to run next.
-    pub next: Option<String>,
+    pub next: Option<Next>,
     /// The exact command that undoes what was done.
     pub undo: Option<String>,
 }

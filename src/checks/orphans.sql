@@ -24,7 +24,7 @@ WITH known(child, child_column, parent, parent_column) AS (VALUES
         ('token_lending', 'user_id', 'user', 'id')
 ), declared AS (
     SELECT k.conrelid AS child, k.confrelid AS parent, k.conkey AS child_columns, k.confkey AS parent_columns,
-           k.conpfeqop AS equals
+           k.conpfeqop AS equals, k.confdeltype = 'n' AS set_null
       FROM pg_constraint k
       JOIN pg_namespace n ON n.oid = k.connamespace AND n.nspname = 'public'
      WHERE k.contype = 'f' AND k.conparentid = 0
@@ -45,10 +45,10 @@ WITH known(child, child_column, parent, parent_column) AS (VALUES
     SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 ), key AS (
-    SELECT c.name AS child, p.name AS parent, cols.*
-      FROM (SELECT child, parent, child_columns, parent_columns, equals FROM declared
+    SELECT c.name AS child, p.name AS parent, k.set_null, cols.*
+      FROM (SELECT child, parent, child_columns, parent_columns, equals, set_null FROM declared
             UNION ALL
-            SELECT child, parent, child_columns, parent_columns, NULL FROM lost) k
+            SELECT child, parent, child_columns, parent_columns, NULL, false FROM lost) k
       JOIN relation c ON c.oid = k.child
       JOIN relation p ON p.oid = k.parent
      CROSS JOIN LATERAL (
@@ -59,16 +59,17 @@ WITH known(child, child_column, parent, parent_column) AS (VALUES
                                     CASE WHEN e.nspname <> 'pg_catalog' THEN format('OPERATOR(%I.%s)', e.nspname, o.oprname)
                                          ELSE '=' END, a.attname),
                              ' AND ' ORDER BY u.n) AS matches,
-                  string_agg(format('concat(c.%I)', a.attname), ', ' ORDER BY u.n) AS texts
+                  string_agg(format('concat(c.%I)', a.attname), ', ' ORDER BY u.n) AS texts,
+                  string_agg(format('%I = NULL', a.attname), ', ' ORDER BY u.n) AS nulls
              FROM unnest(k.child_columns, k.parent_columns, k.equals) WITH ORDINALITY u(child, parent, op, n)
              JOIN pg_attribute a ON a.attrelid = k.child AND a.attnum = u.child
              JOIN pg_attribute b ON b.attrelid = k.parent AND b.attnum = u.parent
              LEFT JOIN pg_operator o ON o.oid = u.op
              LEFT JOIN pg_namespace e ON e.oid = o.oprnamespace) cols
 ), orphan AS (
-    SELECT key.*, format('FROM %s c WHERE %s AND NOT EXISTS (SELECT FROM %s p WHERE %s)',
-                         child, filled, parent, matches) AS rest
+    SELECT key.*, loose, format('FROM %s c WHERE %s', child, loose) AS rest
       FROM key
+     CROSS JOIN LATERAL (SELECT format('%s AND NOT EXISTS (SELECT FROM %s p WHERE %s)', filled, parent, matches) AS loose) l
 ), counted AS MATERIALIZED (
     -- The example travels as hex: XML would change some of its characters.
     SELECT orphan.*, query_to_xml(format(
@@ -84,7 +85,9 @@ SELECT format('%s.%s', child, CASE WHEN strpos(child_columns, ', ') > 0 THEN '('
                                    ELSE child_columns END) AS subject,
        format('%s row(s) point to nothing in %s (%s), for example %s', n, parent, parent_columns, example) AS detail,
        -- Listed, not deleted: what to do with them is for people to decide.
-       format('SELECT * %s;', rest) AS remedy
+       format('SELECT * %s;  -- look first, keep what matters; what the key would have done: %s;', rest,
+              CASE WHEN set_null THEN format('UPDATE %s c SET %s WHERE %s', child, nulls, loose)
+                   ELSE format('DELETE %s', rest) END) AS remedy
   FROM found
  WHERE n > 0
  ORDER BY 1

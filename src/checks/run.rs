@@ -75,7 +75,7 @@ async fn judge(session: &Session, check: &'static Check, sql: &str) -> Result<Ve
 fn refused_or_broken(check: &'static Check, failure: Failure) -> Result<Verdict, Failure> {
     let said = failure.causes.join(": ");
     match failure.sqlstate.as_deref() {
-        Some("42501") => Ok(Verdict::skipped(check, format!("may not be read: {said}"))),
+        Some("42501") => Ok(Verdict::denied(check, format!("may not be read: {said}"))),
         Some("57014") => Ok(Verdict::found(
             check,
             vec![broken(check, said, "give it more time, for example: --statement-timeout 30m")],

@@ -40,6 +40,8 @@ pub struct Verdict {
     pub status: Status,
     /// Why it was skipped.
     pub reason: Option<String>,
+    /// It was skipped because the role may not look.
+    pub denied: bool,
     /// What it found.
     pub findings: Vec<Finding>,
 }
@@ -52,13 +54,18 @@ impl Verdict {
             Some(Severity::Warning) => Status::Warn,
             Some(Severity::Info) | None => Status::Pass,
         };
-        Self { check, status, reason: None, findings }
+        Self { check, status, reason: None, denied: false, findings }
     }
 
     /// Not judged.
     pub fn skipped(check: &'static Check, reason: impl Into<String>) -> Self {
         let reason = Some(reason.into());
-        Self { check, status: Status::Skipped, reason, findings: Vec::new() }
+        Self { check, status: Status::Skipped, reason, denied: false, findings: Vec::new() }
+    }
+
+    /// Not judged, because the role may not look.
+    pub fn denied(check: &'static Check, reason: impl Into<String>) -> Self {
+        Self { denied: true, ..Self::skipped(check, reason) }
     }
 }
 

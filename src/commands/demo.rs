@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::migrations::registry;
-use crate::report::{Block, Outcome, Report};
+use crate::report::{Block, Outcome, Report, StepResult, StepStatus};
 use crate::sandbox::{Sandbox, SandboxOptions, sample};
 use crate::settings::Format;
 use crate::tools::itself;
@@ -56,6 +56,9 @@ const AFTER: &[Scene] =
 /// # Errors
 /// No PostgreSQL server is installed, or a scene did not end as it should.
 pub async fn run(cx: &Context, args: Args) -> Result<Report, Failure> {
+    if cx.settings.dry_run {
+        return Ok(scenes());
+    }
     cx.console.say("starting a throwaway PostgreSQL (socket only, removed afterwards)");
     let sandbox = Sandbox::start(&cx.env, SandboxOptions::default())?;
     cx.interrupt.check()?;
@@ -80,6 +83,21 @@ pub async fn run(cx: &Context, args: Args) -> Result<Report, Failure> {
     }
     report.body.push(Block::Text("demo over; the throwaway server is gone".into()));
     Ok(report)
+}
+
+/// What would be shown.
+fn scenes() -> Report {
+    let mut report = Report::new(Outcome::Planned);
+    let all = BEFORE.iter().chain(AFTER);
+    let step = |scene: &Scene| StepResult {
+        id: scene.args[0].to_owned(),
+        title: format!("markenmate {}", scene.args.join(" ")),
+        status: StepStatus::Planned,
+        duration_ms: None,
+        detail: Some(scene.says.to_owned()),
+    };
+    report.steps = all.map(step).collect();
+    report
 }
 
 /// The application's schema before the migration, and rows in it.

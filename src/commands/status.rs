@@ -4,14 +4,18 @@
 use serde_json::json;
 
 use crate::context::Context;
+use crate::db::identifiers::identifier;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
+use crate::migrations::plan::is_servers_own;
 use crate::migrations::standing::{self, MigrationStatus, Standing, State};
 use crate::migrations::survey::{History, Survey};
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
-use crate::report::{Block, Finding, Outcome, Report, Severity};
+use crate::report::{Block, Finding, Next, Outcome, Report, Severity};
+
+use super::migrate::beside;
 
 /// Flags of `status`.
 #[derive(Debug, clap::Args)]
@@ -75,25 +79,26 @@ impl Operation for Status {
     async fn execute(
         &self,
         cx: &Context,
-        session: &Session,
+        _session: &Session,
         plan: Plan<Seen>,
     ) -> Result<Report, Failure> {
         let Seen { standing, migrations, survey } = plan.work;
-        let next = match survey.history {
-            History::Known => next(standing.state, &session.facts.database),
-            _ => "mend each finding as it says, then: markenmate status".into(),
-        };
+        let next = next(standing.state, &survey);
         let mut report = Report::new(Outcome::Done);
         report.body = body(cx, &standing, &migrations, &survey);
         report.data = json!({
             "state": standing.state,
             "migrations": migrations,
-            "next": next,
+            "next": next.command,
             "owner": survey.rights.table_owner,
         });
         report.findings = standing.findings;
         report.findings.extend(unknown_history(&survey));
-        report.findings.extend(super::migrate::guide_archive(&survey));
+        if standing.state == State::Pristine {
+            report.findings.extend(beside::not_empty(&survey));
+        }
+        report.findings.extend(beside::guide_archive(&survey));
+        report.findings.extend(beside::set_aside(&survey));
         report.findings.extend(
             survey.holders.iter().filter(|h| h.transaction_age_s > Some(60)).map(|holder| {
                 Finding {
@@ -111,17 +116,37 @@ impl Operation for Status {
     }
 }
 
-fn next(state: State, database: &str) -> String {
+fn next(state: State, survey: &Survey) -> Next {
+    const MEND: &str = "mend each finding as it says";
+    if survey.history != History::Known {
+        return Next::after(MEND, "markenmate status");
+    }
     match state {
-        State::Current => "markenmate verify".into(),
-        State::Pristine => format!(
-            "markenmate migrate --dry-run   (builds the whole application into {database}; is this the right database?)"
+        State::Current => Next::run("markenmate verify"),
+        State::Pristine if is_servers_own(&survey.database) => Next::after(
+            "this is one of the server's own databases: name the application's, for example -d markenmate",
+            "markenmate status",
         ),
-        State::Baseline | State::HardenedUnrecorded | State::Pending => "markenmate migrate".into(),
-        State::Partial | State::Drifted => {
-            "mend each finding as it says, then: markenmate status".into()
+        State::Pristine => {
+            Next::after("make sure that this is the right database", "markenmate migrate --dry-run")
         }
-        State::Newer => "use the markenmate that migrated this database, or a newer one".into(),
+        State::Baseline | State::HardenedUnrecorded | State::Pending => {
+            match survey.rights.missing(&survey.database).is_empty() {
+                true => Next::run("markenmate migrate"),
+                false => Next::after(
+                    format!(
+                        "connect as {}, or as a member of it",
+                        identifier(survey.rights.owner())
+                    ),
+                    "markenmate migrate",
+                ),
+            }
+        }
+        State::Partial | State::Drifted => Next::after(MEND, "markenmate status"),
+        State::Newer => Next::after(
+            "use the markenmate that migrated this database, or a newer one",
+            "markenmate status",
+        ),
     }
 }
 
@@ -167,7 +192,7 @@ fn to_the_second(stamp: &str) -> String {
 }
 
 fn unknown_history(survey: &Survey) -> Option<Finding> {
-    let user = crate::db::identifiers::identifier(&survey.rights.user);
+    let user = identifier(&survey.rights.user);
     let finding = |id: &str, severity, title: &str, detail, remedy| Finding {
         id: id.into(),
         severity,

@@ -60,6 +60,8 @@ pub fn run(_cx: &Context, args: Args) -> Result<Report, Failure> {
 const UP: &str = "-- To read, or for psql as the owner of the app's tables. Applied by hand it is not\n\
     -- recorded: markenmate migrate adopts it afterwards.\n\
     BEGIN;\n\
+    -- The app waits behind whoever waits: nobody here for long. Try again where that is not enough.\n\
+    SET LOCAL lock_timeout = '50ms';\n\
     SET LOCAL search_path = pg_catalog;\n\n";
 
 fn completions(shell: clap_complete::Shell) -> String {

@@ -43,9 +43,11 @@ impl Console {
     /// The process's own terminal. Answers can be given where stdin and stderr both are one.
     pub fn terminal(quiet: bool) -> Self {
         let interactive = io::stdin().is_terminal() && io::stderr().is_terminal();
+        // Some terminals say that they have no columns at all.
+        let columns = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col);
         Self {
             quiet,
-            width: None,
+            width: columns.map(|columns| if columns < 20 { 80 } else { columns }),
             modes: Mutex::default(),
             backend: Backend::Terminal { interactive },
         }
@@ -83,7 +85,7 @@ impl Console {
         matches!(self.backend, Backend::Terminal { .. }) && io::stdout().is_terminal()
     }
 
-    /// A fixed width of tables, if there is one.
+    /// How wide tables may be: the terminal's columns; none where they go elsewhere.
     pub fn width(&self) -> Option<u16> {
         self.width
     }
@@ -176,7 +178,9 @@ impl Console {
                 rpassword::prompt_password(format!("{}: ", escape(question)))
                     .map(SecretString::from)
                     .map_err(|error| match error.kind() {
-                        io::ErrorKind::Interrupted => Failure::new(Kind::Interrupted, NO_ANSWER),
+                        io::ErrorKind::Interrupted => {
+                            Failure::new(Kind::Interrupted, "interrupted")
+                        }
                         _ => no_answer().because(error),
                     })
             }

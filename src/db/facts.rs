@@ -6,6 +6,7 @@ use tokio_postgres::SimpleQueryRow;
 
 use crate::failure::Failure;
 
+use super::identifiers::identifier;
 use super::session::Rows;
 
 /// The statement that reads the timeline of a primary's write-ahead log.
@@ -99,14 +100,20 @@ impl Facts {
                 .hint("`markenmate status` and `markenmate verify` work on a standby"));
         }
         if self.read_only {
+            let (user, database) = (identifier(&self.user), identifier(&self.database));
             return Err(Failure::refused(format!(
-                "role {:?} may only read: default_transaction_read_only is on",
-                self.user
+                "role {user} may only read database {database}: default_transaction_read_only is on"
             ))
             .hint(
-                "connect as a role that may write (-U ROLE), or, where that was not meant, run: \
-                   ALTER ROLE … RESET default_transaction_read_only",
-            ));
+                "connect as a role that may write (-U ROLE); where that was not meant, in psql \\drds shows \
+                 whose setting it is",
+            )
+            .hint(format!(
+                "the role's: ALTER ROLE {user} RESET default_transaction_read_only;"
+            ))
+            .hint(format!(
+                "the database's: ALTER DATABASE {database} RESET default_transaction_read_only;"
+            )));
         }
         Ok(())
     }

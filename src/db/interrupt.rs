@@ -84,12 +84,15 @@ impl Interrupt {
         let failed = |e| Failure::unexpected("cannot listen for signals").because(e);
         let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut term = signal(SignalKind::terminate()).map_err(failed)?;
+        // The terminal is gone: nobody sees the end, all the more it must be a clean one.
+        let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
         let this = self.clone();
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     _ = int.recv() => {},
                     _ = term.recv() => {},
+                    _ = hangup.recv() => {},
                 }
                 this.count.send_modify(|count| *count = count.saturating_add(1));
                 tokio::spawn(this.clone().cancel_repeatedly());
@@ -127,6 +130,6 @@ impl Interrupt {
 
 /// The failure of work that a signal ended.
 pub fn interrupted() -> Failure {
-    Failure::new(Kind::Interrupted, "interrupted; the statement on the server was cancelled")
+    Failure::new(Kind::Interrupted, "interrupted")
         .hint("nothing was changed: run the same command again when you are ready")
 }

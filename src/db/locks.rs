@@ -28,6 +28,8 @@ pub struct Holder {
     pub autovacuum: bool,
     /// A pg_dump holds its locks until it ends.
     pub pg_dump: bool,
+    /// A superuser's, which we are not: it is not ours to end.
+    pub out_of_reach: bool,
 }
 
 impl std::fmt::Display for Holder {
@@ -48,6 +50,9 @@ impl Holder {
     /// What ends it, to paste.
     pub fn remedy(&self) -> String {
         match self.pid {
+            Some(pid) if self.out_of_reach => {
+                format!("SELECT pg_terminate_backend({pid});  -- as a superuser")
+            }
             Some(pid) => format!("SELECT pg_terminate_backend({pid});"),
             None => format!("ROLLBACK PREPARED '{}';", self.application.replace('\'', "''")),
         }
@@ -100,6 +105,7 @@ async fn holders(session: &Session, sql: &str) -> Result<Vec<Holder>, Failure> {
                 transaction_age_s: row.get("age").and_then(|age| age.parse().ok()),
                 autovacuum: row.get("autovacuum") == Some("t"),
                 pg_dump: row.get("pg_dump") == Some("t"),
+                out_of_reach: row.get("out_of_reach") == Some("t"),
             }
         })
         .collect())

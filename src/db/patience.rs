@@ -58,6 +58,9 @@ const PAST_DEADLOCK_TIMEOUT: Duration = Duration::from_millis(1200);
 /// The operator hears of a wait before a second is over.
 const SILENT: Duration = Duration::from_millis(900);
 
+/// PostgreSQL takes no lock timeout below that; zero would be for ever.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// Patience with other sessions, up to a deadline.
 pub struct Patience<'a> {
     session: &'a Session,
@@ -95,6 +98,10 @@ impl<'a> Patience<'a> {
         }
     }
 
+    fn left(&self) -> Duration {
+        self.max_wait.saturating_sub(self.spent())
+    }
+
     fn spent(&self) -> Duration {
         self.before + self.began.elapsed()
     }
@@ -117,6 +124,8 @@ impl<'a> Patience<'a> {
         // A worker that prevents wraparound never goes: one long attempt a run.
         let mut evicted = false;
         let mut timeouts = self.session.timeouts();
+        // Nobody queues for longer than there is patience.
+        timeouts.lock = timeouts.lock.min(self.left()).max(SHORTEST);
         let (mut run_pause, mut table_pause) =
             (Duration::from_millis(25), Duration::from_millis(250));
         loop {
@@ -130,7 +139,7 @@ impl<'a> Patience<'a> {
                 Obstacle::Run => grow(&mut run_pause, Duration::from_millis(500)),
                 Obstacle::Tables => grow(&mut table_pause, Duration::from_secs(10)),
             };
-            let left = self.max_wait.saturating_sub(self.spent());
+            let left = self.left();
             if left.is_zero() {
                 self.look(obstacle).await;
                 return Err(self.exhausted(obstacle, failure));
@@ -141,6 +150,7 @@ impl<'a> Patience<'a> {
                 self.report(number, left);
             }
             timeouts = self.session.timeouts();
+            timeouts.lock = timeouts.lock.min(self.left()).max(SHORTEST);
             if obstacle == Obstacle::Tables && self.only_autovacuum() && number >= 2 && !evicted {
                 evicted = true;
                 timeouts.lock = timeouts.lock.max(PAST_DEADLOCK_TIMEOUT);

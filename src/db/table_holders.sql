@@ -6,13 +6,16 @@ SELECT DISTINCT ON (l.strength, coalesce(l.pid::text, x.gid), c.relname)
        coalesce(nullif(a.application_name, ''), x.gid, a.backend_type,
                 CASE WHEN a.pid IS NOT NULL AND a.usesysid IS NULL AND NOT pg_is_in_recovery()
                      THEN 'autovacuum worker' END, '?') AS application,
-       coalesce(a.state, CASE WHEN l.pid IS NULL THEN 'prepared' ELSE 'running' END) AS state,
-       greatest(0, extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, x.prepared)))::bigint AS age,
+       -- A state that may not be seen is none; the server's own processes have none either.
+       coalesce(a.state, CASE WHEN l.pid IS NULL THEN 'prepared' WHEN a.usesysid IS NULL THEN 'running'
+                              ELSE 'state not visible' END) AS state,
+       floor(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, x.prepared)))::bigint AS age,
        -- Without pg_read_all_stats the type is hidden, but not that there is no user: of a primary's own
        -- processes, autovacuum's alone lock tables.
        coalesce(a.backend_type = 'autovacuum worker',
                 a.pid IS NOT NULL AND a.usesysid IS NULL AND NOT pg_is_in_recovery()) AS autovacuum,
-       coalesce(a.application_name LIKE 'pg\_dump%', false) AS pg_dump
+       coalesce(a.application_name LIKE 'pg\_dump%', false) AS pg_dump,
+       coalesce(r.rolsuper AND current_setting('is_superuser') <> 'on', false) AS out_of_reach
   FROM (SELECT k.*, array_position(ARRAY['AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock',
                                          'ShareUpdateExclusiveLock', 'RowExclusiveLock', 'RowShareLock',
                                          'AccessShareLock'], k.mode) AS strength
@@ -23,6 +26,7 @@ SELECT DISTINCT ON (l.strength, coalesce(l.pid::text, x.gid), c.relname)
    AND (c.relname = ANY (ARRAY[%TABLES%]::text[]) OR l.mode = 'AccessExclusiveLock')
   JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
   LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+  LEFT JOIN pg_roles r ON r.oid = a.usesysid
   -- What was prepared keeps the virtual id of its session until a restart; its own id is a lock, too.
   LEFT JOIN pg_locks t ON l.pid IS NULL AND t.pid IS NULL AND t.locktype = 'transactionid'
                       AND t.virtualtransaction = l.virtualtransaction

@@ -126,20 +126,28 @@ fn refuse_down(recorded: i32, target: i32) -> Result<(), Failure> {
 
 fn refuse(standing: &Standing, database: &str) -> Result<(), Failure> {
     let (message, hint) = match standing.state {
-        State::Newer => {
-            ("the database was migrated by a newer markenmate", "use that version, or a newer one")
-        }
+        State::Newer => ("was migrated by a newer markenmate", "use that version, or a newer one"),
+        // Not even the oldest version is whole.
+        State::Partial if standing.held == 0 => (
+            "holds part of the application's schema, or something else under its names: nothing was changed",
+            "is it the right database? If so, mend each difference as shown, then run markenmate migrate again",
+        ),
         State::Partial => (
-            "the database is half-migrated: nothing was changed",
+            "is half-migrated: nothing was changed",
             "mend each difference as shown, then run markenmate migrate again: what is there is adopted",
         ),
         State::Drifted => (
-            "the database differs from what its migration history records: nothing was changed",
+            "differs from what its migration history records: nothing was changed",
             "mend each difference as shown, then run markenmate migrate again",
         ),
         _ => return Ok(()),
     };
-    let mut failure = Failure::refused(format!("{message} ({database})")).hint(hint);
+    let mut failure = Failure::refused(format!("database {database:?} {message}")).hint(hint);
+    if standing.state != State::Newer {
+        failure = failure.hint(
+            "the app waits behind an ALTER TABLE that waits: SET lock_timeout = '50ms'; before it, and try again",
+        );
+    }
     if standing.state == State::Drifted
         && standing.findings.iter().any(|f| f.id == "drift" && f.detail.starts_with("missing"))
     {
@@ -151,8 +159,12 @@ fn refuse(standing: &Standing, database: &str) -> Result<(), Failure> {
 }
 
 /// The server's own databases are nobody's application.
+pub fn is_servers_own(database: &str) -> bool {
+    database == "postgres" || database.starts_with("template")
+}
+
 fn refuse_foreign(database: &str) -> Result<(), Failure> {
-    if database == "postgres" || database.starts_with("template") {
+    if is_servers_own(database) {
         return Err(Failure::refused(format!(
             "{database:?} is one of the server's own databases: the application is not built into it"
         ))

@@ -50,7 +50,7 @@ macro_rules! file {
 /// The app's schema.
 #[rustfmt::skip]
 pub static APP: [Entry; 2] = [
-    Entry { version: 1, name: "baseline", guide: None, title: "the whole application schema, into an empty database", sql: file!("V1__baseline.sql"), down: None, contract: file!("V1__baseline.contract.json"), locks: &[] },
+    Entry { version: 1, name: "baseline", guide: None, title: "the whole application schema", sql: file!("V1__baseline.sql"), down: None, contract: file!("V1__baseline.contract.json"), locks: &[] },
     Entry { version: 2, name: "security_hardening", guide: Some("0001_ancient_jasper_sitwell"), title: "step-up tokens, audit log, optimistic locking, the master admin's flag", sql: file!("V2__security_hardening.sql"), down: Some(file!("V2__security_hardening.down.sql")), contract: file!("V2__security_hardening.contract.json"), locks: &["user", "token_lending", "app_log"] },
 ];
 

@@ -37,6 +37,8 @@ pub struct Rights {
     pub own_schema_owner: Option<String>,
     /// A `public.audit_log_archive` that somebody made by following the guide.
     pub guide_archive: Option<String>,
+    /// Tables that ways back have set aside.
+    pub set_aside: u32,
     /// Tables and views of something else, the first few by name, in a database without the app.
     pub others: Option<String>,
 }
@@ -59,6 +61,10 @@ impl Rights {
             database_owner_creates_in_public: yes("database_owner_creates_in_public"),
             own_schema_owner: text("own_schema_owner"),
             guide_archive: text("guide_archive"),
+            set_aside: row
+                .get("set_aside")
+                .and_then(|count| count.parse().ok())
+                .unwrap_or_default(),
             others: text("others").filter(|names| !names.is_empty()),
         }
     }
@@ -102,9 +108,13 @@ impl Rights {
         {
             lacks(
                 "database",
-                format!(
-                    "neither {user} nor {owner} may create the schema markenmate in the database"
-                ),
+                if user == owner {
+                    format!("role {owner} may not create the schema markenmate in the database")
+                } else {
+                    format!(
+                        "neither {user} nor {owner} may create the schema markenmate in the database"
+                    )
+                },
                 format!("GRANT CREATE ON DATABASE {} TO {owner};", identifier(database)),
             );
         }

@@ -12,6 +12,9 @@ SELECT current_user::text AS "user",
        s.owner AS own_schema_owner,
        (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE n.nspname = 'public' AND c.relname = 'audit_log_archive') AS guide_archive,
+       -- What a way back keeps.
+       (SELECT count(*) FROM pg_class
+         WHERE relnamespace = to_regnamespace('markenmate_quarantine') AND relkind = 'r') AS set_aside,
        -- Where the application is not: whose database may this be?
        CASE WHEN t.owner IS NULL
             THEN (SELECT concat(string_agg(name, ', ') FILTER (WHERE n <= 3),

@@ -131,16 +131,17 @@ async fn given_up(session: &Session, setback: Setback) -> Setback {
 fn cut_off(setback: Setback) -> Setback {
     match setback {
         Setback::Fatal(failure) | Setback::Obstacle(_, failure)
-            if failure.kind != Kind::Interrupted =>
+            if failure.kind != Kind::Interrupted
+                && !failure.hints.iter().any(|hint| hint == TAKEN_BACK) =>
         {
-            Setback::Fatal(failure.hint(
-                "nothing was changed: the server takes back what was not committed; \
-                 when it is back, run the same command again",
-            ))
+            Setback::Fatal(failure.hint(TAKEN_BACK))
         }
-        interrupted => interrupted,
+        other => other,
     }
 }
+
+const TAKEN_BACK: &str = "nothing was changed: the server takes back what was not committed; \
+                          when it is back, run the same command again";
 
 const WHAT: &str = "cannot migrate";
 

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::db::session::Session;
 use crate::failure::Failure;
 use crate::plan::Plan;
-use crate::report::{Finding, Report};
+use crate::report::{Finding, Next, Report};
 use crate::settings::{Endpoint, Source};
 
 /// The commands that work on a database. What `util` prints says by itself which one it means.
@@ -30,7 +30,7 @@ impl Address {
     /// In what is shown before the question.
     pub(super) fn plan<W>(&self, mut plan: Plan<W>) -> Plan<W> {
         self.findings(&mut plan.findings);
-        plan.next = plan.next.map(|next| self.text(&next));
+        plan.next = plan.next.map(|next| self.next(next));
         plan
     }
 
@@ -39,7 +39,7 @@ impl Address {
         match result {
             Ok(mut report) => {
                 self.findings(&mut report.findings);
-                report.next = report.next.map(|next| self.text(&next));
+                report.next = report.next.map(|next| self.next(next));
                 if let Some(Value::String(next)) = report.data.get_mut("next") {
                     *next = self.text(next);
                 }
@@ -51,6 +51,10 @@ impl Address {
                 Err(failure)
             }
         }
+    }
+
+    fn next(&self, next: Next) -> Next {
+        Next { command: self.text(&next.command), ..next }
     }
 
     fn findings(&self, findings: &mut [Finding]) {

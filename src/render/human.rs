@@ -36,7 +36,7 @@ pub fn report(report: &Report, console: &Console) -> String {
     }
     text.push_str(&blocks(&report.appendix, &[], console));
     if let Some(next) = &report.next {
-        push_line(&mut text, &format!("next: {}", escape(next)));
+        push_line(&mut text, &format!("next: {}", escape(&next.to_string())));
     }
     if let Some(undo) = &report.undo {
         push_line(&mut text, &format!("undo: {}", escape(undo)));

@@ -68,7 +68,7 @@ impl<'a> Document<'a> {
                 document.steps = &report.steps;
                 document.findings = &report.findings;
                 document.data = &report.data;
-                document.next = report.next.as_deref();
+                document.next = report.next.as_ref().map(|next| next.command.as_str());
                 document.undo = report.undo.as_deref();
             }
             Err(failure) => document.fail(failure),

@@ -132,6 +132,10 @@ fn the_servers_own_databases_are_not_built_into() {
             let run = markenmate(&args).url(&url).run().assert_code(4);
             assert!(run.stderr.contains("one of the server's own databases"), "{}", run.stderr);
         }
+        for command in ["status", "verify"] {
+            let run = markenmate(&[command]).url(&url).run();
+            assert!(!run.stdout.contains("markenmate migrate"), "{}", run.stdout);
+        }
         assert_eq!(fingerprint(&crate::support::Session::open(&url)), before);
     }
 }

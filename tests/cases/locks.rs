@@ -7,6 +7,7 @@ use markenmate::db::locks;
 use regex::Regex;
 
 use crate::support::own_server::program;
+use crate::support::sql;
 use crate::support::state::{assert_migrated, fingerprint, one, owned_by};
 use crate::support::{
     Run, Session, TestDb, cluster, database_on, kill_says, markenmate, start, wait_until,
@@ -238,6 +239,42 @@ fn check_says_by_its_code_what_migrate_would_do() {
     markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
     let done = check().assert_code(0);
     assert!(done.stdout.contains("nothing to do"), "{}", done.stdout);
+}
+
+/// `--lock-timeout` never outlasts `--max-wait`.
+#[test]
+fn patience_is_not_outlasted_by_one_attempt() {
+    let db = TestDb::baseline();
+    let holder = db.session();
+    holder.sql("BEGIN; LOCK TABLE public.app_log IN ACCESS SHARE MODE");
+    let args = ["migrate", "--yes", "--lock-timeout", "10h", "--max-wait", "1s"];
+    let run = markenmate(&args).db(&db).run().assert_code(7);
+    assert!(run.millis < 20_000, "{}", run.millis);
+    assert!(run.stderr.contains("holds AccessShare on public.app_log"), "{}", run.stderr);
+}
+
+/// Whose state may not be seen is not taken for somebody who has just begun.
+#[test]
+fn a_holder_of_another_role_is_waited_for_though_its_age_may_not_be_seen() {
+    let db = TestDb::baseline();
+    let owner = format!("owner_{}", db.name);
+    sql(
+        &db,
+        &format!(
+            "CREATE ROLE {owner} LOGIN; {}; GRANT CREATE ON DATABASE {} TO {owner}",
+            owned_by(&owner),
+            db.name
+        ),
+    );
+    let holder = db.session();
+    holder.sql("BEGIN; SELECT count(*) FROM public.\"user\"");
+    let url = db.url_as(&owner);
+    let check = markenmate(&["migrate", "--check"]).url(&url).run().assert_code(7);
+    assert!(check.stderr.contains("state not visible"), "{}", check.stderr);
+    assert!(check.stderr.contains("pg_terminate_backend"), "{}", check.stderr);
+    assert!(check.stderr.contains("-- as a superuser"), "{}", check.stderr);
+    holder.sql("ROLLBACK");
+    markenmate(&["migrate", "--check"]).url(&url).run().assert_code(3);
 }
 
 /// A vacuum that takes long holds the table; whoever queues past `deadlock_timeout` ends it. The

@@ -147,6 +147,20 @@ fn every_migration_from_the_second_on_goes_up_down_and_up() {
     }
 }
 
+/// A yes is for the application's database: another one is named in full.
+#[test]
+fn a_database_of_something_else_is_built_into_only_by_name() {
+    let db = TestDb::empty();
+    sql(&db, "CREATE TABLE public.orders (id integer)");
+    let run = markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(4);
+    assert!(run.stderr.contains(&format!("to consent: --confirm {}", db.name)), "{}", run.stderr);
+    assert_eq!(one(&db, "SELECT to_regnamespace('markenmate')"), None);
+    let status = markenmate(&["status", "--format", "json"]).db(&db).run().assert_code(0).json();
+    assert_eq!(status["findings"][0]["id"], "not-empty", "{status:#}");
+    markenmate(&["migrate", "--confirm", &db.name]).db(&db).run().assert_code(0);
+    assert_eq!(one(&db, "SELECT count(*) FROM public.orders").unwrap(), "0");
+}
+
 #[test]
 fn going_below_the_first_version_is_refused() {
     let run = markenmate(&["util", "down", "1"]).run().assert_code(4);

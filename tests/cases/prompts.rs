@@ -80,7 +80,7 @@ fn what_the_screen_offers_to_paste_names_the_database() {
     let db = TestDb::empty();
     sql(&db, "CREATE TABLE public.orders (id integer); CREATE VIEW public.late AS SELECT 1");
     let mut terminal = pty::on_a_terminal(markenmate(&["migrate", "-d", &db.url]));
-    terminal.expect("beside public.late, public.orders?").send_line("n");
+    terminal.expect("beside public.late, public.orders? Type").send_line("y");
     let (screen, code) = terminal.finish();
     assert_eq!(code, 4, "{screen}");
     assert!(screen.contains("[not-empty]"), "{screen}");

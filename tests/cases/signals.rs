@@ -22,14 +22,14 @@ fn ended_by(running: Running, signal: &str) -> Run {
 
 #[track_caller]
 fn assert_interrupted(run: &Run) {
-    assert!(run.stderr.contains("error: interrupted; the statement on the server was cancelled"));
+    assert!(run.stderr.contains("error: interrupted\n"));
     assert!(run.stderr.contains("hint: nothing was changed"), "{}", run.stderr);
     assert_eq!(run.stdout, "");
 }
 
 #[test]
 fn a_signal_ends_the_wait_for_a_lock() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         // Between two attempts, and inside a long one.
         for lock_timeout in ["50ms", "60s"] {
             let db = TestDb::baseline();
@@ -56,7 +56,7 @@ fn a_signal_ends_the_wait_for_a_lock() {
 
 #[test]
 fn a_signal_ends_a_long_statement() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let db = TestDb::baseline();
         let session = db.session();
         slow_down(&session, Duration::from_secs(60));
@@ -122,7 +122,7 @@ fn control_c_at_the_question_changes_nothing() {
 
 #[test]
 fn a_signal_at_the_question_gives_the_terminal_back() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let db = TestDb::baseline();
         let before = fingerprint(&db.session());
         let mut terminal = on_a_terminal(&db, &["migrate"]);

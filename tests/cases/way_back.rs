@@ -55,10 +55,41 @@ fn it_queues_for_no_longer_than_a_moment_and_runs_alone() {
     let db = migrated();
     let holder = db.session();
     holder.sql("BEGIN; LOCK TABLE public.app_log IN ACCESS SHARE MODE");
-    let began = Instant::now();
-    refused(&db, &["lock timeout"]);
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    holder.sql("ROLLBACK; BEGIN");
+    // Meanwhile the app gets through: the queue is left again and again.
+    let app = std::thread::spawn({
+        let url = db.url.clone();
+        move || {
+            let session = Session::open(&url);
+            let mut longest = Duration::ZERO;
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_secs(3) {
+                let asked = Instant::now();
+                session.sql("SELECT count(*) FROM public.app_log");
+                longest = longest.max(asked.elapsed());
+            }
+            longest
+        }
+    });
+    refused(
+        &db,
+        &[
+            "the locks were not to be had; nothing was changed",
+            "held by pid",
+            "pg_terminate_backend",
+        ],
+    );
+    let longest = app.join().unwrap();
+    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    let release = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(1));
+        holder.sql("ROLLBACK");
+        holder
+    });
+    sql(&db, &down());
+    assert_eq!(versions(&db.session()), "1");
+    markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+    let holder = release.join().unwrap();
+    holder.sql("BEGIN");
     let (class, object) = (0x6d61_726b, 0x6d61_7465);
     holder.sql(&format!("SELECT pg_advisory_xact_lock({class}, {object})"));
     refused(&db, &["another run of markenmate is at work"]);
@@ -106,7 +137,8 @@ fn it_says_where_everything_went_and_leaves_a_record() {
     sql(
         &db,
         r#"UPDATE public."user" SET is_master_admin = true WHERE id = (SELECT min(id) FROM public."user");
-           INSERT INTO public.audit_log (user_id, action) SELECT id, 'login' FROM public."user" LIMIT 3"#,
+           INSERT INTO public.audit_log (user_id, action) SELECT id, 'login' FROM public."user" LIMIT 3;
+           UPDATE public.app_log SET correlation_id = 'c' WHERE id IN (SELECT id FROM public.app_log LIMIT 2)"#,
     );
     let file = db.folder().join("undo.sql");
     std::fs::write(&file, down()).unwrap();
@@ -117,7 +149,7 @@ fn it_says_where_everything_went_and_leaves_a_record() {
     assert!(output.status.success(), "{said}");
     for (count, what, table) in [
         (1, "values of public.\"user\".is_master_admin in", "user_is_master_admin_"),
-        (0, "values of public.app_log.correlation_id in", "app_log_correlation_id_"),
+        (2, "values of public.app_log.correlation_id in", "app_log_correlation_id_"),
         (3, "rows of public.audit_log as", "audit_log_"),
         (0, "rows of public.step_up_token as", "step_up_token_"),
     ] {
@@ -129,11 +161,45 @@ fn it_says_where_everything_went_and_leaves_a_record() {
             one(&db.session(), &format!("SELECT count(*) FROM markenmate_quarantine.{table}"));
         assert_eq!(kept, count.to_string(), "{line}");
     }
+    // Every row had the default: nothing to keep, nothing kept.
+    assert!(!said.contains("token_lending"), "{said}");
+    let status = markenmate(&["status", "--format", "json"]).db(&db).run().assert_code(0).json();
+    assert_eq!(status["findings"][0]["id"], "set-aside", "{status:#}");
     let run = "SELECT concat_ws('|', command, database_user, reason) FROM markenmate.run ORDER BY started_at DESC LIMIT 1";
     let run = one(&db.session(), run);
     assert!(run.starts_with("util down 2|postgres|taken back by its SQL"), "{run}");
-    markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+    let again = markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+    assert!(again.stdout.contains("WARNING [set-aside]"), "{}", again.stdout);
     assert_migrated(&db.url);
+}
+
+/// What the app never made stands in the way of no second way back, and whoever could dump the
+/// database still can.
+#[test]
+fn it_goes_back_twice_with_an_index_of_somebody_elses_and_a_reader() {
+    let db = TestDb::baseline();
+    let reader = format!("reader_{}", db.name);
+    sql(
+        &db,
+        &format!(
+            "CREATE ROLE {reader} LOGIN;
+             GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader};
+             GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {reader}"
+        ),
+    );
+    for _ in 0..2 {
+        markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+        sql(
+            &db,
+            "CREATE INDEX audit_log_user_idx ON public.audit_log (user_id);
+             ALTER TABLE public.audit_log ADD COLUMN n bigint GENERATED ALWAYS AS IDENTITY;
+             INSERT INTO public.audit_log (user_id, action) SELECT min(id), 'login' FROM public.\"user\"",
+        );
+        sql(&db, &down());
+    }
+    let mut dump = Command::new(program(cluster(), "pg_dump"));
+    dump.args(["-d", &db.url_as(&reader), "-f"]).arg(db.folder().join("dump.sql"));
+    crate::support::own_server::succeed(&mut dump);
 }
 
 /// By hand it is all or nothing as well, whatever `psql` is told.

@@ -4,6 +4,7 @@ use crate::checks::registry::{Check, Source};
 use crate::checks::verdict::Verdict;
 use crate::db::catalogue::{Catalogue, Difference, compare};
 use crate::db::identifiers::identifier;
+use crate::migrations::plan::is_servers_own;
 use crate::migrations::registry::{self, Entry};
 use crate::migrations::standing::{self, State};
 use crate::migrations::survey::{Damage, History, Survey};
@@ -24,18 +25,19 @@ impl Judged<'_> {
 
     /// Where `migrate` refuses, nothing is mended by it.
     pub(super) fn correct(&self, verdicts: &mut [Verdict]) {
-        let refused = match self.survey.history {
-            History::Damaged(_) => true,
-            _ => matches!(
-                standing::standing(&self.survey.ledger, self.catalogue).state,
-                State::Partial | State::Drifted | State::Newer
-            ),
+        const MEND: &str = "mend what `history` and `contract` report: migrate refuses until then";
+        let state = standing::standing(&self.survey.ledger, self.catalogue).state;
+        let remedy = match (&self.survey.history, state) {
+            (History::Damaged(_), _) => MEND,
+            (_, State::Partial | State::Drifted | State::Newer) => MEND,
+            (_, State::Pristine) if is_servers_own(&self.survey.database) => {
+                "name the application's database, for example: -d markenmate"
+            }
+            _ => return,
         };
-        let migrates = |finding: &&mut Finding| finding.remedy.starts_with("markenmate migrate");
         let findings = verdicts.iter_mut().flat_map(|verdict| &mut verdict.findings);
-        for finding in findings.filter(migrates).filter(|_| refused) {
-            finding.remedy =
-                "mend what `history` and `contract` report: migrate refuses until then".into();
+        for finding in findings.filter(|f| f.remedy.starts_with("markenmate migrate")) {
+            finding.remedy = remedy.into();
         }
     }
 
@@ -71,7 +73,7 @@ fn unreadable(survey: &Survey) -> Option<String> {
 
 fn history(check: &'static Check, survey: &Survey, catalogue: &Catalogue) -> Verdict {
     if let Some(reason) = unreadable(survey) {
-        return Verdict::skipped(check, reason);
+        return Verdict::denied(check, reason);
     }
     if survey.ledger.app.is_empty() && survey.ledger.own.is_empty() {
         return Verdict::skipped(check, "there is no history yet: migrate begins it");
@@ -84,7 +86,7 @@ fn history(check: &'static Check, survey: &Survey, catalogue: &Catalogue) -> Ver
 /// history, and the app none at all: a warning.
 fn pending(check: &'static Check, survey: &Survey, catalogue: &Catalogue, version: i32) -> Verdict {
     if let Some(reason) = unreadable(survey) {
-        return Verdict::skipped(check, reason);
+        return Verdict::denied(check, reason);
     }
     let found = unrecorded(survey, version).map(|entry| {
         let held = compare(entry.contract(), catalogue).is_empty()

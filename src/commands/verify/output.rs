@@ -10,12 +10,14 @@ use crate::checks::verdict::{Status, Verdict};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::render::{github, junit};
-use crate::report::{Block, Finding, Outcome, Report, Severity};
+use crate::report::{Block, Finding, Next, Outcome, Report, Severity};
 use crate::settings::Format;
 
 /// The report: checks, findings, admins, one line of verdict.
 pub(super) fn report(seen: &Seen, version: i32, failing: Severity) -> Report {
-    let findings: Vec<Finding> = seen.verdicts.iter().flat_map(|v| v.findings.clone()).collect();
+    let mut findings: Vec<Finding> =
+        seen.verdicts.iter().flat_map(|v| v.findings.clone()).collect();
+    findings.extend(unreadable(&seen.verdicts));
     let failed = findings.iter().any(|finding| finding.severity >= failing);
     let mut report = Report::new(if failed { Outcome::Findings } else { Outcome::Done });
     report.data = json!({
@@ -62,7 +64,8 @@ fn body(seen: &Seen, version: i32) -> Vec<Block> {
     let mut body = vec![Block::Facts(seen.verdicts.iter().map(line).collect())];
     body.extend(skipped(&seen.verdicts).into_iter().map(Block::Text));
     body.push(Block::Findings);
-    if !seen.admins.is_empty() {
+    let asked = |v: &Verdict| v.check.requires.objects.contains(&"user.role");
+    if !seen.admins.is_empty() && seen.verdicts.iter().any(asked) {
         body.push(Block::Heading("Admins (guide step 4)".into()));
         body.push(admins(seen));
     }
@@ -105,6 +108,7 @@ fn admins(seen: &Seen) -> Block {
 fn verdict_line(verdicts: &[Verdict], version: i32) -> String {
     let checks = |status| verdicts.iter().filter(|v| v.status == status).count();
     let headline = match (checks(Status::Fail), checks(Status::Warn)) {
+        (0, _) if verdicts.iter().any(|verdict| verdict.denied) => "Not everything could be judged",
         (0, 0) => "Everything that was checked holds",
         (0, _) => "Nothing must be mended; look at the warnings",
         _ => "Something must be mended",
@@ -118,17 +122,29 @@ fn verdict_line(verdicts: &[Verdict], version: i32) -> String {
     )
 }
 
-fn next(verdicts: &[Verdict]) -> Option<String> {
+fn next(verdicts: &[Verdict]) -> Option<Next> {
     let failed = || verdicts.iter().filter(|verdict| verdict.status == Status::Fail);
     let remedies = failed().flat_map(|verdict| &verdict.findings).map(|finding| &finding.remedy);
     let migrates = remedies.filter(|remedy| remedy.starts_with("markenmate migrate")).min();
     if let Some(remedy) = migrates {
-        return Some(format!("{remedy} --dry-run"));
+        return Some(Next::run(format!("{remedy} --dry-run")));
     }
-    failed()
-        .next()
-        .is_some()
-        .then(|| "mend each finding as it says, then: markenmate verify".into())
+    let any = failed().next().is_some() || unreadable(verdicts).next().is_some();
+    any.then(|| Next::after("mend each finding as it says", "markenmate verify"))
+}
+
+/// What a role may not look at is not said to be sound.
+fn unreadable(verdicts: &[Verdict]) -> impl Iterator<Item = Finding> {
+    verdicts.iter().filter(|verdict| verdict.denied).map(|verdict| Finding {
+        id: verdict.check.id.into(),
+        severity: Severity::Warning,
+        title: verdict.check.title.into(),
+        subject: format!("check {}", verdict.check.id),
+        detail: format!("could not be judged: {}", verdict.reason.as_deref().unwrap_or_default()),
+        remedy: "grant what is missing (docs/grants.sql has all that a reader needs), or leave the check out: \
+                 --skip with its id"
+            .into(),
+    })
 }
 
 /// Workflow commands: beside the report, and beside a JSON document on stderr, which GitHub reads too.

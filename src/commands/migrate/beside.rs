@@ -1,0 +1,74 @@
+//! What is said beside the plan, and by `status`.
+
+use crate::migrations::plan::Work;
+use crate::migrations::survey::Survey;
+use crate::report::{Finding, Severity};
+
+/// What is said beside the plan.
+pub(super) fn findings(survey: &Survey, work: &Work) -> Vec<Finding> {
+    let mut found: Vec<Finding> = guide_archive(survey).into_iter().collect();
+    if work.builds_everything() {
+        found.extend(not_empty(survey));
+    }
+    if work.apply.contains(&2) {
+        found.extend(set_aside(survey));
+    }
+    if work.apply.contains(&2) && !work.builds_everything() {
+        found.push(Finding {
+            id: "old-app-restart".into(),
+            severity: Severity::Warning,
+            title: "A restart of the old application takes the new columns away again".into(),
+            subject: "the application".into(),
+            detail: "its push at every start drops what it does not know: is_master_admin, version, \
+                     correlation_id, and the new tables while they are empty"
+                .into(),
+            remedy: "deploy the new application in the same window; until then do not restart the old one".into(),
+        });
+    }
+    found
+}
+
+/// A database without the application that holds something else may be the wrong one.
+pub fn not_empty(survey: &Survey) -> Option<Finding> {
+    let others = survey.rights.others.as_ref()?;
+    Some(Finding {
+        id: "not-empty".into(),
+        severity: Severity::Warning,
+        title: "The database is not empty, and it is not the application's".into(),
+        subject: survey.database.clone(),
+        detail: format!("holds {others}: is it the right one? They are not touched"),
+        remedy: "name the application's database, for example: -d markenmate".into(),
+    })
+}
+
+/// What a way back has set aside does not come back by itself.
+pub fn set_aside(survey: &Survey) -> Option<Finding> {
+    let tables = survey.rights.set_aside;
+    (tables > 0).then(|| Finding {
+        id: "set-aside".into(),
+        severity: Severity::Warning,
+        title: "Rows are set aside".into(),
+        subject: "schema markenmate_quarantine".into(),
+        detail: format!(
+            "{tables} table(s) hold what a way back took out of public; migrate does not put it back"
+        ),
+        remedy: "to see them: SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = \
+                 'markenmate_quarantine'::regnamespace ORDER BY 1;"
+            .into(),
+    })
+}
+
+/// A `public.audit_log_archive` made by following the guide is reported: it is no table of ours.
+pub fn guide_archive(survey: &Survey) -> Option<Finding> {
+    let table = survey.rights.guide_archive.as_ref()?;
+    Some(Finding {
+        id: "guide-archive".into(),
+        severity: Severity::Warning,
+        title: "An archive table stands in schema public".into(),
+        subject: table.clone(),
+        detail: "somebody made it by following the guide; the app's push drops it while it is empty, and \
+                 applies nothing at all once it holds a row"
+            .into(),
+        remedy: format!("ALTER TABLE {table} SET SCHEMA markenmate_guide;  -- after CREATE SCHEMA markenmate_guide"),
+    })
+}

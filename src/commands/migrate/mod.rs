@@ -1,0 +1,220 @@
+//! `migrate`: brings the database to a version. What is there already is recorded, never run again.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::context::Context;
+use crate::db::locks::{self, Holder};
+use crate::db::patience::{Attempt, Setback};
+use crate::db::session::Session;
+use crate::failure::{Failure, Kind};
+use crate::migrations::plan::decide;
+use crate::migrations::registry;
+use crate::migrations::run::{self, Done, Planned};
+use crate::migrations::survey::Survey;
+use crate::pipeline::{Access, Operation};
+use crate::plan::{Plan, Risk, Step};
+use crate::report::{Block, Finding, Next, Outcome, Report, Severity, StepStatus};
+use crate::settings::Consent;
+
+pub mod beside;
+mod shown;
+
+use beside::findings;
+use shown::{question, screen, steps, undo};
+
+/// Flags of `migrate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The version or name to go to [default: the latest]
+    #[arg(long, value_name = "VERSION|NAME")]
+    pub to: Option<String>,
+    /// Say by exit code what would happen: 0 nothing, 3 pending, 4 refused, 7 would have to wait
+    #[arg(long, conflicts_with = "dry_run")]
+    pub check: bool,
+}
+
+/// The command.
+pub struct Migrate {
+    args: Args,
+}
+
+impl Migrate {
+    /// With these flags.
+    pub fn new(args: Args) -> Self {
+        Self { args }
+    }
+
+    fn target(&self) -> Result<i32, Failure> {
+        self.args.to.as_deref().map_or_else(|| Ok(registry::latest()), registry::resolve)
+    }
+}
+
+impl Operation for Migrate {
+    type State = Survey;
+    type Work = Planned;
+
+    fn access(&self) -> Access {
+        if self.args.check { Access::Read } else { Access::Write }
+    }
+
+    async fn inspect(
+        &self,
+        cx: &Context,
+        session: &Session,
+        attempt: Attempt,
+    ) -> Result<Survey, Setback> {
+        self.target()?;
+        if self.args.check {
+            // Who asks whether all is well is not answered by the history alone.
+            return Ok(Survey::look(session).await?);
+        }
+        if let Some(settled) = Survey::brief(session).await? {
+            return Ok(settled);
+        }
+        if cx.settings.dry_run || cx.settings.consent == Consent::Ask {
+            // Who holds locks stands on the screen alone.
+            Ok(Survey::full(session).await?)
+        } else {
+            // Nobody is asked: what is seen under the lock is the plan, with no need of another look.
+            run::survey(session, attempt).await
+        }
+    }
+
+    fn plan(&self, cx: &Context, survey: &Survey) -> Result<Plan<Planned>, Failure> {
+        let work = decide(survey, self.target()?)?;
+        let steps = if self.args.check {
+            vec![Step::new("check", "look whether anything is pending", Risk::ReadOnly)]
+        } else {
+            steps(&work, survey.rights.others.is_some())
+        };
+        let settled = work.is_empty();
+        Ok(Plan {
+            steps,
+            screen: screen(cx, survey, &work),
+            findings: findings(survey, &work),
+            question: question(survey, &work),
+            data: json!({
+                "applied": [], "adopted": [], "attempts": 0, "longest_lock_ms": null,
+                "would_apply": work.apply, "would_adopt": work.adopt,
+            }),
+            next: settled.then(|| Next::run("markenmate verify")),
+            work: Planned { work, under_lock: survey.under_lock },
+        })
+    }
+
+    async fn execute(
+        &self,
+        cx: &Context,
+        session: &Session,
+        plan: Plan<Planned>,
+    ) -> Result<Report, Failure> {
+        if self.args.check {
+            return check(cx, session, plan).await;
+        }
+        let began = std::time::Instant::now();
+        let target = self.target()?;
+        let done = run::run(cx, session, &plan.work, target).await?;
+        let undo = undo(&done.value.work, &session.conninfo);
+        let attempts = session.attempts();
+        Ok(report(plan, done.value, attempts, began.elapsed().as_millis(), undo))
+    }
+}
+
+async fn check(cx: &Context, session: &Session, plan: Plan<Planned>) -> Result<Report, Failure> {
+    if plan.work.work.is_empty() {
+        let mut report = Report::new(Outcome::NothingToDo);
+        report.body = plan.screen;
+        report.data = plan.data;
+        return Ok(report);
+    }
+    session.facts.check_writable()?;
+    let mut holders = locks::run_holders(session).await?;
+    holders.extend(lasting_holders(cx, session, &plan.work.work.locked_tables()).await?);
+    if !holders.is_empty() {
+        let mut failure = Failure::new(Kind::Busy, "migrate would have to wait for a lock");
+        for holder in &holders {
+            failure = failure.because(holder).hint(format!("to end it: {}", holder.remedy()));
+        }
+        return Err(failure);
+    }
+    let mut report = Report::new(Outcome::Findings);
+    report.findings = plan.findings;
+    let entries = plan
+        .work
+        .work
+        .adopted()
+        .map(|e| ("adopt", e))
+        .chain(plan.work.work.entries().map(|e| ("apply", e)));
+    for (verb, entry) in entries {
+        report.findings.push(Finding {
+            id: "pending".into(),
+            severity: Severity::Warning,
+            title: "A migration is pending".into(),
+            subject: entry.to_string(),
+            detail: format!("migrate would {verb} it"),
+            remedy: "markenmate migrate".into(),
+        });
+    }
+    report.data = plan.data;
+    report.next = Some(Next::run("markenmate migrate"));
+    Ok(report)
+}
+
+/// Who holds a lock for longer than the application's own short transactions do. Where the role may
+/// not see how old a transaction is, that is who still holds it after a second.
+async fn lasting_holders(
+    cx: &Context,
+    session: &Session,
+    tables: &[&str],
+) -> Result<Vec<Holder>, Failure> {
+    let second = Duration::from_secs(1);
+    let mut holders = locks::table_holders(session, tables).await?;
+    if holders.iter().any(|holder| holder.transaction_age_s.is_none()) {
+        cx.interrupt.pause(second).await?;
+        let still = locks::table_holders(session, tables).await?;
+        holders.retain(|holder| still.iter().any(|other| other.pid == holder.pid));
+    }
+    holders.retain(|holder| holder.transaction_age_s.is_none_or(|s| s >= second.as_secs()));
+    Ok(holders)
+}
+
+fn report(
+    plan: Plan<Planned>,
+    done: Done,
+    attempts: u32,
+    ms: u128,
+    undo: Option<String>,
+) -> Report {
+    let Done { work, locked, recovered } = done;
+    let nothing = work.is_empty();
+    let mut report = Report::new(if nothing { Outcome::NothingToDo } else { Outcome::Done });
+    let longest = locked.map(|time| (time.as_secs_f64() * 10_000.0).round() / 10.0);
+    report.data = json!({
+        "applied": work.apply, "adopted": work.adopt,
+        "attempts": attempts, "longest_lock_ms": longest,
+    });
+    if nothing {
+        report.body.push(Block::Text("nothing to do: another run of markenmate came first".into()));
+        report.next = Some(Next::run("markenmate verify"));
+        return report;
+    }
+    report.steps = plan.steps.iter().map(|s| s.result(StepStatus::Done, None)).collect();
+    let locked = longest.map(|ms| format!(", tables locked for {ms} ms")).unwrap_or_default();
+    report.body.push(Block::Text(format!(
+        "committed in {ms} ms, {} attempt{}{locked}",
+        attempts,
+        if attempts == 1 { "" } else { "s" }
+    )));
+    if recovered {
+        report.body.push(Block::Text(
+            "the connection broke during COMMIT; the history shows that it took place".into(),
+        ));
+    }
+    report.findings = plan.findings;
+    report.findings.retain(|finding| finding.id != "not-empty");
+    report.next = Some(Next::run("markenmate verify"));
+    report.undo = undo;
+    report
+}

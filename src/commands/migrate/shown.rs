@@ -1,0 +1,166 @@
+//! What `migrate` shows of its plan: steps, the one screen, the question, the way back.
+
+use std::time::Duration;
+
+use crate::console::escape;
+use crate::context::Context;
+use crate::migrations::plan::Work;
+use crate::migrations::registry;
+use crate::migrations::standing::standing;
+use crate::migrations::survey::Survey;
+use crate::plan::{Risk, Step};
+use crate::report::Block;
+
+/// What an operator agrees to.
+pub(super) fn question(survey: &Survey, work: &Work) -> String {
+    match (work.builds_everything(), &survey.rights.others) {
+        (false, _) => format!("Migrate {:?} now?", survey.database),
+        (true, None) => format!("Build the whole application into {:?}?", survey.database),
+        (true, Some(others)) => {
+            format!("Build the whole application into {:?}, beside {others}?", survey.database)
+        }
+    }
+}
+
+/// The plan's steps, the very ones that run.
+pub(super) fn steps(work: &Work, beside_others: bool) -> Vec<Step> {
+    // Building the application into somebody else's database is not what a yes was meant for.
+    let risk = if beside_others { Risk::Destructive } else { Risk::Additive };
+    let own = work.own_entries().map(|entry| Step {
+        sql: Some(entry.sql.to_owned()),
+        detail: Some(
+            "history and archive, outside the schema that the app's push looks after".into(),
+        ),
+        ..Step::new(
+            format!("own-{}", entry.version),
+            format!("set up schema markenmate: V{} {}", entry.version, entry.name),
+            Risk::Additive,
+        )
+    });
+    let adopt = work.adopted().map(|entry| Step {
+        detail: Some("its objects are all there: recorded as adopted, none of it is run".into()),
+        ..Step::new(format!("adopt-{}", entry.version), format!("adopt {entry}"), Risk::Additive)
+    });
+    let apply = work.entries().map(|entry| {
+        let tables: Vec<String> = entry
+            .locks
+            .iter()
+            .map(|t| format!("public.{}", crate::db::identifiers::identifier(t)))
+            .collect();
+        let locks = match (entry.version, tables.as_slice()) {
+            (1, _) => "nothing to lock".to_owned(),
+            _ if work.builds_everything() => "in the same transaction: nothing to lock".to_owned(),
+            _ => format!(
+                "ACCESS EXCLUSIVE on {}, for milliseconds; no table is rewritten",
+                tables.join(", ")
+            ),
+        };
+        let verb = if entry.version == 1 { "build" } else { "apply" };
+        Step {
+            sql: Some(entry.sql.to_owned()),
+            detail: Some(format!("{}; {locks}", entry.title)),
+            ..Step::new(
+                format!("apply-{}", entry.version),
+                format!("{verb} {entry}"),
+                if entry.version == 1 { risk } else { Risk::Additive },
+            )
+        }
+    });
+    own.chain(adopt).chain(apply).collect()
+}
+
+/// The one screen before the question.
+pub(super) fn screen(cx: &Context, survey: &Survey, work: &Work) -> Vec<Block> {
+    let Some(catalogue) = &survey.catalogue else {
+        return vec![Block::Text(format!(
+            "nothing to do: {} is at version {}, the latest",
+            survey.database,
+            registry::latest()
+        ))];
+    };
+    let state = standing(&survey.ledger, catalogue).state;
+    if work.is_empty() {
+        return vec![Block::Text(format!("nothing to do: {}", state.explained()))];
+    }
+    let statements: usize = work.entries().map(|entry| statements(entry.sql)).sum::<usize>()
+        + work.own_entries().map(|entry| statements(entry.sql)).sum::<usize>();
+    let locked = work.locked_tables();
+    let lock_timeout = humantime::format_duration(cx.settings.lock_timeout);
+    let max_wait = humantime::format_duration(cx.settings.max_wait);
+    let holders = match survey.holders.as_slice() {
+        [] => "nobody".to_owned(),
+        some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+    };
+    let fact = |name: &str, value: String| (name.to_owned(), value);
+    vec![Block::Facts(vec![
+        fact("database", survey.database.clone()),
+        fact("state", state.explained().to_owned()),
+        fact(
+            "last verified backup",
+            "none known to this tool: take one first, for example with pg_dump -Fc".into(),
+        ),
+        fact("locks held now", if locked.is_empty() { "none that matter".into() } else { holders }),
+        fact("statements", format!("{statements}, in one transaction, as {}", work.owner)),
+        fact(
+            "longest lock expected",
+            if locked.is_empty() {
+                "none on a table in use".into()
+            } else if cx.settings.lock_timeout > Duration::from_secs(1) {
+                format!(
+                    "up to {lock_timeout}: the app waits behind a run that queues; up to {max_wait} in all"
+                )
+            } else {
+                format!("milliseconds; queues {lock_timeout} at a time for up to {max_wait}")
+            },
+        ),
+        fact("the way back", undo(work, &survey.conninfo).unwrap_or_else(|| no_undo(work).into())),
+    ])]
+}
+
+/// Statements of a migration file: semicolons outside of quotes, dollar quotes and comments.
+fn statements(sql: &str) -> usize {
+    let mut outside = String::new();
+    for (n, part) in sql.split("$$").enumerate() {
+        if n % 2 == 0 {
+            outside.push_str(part);
+        }
+    }
+    outside
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("--"))
+        .map(|l| l.matches(';').count())
+        .sum()
+}
+
+/// The command that undoes the work, where there is one.
+pub(super) fn undo(work: &Work, conninfo: &str) -> Option<String> {
+    if work.builds_everything() {
+        return None;
+    }
+    let version = work.apply.last()?;
+    // A name that cannot be shown as it is cannot be pasted either.
+    if escape(conninfo) != conninfo {
+        return None;
+    }
+    Some(format!(
+        "markenmate util down {version} > undo.sql && psql -X -1 -v ON_ERROR_STOP=1 -d {} -f undo.sql",
+        shell_quoted(conninfo)
+    ))
+}
+
+/// What there is to say where no command undoes the work.
+fn no_undo(work: &Work) -> &'static str {
+    if work.apply.contains(&2) && !work.builds_everything() {
+        "the SQL of: markenmate util down 2"
+    } else if work.builds_everything() {
+        "none: these tables are the application; what else is in the database is not touched"
+    } else if work.create_schema.is_some() {
+        "DROP SCHEMA markenmate CASCADE; the app's tables stay as they are"
+    } else {
+        "not needed: only rows are added to the history, the app's tables stay as they are"
+    }
+}
+
+fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
