@@ -9,6 +9,9 @@ use crate::failure::Failure;
 use super::identifiers::identifier;
 use super::session::Rows;
 
+/// The statement to ask where there is a history that we may not read.
+pub const UNREAD: &str = include_str!("unread.sql");
+
 /// The statement that reads the timeline of a primary's write-ahead log.
 pub const TIMELINE: &str = include_str!("timeline.sql");
 
@@ -48,9 +51,9 @@ pub struct Facts {
     pub has_history: bool,
     /// The role may read it.
     pub reads_history: bool,
-    /// It belongs to the very role that we are, and nobody else may put a trigger on it.
+    /// Both its tables belong to the very role that we are: what runs when we look is our own.
     pub is_history_owner: bool,
-    /// The owner of schema `markenmate`, where we are not that role and may become it.
+    /// Who may read it, where we may not as ourselves but may become that role.
     pub history_owner: Option<String>,
     /// The server can be told to expand no view: 13.16, 14.13, 15.8, 16.4, 17.0 and later.
     pub restricts_views: bool,
@@ -79,12 +82,21 @@ impl Facts {
             has_history: row.get("has_history")? == "t",
             reads_history: row.get("reads_history")? == "t",
             is_history_owner: row.get("is_history_owner")? == "t",
-            history_owner: row
-                .get("history_owner")
-                .filter(|_| row.get("becomes_history_owner") == Some("t"))
-                .map(str::to_owned),
+            history_owner: None,
             restricts_views: row.get("restricts_views")? == "t",
         })
+    }
+
+    /// Adds the answer to [`UNREAD`].
+    pub fn learn(&mut self, sets: &[Rows]) {
+        let row = sets.last().and_then(|rows| rows.first());
+        self.has_history = row.is_some_and(|row| row.get("has_history") == Some("t"));
+        self.history_owner = row.and_then(|row| row.get("owner")).map(str::to_owned);
+    }
+
+    /// A version this tool was tested on.
+    pub fn is_supported(&self) -> bool {
+        SUPPORTED_MAJORS.contains(&(self.server_version_num / 10_000))
     }
 
     /// Refuses servers this tool was never tested on.

@@ -70,7 +70,7 @@ pub struct Ledger {
 /// not be read.
 pub fn sql(facts: &Facts) -> Option<String> {
     let one = |table| format!("{};", include_str!("ledger.sql").replace("%TABLE%", table));
-    reading(facts, one(APP) + &one(OWN))
+    reading(facts, format!("{PLAIN};{}", one(APP) + &one(OWN)))
 }
 
 /// The same by refinery's four columns only: half the cost on a new backend, and an error
@@ -78,7 +78,8 @@ pub fn sql(facts: &Facts) -> Option<String> {
 pub fn brief_sql(facts: &Facts) -> Option<String> {
     let one =
         |table| format!("SELECT version, name, applied_on, checksum FROM markenmate.{table};");
-    reading(facts, one(APP) + &one(OWN))
+    let plain = if facts.is_history_owner { String::new() } else { format!("{PLAIN};") };
+    reading(facts, plain + &one(APP) + &one(OWN))
 }
 
 /// The statement that refuses whatever stands beside rows in our tables, with [`NOT_PLAIN`].
@@ -87,12 +88,8 @@ pub const PLAIN: &str = include_str!("plain.sql");
 /// The SQLSTATE of what [`PLAIN`] finds.
 pub const NOT_PLAIN: &str = "MM001";
 
-/// As whoever may read the histories, and only where they hold rows and nothing else.
+/// As whoever may read the histories.
 fn reading(facts: &Facts, sql: String) -> Option<String> {
-    let sql = match facts.is_history_owner {
-        true => sql,
-        false => format!("{PLAIN};{sql}"),
-    };
     match (&facts.history_owner, facts.reads_history) {
         _ if !facts.has_history => None,
         (_, true) => Some(sql),

@@ -10,6 +10,13 @@ DECLARE
     relation text;
     stranger text;
 BEGIN
+    -- All of it is ours, and nobody was granted a thing: what could be there is our own.
+    IF current_user = session_user AND NOT EXISTS (
+           SELECT FROM pg_class
+            WHERE relnamespace = to_regnamespace('markenmate') AND relname = ANY (ours)
+              AND (pg_get_userbyid(relowner) <> current_user OR relacl IS NOT NULL OR relkind <> 'r' OR relhastriggers)) THEN
+        RETURN;
+    END IF;
     -- Until the transaction ends nothing is added to what is looked at here, as far as we may lock it.
     FOREACH relation IN ARRAY ours LOOP
         IF has_table_privilege(to_regclass('markenmate.' || relation)::oid, 'INSERT') THEN

@@ -82,13 +82,17 @@ impl Session {
             let sql = format!("{begin}{};COMMIT", facts::sql(with_identifier));
             Facts::of(&batch(&connection.client, interrupt, what, &sql).await?, what)
         };
-        let facts = match look(true).await {
+        let mut facts = match look(true).await {
             Err(failure) if failure.sqlstate.as_deref() == Some("42501") => {
                 let _ = connection.client.simple_query("ROLLBACK").await;
                 look(false).await?
             }
             facts => facts?,
         };
+        if facts.is_supported() && facts.has_history && !facts.reads_history {
+            let sql = format!("{begin}{};COMMIT", facts::UNREAD);
+            facts.learn(&batch(&connection.client, interrupt, what, &sql).await?);
+        }
         Ok(Self {
             interrupt: interrupt.clone(),
             facts,
@@ -194,6 +198,15 @@ impl Session {
     /// The statement that reads [`Facts`] again, within a transaction.
     pub fn facts_sql(&self) -> Cow<'static, str> {
         facts::sql(self.facts.system_identifier.is_some())
+    }
+
+    /// Reads [`Facts`] from what a batch answered whose last statement was [`Session::facts_sql`].
+    pub async fn facts_from(&self, sets: &[Rows], what: &str) -> Result<Facts, Failure> {
+        let mut facts = Facts::of(sets, what)?;
+        if facts.has_history && !facts.reads_history {
+            facts.learn(&self.run(what, facts::UNREAD).await?);
+        }
+        Ok(facts)
     }
 
     /// How often the work was tried so far.

@@ -165,7 +165,7 @@ async fn take_lock(session: &Session, attempt: Attempt) -> Result<Facts, Setback
         )
         .hint("connect to the primary itself, or through a pooler in transaction or session mode")));
     }
-    Ok(Facts::of(&sets, what)?)
+    Ok(session.facts_from(&sets, what).await?)
 }
 
 /// Schema, role, what the history's rows say about this run, and how long this attempt may queue:

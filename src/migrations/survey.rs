@@ -103,7 +103,7 @@ impl Survey {
     pub async fn opening(session: &Session, timeouts: Timeouts) -> Result<Self, Failure> {
         let sets =
             session.begin_within(Mode::Snapshot, timeouts, WHAT, &session.facts_sql()).await?;
-        let facts = Facts::of(&sets, WHAT)?;
+        let facts = session.facts_from(&sets, WHAT).await?;
         let histories = ledger::sql(&facts);
         let fenced =
             format!("SAVEPOINT survey;{}RELEASE SAVEPOINT survey", full_sql(histories.as_deref()));

@@ -256,3 +256,20 @@ fn a_granted_application_that_misses_the_new_tables_is_named() {
     markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
     assert_the_application_works(&db, &app);
 }
+
+/// What only names the server may be revoked: everything else works without it.
+#[test]
+fn revoked_functions_stop_nothing() {
+    let (db, app) = owned();
+    grant_create_on_database(&db, &app);
+    sql(
+        &db,
+        "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC;
+         REVOKE EXECUTE ON FUNCTION pg_walfile_name(pg_lsn) FROM PUBLIC",
+    );
+    let json = ["status", "--format", "json"];
+    let status = markenmate(&json).url(&db.url_as(&app)).run().assert_code(0).json();
+    assert_eq!(status["target"]["system_identifier"], serde_json::Value::Null);
+    migrate_as(&db, &app).assert_code(0);
+    assert_migrated(&db.url);
+}
