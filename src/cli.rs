@@ -1,12 +1,13 @@
 //! The command line: composition only. Each command's own flags stand in its file.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{demo, migrate, status, util, verify};
+use crate::commands::{backup, demo, migrate, status, util, verify};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::render;
@@ -27,6 +28,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Dump the database, with a manifest that proves the dump
+    Backup(backup::Args),
     /// Bring the database to the latest version, or to --to
     Migrate(migrate::Args),
     /// Check schema, history, master admin and data; exit 3 where something must be mended
@@ -44,6 +47,7 @@ impl Command {
     /// The word for `command` in JSON.
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Backup(_) => "backup",
             Self::Migrate(_) => "migrate",
             Self::Verify(_) => "verify",
             Self::Status(_) => "status",
@@ -55,7 +59,7 @@ impl Command {
 
 /// The groups of the help's first page.
 const GROUPS: [(&str, &[&str]); 3] = [
-    ("The guide", &["migrate", "verify"]),
+    ("The guide", &["backup", "migrate", "verify"]),
     ("Before and after", &["status"]),
     ("To try it", &["demo"]),
 ];
@@ -104,6 +108,9 @@ pub struct GlobalArgs {
     /// Consent to any work by naming the database (DATABASE, or DATABASE@HOST where it is remote)
     #[arg(long, global = true, value_name = "PHRASE", help_heading = "Global options")]
     confirm: Option<String>,
+    /// The folder of backups [env: MARKENMATE_BACKUP_DIR] [default: ./backups]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
+    backup_dir: Option<PathBuf>,
     /// How long one attempt may queue for a lock [default: 50ms]
     #[arg(long, global = true, value_name = "TIME", value_parser = duration, help_heading = "Global options")]
     lock_timeout: Option<Duration>,
@@ -196,6 +203,7 @@ impl GlobalArgs {
             dry_run: self.dry_run,
             yes: self.yes,
             confirm: self.confirm.clone(),
+            backup_dir: self.backup_dir.clone(),
             lock_timeout: self.lock_timeout,
             max_wait: self.max_wait,
             statement_timeout: self.statement_timeout,

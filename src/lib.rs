@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+pub mod backup;
 pub mod checks;
 pub mod cli;
 pub mod commands;
@@ -19,7 +20,7 @@ pub mod settings;
 pub mod tools;
 
 use cli::Command;
-use commands::{demo, migrate, status, util, verify};
+use commands::{backup as backups, demo, migrate, status, util, verify};
 use console::Console;
 use context::Context;
 use failure::{Ending, Failure};
@@ -61,6 +62,11 @@ async fn dispatch(cx: &Context, command: Command) -> Ending {
         Command::Migrate(args) => pipeline::drive(cx, &migrate::Migrate::new(args)).await,
         Command::Status(args) => pipeline::drive(cx, &status::Status::new(args)).await,
         Command::Verify(args) => pipeline::drive(cx, &verify::Verify::new(args)).await,
+        Command::Backup(args) => match &args.kept {
+            None => pipeline::drive(cx, &backups::Backup::new(args)).await,
+            Some(backups::Kept::Verify { path }) => alone(backups::verify(cx, path).await),
+            Some(backups::Kept::List { dir }) => alone(backups::list(cx, dir.as_deref())),
+        },
         Command::Demo(args) => alone(demo::run(cx, args).await),
         Command::Util(args) => alone(util::run(cx, args)),
     }

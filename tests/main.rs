@@ -5,6 +5,7 @@
 mod support;
 
 mod cases {
+    mod backup;
     mod command_line;
     mod concurrency;
     mod connection;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use secrecy::SecretString;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
@@ -37,6 +38,8 @@ pub enum Mode {
     Read,
     /// READ ONLY, REPEATABLE READ: several statements see one moment.
     Snapshot,
+    /// The same, kept open while another program reads the same moment.
+    Held,
     /// READ WRITE, READ COMMITTED.
     Write,
 }
@@ -59,6 +62,8 @@ pub struct Session {
     pub endpoint: Endpoint,
     /// What psql takes for `-d` to reach the same database, without the password.
     pub conninfo: String,
+    /// The line of a password file that goes with it.
+    pub passfile_line: Option<SecretString>,
     timeouts: Timeouts,
     waited: Mutex<Duration>,
     attempts: AtomicU32,
@@ -99,6 +104,7 @@ impl Session {
             transport: connection.transport,
             is_local: connection.is_local(),
             conninfo: endpoint.child_conninfo(&connection.server),
+            passfile_line: endpoint.passfile_line(&connection.server),
             endpoint: endpoint.clone(),
             host: connection.host,
             port: connection.port,
@@ -295,7 +301,7 @@ const SILENCE: &str = "10s";
 fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
     let characteristics = match mode {
         Mode::Read => "ISOLATION LEVEL READ COMMITTED READ ONLY",
-        Mode::Snapshot => "ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        Mode::Snapshot | Mode::Held => "ISOLATION LEVEL REPEATABLE READ READ ONLY",
         Mode::Write => "ISOLATION LEVEL READ COMMITTED READ WRITE",
     };
     // A server whose client was killed would otherwise go on waiting for its lock; where the system
@@ -311,7 +317,7 @@ fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
              SELECT set_config('transaction_timeout', '0', true) \
               WHERE current_setting('server_version_num')::int >= 170000;"
         }
-        Mode::Read | Mode::Snapshot => "",
+        Mode::Read | Mode::Snapshot | Mode::Held => "",
     };
     // As pg_dump has it: a view put in a table's place would run its owner's code as us.
     let views = if restricts_views {
@@ -319,6 +325,7 @@ fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
     } else {
         ""
     };
+    let silence = if mode == Mode::Held { "0" } else { SILENCE };
     format!(
         "BEGIN {characteristics};\
          SET LOCAL search_path = pg_catalog;\
@@ -327,7 +334,7 @@ fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
          SET LOCAL row_security = off;\
          SET LOCAL lock_timeout = '{}ms';\
          SET LOCAL statement_timeout = '{}ms';\
-         SET LOCAL idle_in_transaction_session_timeout = '{SILENCE}';{views}{write}",
+         SET LOCAL idle_in_transaction_session_timeout = '{silence}';{views}{write}",
         timeouts.lock.as_millis().max(1),
         timeouts.statement.as_millis(),
     )

@@ -112,6 +112,7 @@ pub struct Flags {
     pub dry_run: bool,
     pub yes: bool,
     pub confirm: Option<String>,
+    pub backup_dir: Option<PathBuf>,
     pub lock_timeout: Option<Duration>,
     pub max_wait: Option<Duration>,
     pub statement_timeout: Option<Duration>,
@@ -132,6 +133,8 @@ pub struct Settings {
     pub dry_run: bool,
     /// How consent was given.
     pub consent: Consent,
+    /// The folder of backups.
+    pub backup_dir: PathBuf,
     /// How long one attempt may queue for a lock.
     pub lock_timeout: Duration,
     /// How long to keep trying.
@@ -156,6 +159,18 @@ pub struct Settings {
 
 /// PostgreSQL keeps timeouts as 4-byte milliseconds.
 const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
+/// The variable that names the folder of backups.
+const BACKUP_DIR: &str = "MARKENMATE_BACKUP_DIR";
+
+fn backup_dir(flags: &Flags, env: &Env) -> (PathBuf, Source) {
+    let named = env.var(BACKUP_DIR).filter(|dir| !dir.is_empty());
+    match (&flags.backup_dir, named) {
+        (Some(dir), _) => (dir.clone(), Source::Flag),
+        (None, Some(dir)) => (dir.into(), Source::Env(BACKUP_DIR)),
+        (None, None) => ("backups".into(), Source::Default),
+    }
+}
 
 impl Settings {
     /// Resolves flags and environment. The endpoint is resolved apart, by [`Endpoint::resolve`]:
@@ -186,6 +201,9 @@ impl Settings {
             return Err(Failure::usage("--lock-timeout 0 would queue for a lock without end")
                 .hint("give a time, for example --lock-timeout 50ms"));
         }
+        let (backup_dir, source) = backup_dir(flags, env);
+        let shown = backup_dir.display().to_string();
+        origins.push(Origin { name: "backup-dir", shown, source });
         let consent = match (&flags.confirm, flags.yes) {
             (Some(phrase), _) => Consent::Confirm(phrase.clone()),
             (None, true) => Consent::Yes,
@@ -199,6 +217,7 @@ impl Settings {
             format: flags.format,
             dry_run: flags.dry_run,
             consent,
+            backup_dir,
             lock_timeout,
             max_wait,
             statement_timeout,

@@ -85,7 +85,7 @@ fn missing(dir: &Path) -> Vec<&'static str> {
     NEEDED.into_iter().filter(|program| !dir.join(program).is_file()).collect()
 }
 
-fn pg_config_bindir(env: &Env) -> Option<PathBuf> {
+pub(super) fn pg_config_bindir(env: &Env) -> Option<PathBuf> {
     let program = env.path().into_iter().map(|dir| dir.join("pg_config")).find(|p| p.is_file())?;
     let output = Command::new(program).arg("--bindir").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
@@ -93,7 +93,7 @@ fn pg_config_bindir(env: &Env) -> Option<PathBuf> {
 }
 
 /// The folders packages may have made below `root`, the newest version first.
-fn packaged(root: &Path) -> Vec<PathBuf> {
+pub(super) fn packaged(root: &Path) -> Vec<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = Vec::new();
     for (parent, prefix, below) in PACKAGED {
         let parent = root.join(parent.trim_start_matches('/'));
@@ -108,9 +108,9 @@ fn packaged(root: &Path) -> Vec<PathBuf> {
     found.into_iter().map(|(_, dir)| dir).collect()
 }
 
-fn version_of(postgres: &Path) -> Result<String, Failure> {
-    let attempt = format!("running {} --version", postgres.display());
-    let output = Command::new(postgres)
+pub(super) fn version_of(program: &Path) -> Result<String, Failure> {
+    let attempt = format!("running {} --version", program.display());
+    let output = Command::new(program)
         .arg("--version")
         .output()
         .map_err(|error| Failure::unexpected(&attempt).because_of(&error))?;

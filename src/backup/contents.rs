@@ -1,0 +1,156 @@
+//! What is in the database in the moment that is dumped.
+
+use chrono::{DateTime, Utc};
+
+use crate::db::identifiers::quoted;
+use crate::db::session::{Mode, Session, Timeouts};
+use crate::failure::Failure;
+
+use super::manifest::{Checksums, Database, Table};
+
+/// A moment of the database that another program can look at as well, for as long as the session's
+/// transaction is open.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// For pg_dump's `--snapshot`.
+    pub id: String,
+    /// By the server's clock.
+    pub taken_at: DateTime<Utc>,
+    /// Its place in the write-ahead log.
+    pub lsn: Option<String>,
+    /// The database.
+    pub database: Database,
+    /// Its tables, in the order of their names.
+    tables: Vec<Wanted>,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    name: String,
+    row_text: String,
+}
+
+const WHAT: &str = "cannot take a snapshot of the database";
+
+/// Opens a transaction and exports its snapshot.
+pub async fn snapshot(session: &Session, timeouts: Timeouts) -> Result<Snapshot, Failure> {
+    let sql = format!(
+        "SET LOCAL TimeZone = 'UTC';SET LOCAL IntervalStyle = 'postgres';SET LOCAL bytea_output = 'hex';\
+         SET LOCAL extra_float_digits = 1;{};{}",
+        include_str!("snapshot.sql"),
+        include_str!("tables.sql")
+    );
+    // Counting takes as long as the tables are large.
+    let timeouts = Timeouts { statement: std::time::Duration::ZERO, ..timeouts };
+    let sets = session.begin_within(Mode::Held, timeouts, WHAT, &sql).await?;
+    let [.., about, tables] = sets.as_slice() else {
+        return Err(Failure::unexpected(WHAT).because("the server said nothing of itself"));
+    };
+    let row = about.first().ok_or_else(|| Failure::unexpected(WHAT).because("no such database"))?;
+    let text = |name: &str| row.get(name).unwrap_or_default().to_owned();
+    let taken_at = DateTime::parse_from_str(&text("taken_at"), "%Y-%m-%d %H:%M:%S%.f%#z")
+        .map_err(|error| Failure::unexpected(WHAT).because(error))?;
+    let facts = &session.facts;
+    Ok(Snapshot {
+        id: text("snapshot"),
+        taken_at: taken_at.to_utc(),
+        lsn: row.get("lsn").map(str::to_owned),
+        database: Database {
+            name: facts.database.clone(),
+            oid: text("oid").parse().unwrap_or_default(),
+            system_identifier: facts.system_identifier.clone(),
+            server_version: facts.server_version.clone(),
+            encoding: text("encoding"),
+            collate: text("collate"),
+            ctype: text("ctype"),
+            owner: text("owner"),
+            bytes: text("bytes").parse().unwrap_or_default(),
+        },
+        tables: tables
+            .iter()
+            .map(|row| Wanted {
+                name: row.get("name").unwrap_or_default().to_owned(),
+                row_text: row.get("row_text").unwrap_or_default().to_owned(),
+            })
+            .collect(),
+    })
+}
+
+impl Snapshot {
+    /// Counts, or digests, what is in each table, on the session that holds the snapshot.
+    pub async fn tables(
+        &self,
+        session: &Session,
+        checksums: Checksums,
+    ) -> Result<Vec<Table>, Failure> {
+        let mut tables = Vec::with_capacity(self.tables.len());
+        for wanted in &self.tables {
+            let mut table = Table { name: wanted.name.clone(), rows: None, checksum: None };
+            if checksums != Checksums::None {
+                let what = format!("cannot count the rows of {}", wanted.name);
+                let sets = session.run(&what, &wanted.sql(checksums)).await?;
+                let row = sets.first().and_then(|rows| rows.first());
+                let cell = |at: usize| row.and_then(|row| row.try_get(at).ok().flatten());
+                table.rows = cell(0).and_then(|count| count.parse().ok());
+                table.checksum = cell(1).map(str::to_owned);
+            }
+            tables.push(table);
+        }
+        Ok(tables)
+    }
+}
+
+impl Wanted {
+    /// The sum of both halves of each row's MD5: no order matters, and equal rows count.
+    fn sql(&self, checksums: Checksums) -> String {
+        let name = &self.name;
+        if checksums != Checksums::Full {
+            return format!("SELECT count(*) FROM ONLY {name}");
+        }
+        format!(
+            "SELECT count(*), \
+                    concat(coalesce(sum(('x' || left(d, 16))::bit(64)::bigint), 0), ':', \
+                           coalesce(sum(('x' || right(d, 16))::bit(64)::bigint), 0)) \
+               FROM (SELECT md5(convert_to({}, 'UTF8')) AS d FROM ONLY {name} t) digests",
+            self.row_text
+        )
+    }
+}
+
+/// Records the backup where the app's admin page lists them. Whose it is: the oldest admin's, and the
+/// description says who it really was.
+pub async fn record(
+    session: &Session,
+    timeouts: Timeouts,
+    filename: &str,
+    bytes: u64,
+    description: &str,
+) -> Result<bool, Failure> {
+    const WHAT: &str = "cannot record the backup in db_backup";
+    use crate::db::identifiers::literal;
+    let owner = "SELECT pg_get_userbyid(relowner) AS owner, pg_get_userbyid(relowner) = current_user AS ours \
+                 FROM pg_class WHERE oid = to_regclass('public.db_backup')";
+    let sets = session.begin_within(Mode::Write, timeouts, WHAT, owner).await?;
+    let Some(row) = sets.last().and_then(|rows| rows.first()) else {
+        session.end().await;
+        return Ok(false);
+    };
+    let role = match (row.get("owner"), row.get("ours")) {
+        (Some(owner), Some("f")) => format!("SET LOCAL ROLE {};", quoted(owner)),
+        _ => String::new(),
+    };
+    let sql = format!(
+        "{role}INSERT INTO public.db_backup (filename, file_size, created_by_admin_id, description) \
+         SELECT {}, {bytes}, id, {} FROM public.\"user\" WHERE role::text = 'admin' \
+          ORDER BY created_at, id COLLATE \"C\" LIMIT 1 RETURNING id;COMMIT",
+        literal(filename),
+        literal(description),
+    );
+    match session.commit(WHAT, &sql).await {
+        Ok(sets) => Ok(sets.iter().any(|rows| !rows.is_empty())),
+        Err(failure) => {
+            session.roll_back().await;
+            Err(failure)
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Backups: the dump, the manifest beside it, and what proves them. Restoring shares the manifest.
+
+pub mod contents;
+pub mod dump;
+pub mod form;
+pub mod list;
+pub mod manifest;
+pub mod place;
+pub mod proof;

@@ -1,0 +1,289 @@
+//! Where a backup is written: under a name that nobody takes for one until all of it is on disk.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, RenameFlags, flock, renameat_with};
+
+use super::form::Form;
+use super::manifest::SUFFIX;
+use crate::failure::Failure;
+
+/// What a name ends in while it is written.
+const PARTIAL: &str = ".partial";
+
+/// What the app's and our own names begin with.
+pub const PREFIX: &str = "markenmate-backup-";
+
+/// A backup in the making. Dropped before [`Place::keep`], it leaves nothing.
+#[derive(Debug)]
+pub struct Place {
+    target: PathBuf,
+    partial: PathBuf,
+    form: Form,
+    /// Locked for as long as somebody writes: what nobody holds was left by a killed run.
+    _lock: File,
+    kept: bool,
+}
+
+impl Place {
+    /// Takes the place beside which the backup will be. Makes nothing but `NAME.partial`, and the
+    /// folder it is in where that is the tool's own (`make_folder`).
+    ///
+    /// # Errors
+    /// Refused where something is there already, be it a link that leads nowhere, or nothing can be
+    /// written.
+    pub fn take(target: &Path, form: Form, make_folder: bool) -> Result<Self, Failure> {
+        let folder = folder_of(target);
+        if make_folder {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+            made.map_err(|error| cannot_write(&folder, &error))?;
+        }
+        if !folder.is_dir() {
+            return Err(Failure::refused(format!("there is no folder {}", folder.display()))
+                .hint("make it, or name another with -o"));
+        }
+        for path in [target.to_path_buf(), beside(target, SUFFIX)] {
+            if path.symlink_metadata().is_ok() {
+                return Err(Failure::refused(format!(
+                    "{} is there already; nothing is overwritten",
+                    path.display()
+                ))
+                .hint("name another file with -o, or move that one away"));
+            }
+        }
+        sweep(&folder, target);
+        let partial = beside(target, PARTIAL);
+        let lock = make(&partial, form).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                Failure::refused(format!("{} is being written by another run", target.display()))
+                    .hint("wait for it, or name another file with -o")
+            }
+            _ => cannot_write(&partial, &error),
+        })?;
+        // Nobody else can have it: it was just made.
+        let _ = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        Ok(Self { target: target.to_path_buf(), partial, form, _lock: lock, kept: false })
+    }
+
+    /// Where it is written to for now.
+    pub fn partial(&self) -> &Path {
+        &self.partial
+    }
+
+    /// Where it will be.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Another handle on the file, to write to.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn file(&self) -> io::Result<File> {
+        self._lock.try_clone()
+    }
+
+    /// Brings all of it to disk and under its name, the manifest last.
+    ///
+    /// # Errors
+    /// Where that fails nothing is left.
+    pub fn keep(mut self, manifest: &str) -> Result<(), Failure> {
+        let kept = self.to_disk(manifest);
+        self.kept = kept.is_ok();
+        kept.map_err(|error| cannot_write(&self.target, &error))
+    }
+
+    fn to_disk(&self, manifest: &str) -> io::Result<()> {
+        let folder = File::open(folder_of(&self.target))?;
+        if self.form == Form::Directory {
+            for entry in fs::read_dir(&self.partial)? {
+                // pg_dump makes what it makes readable for all.
+                let path = entry?.path();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+                File::open(&path)?.sync_all()?;
+            }
+        }
+        self._lock.sync_all()?;
+        let (text, partial_text) =
+            (beside(&self.target, SUFFIX), beside(&beside(&self.target, SUFFIX), PARTIAL));
+        let _ = fs::remove_file(&partial_text);
+        let mut out = new_file(&partial_text)?;
+        let moved = io::Write::write_all(&mut out, manifest.as_bytes())
+            .and_then(|()| out.sync_all())
+            .and_then(|()| rename(&self.partial, &self.target));
+        if moved.is_err() {
+            let _ = fs::remove_file(&partial_text);
+            return moved;
+        }
+        let named = rename(&partial_text, &text).and_then(|()| folder.sync_all());
+        if named.is_err() {
+            let _ = fs::remove_file(&partial_text);
+            // Without its manifest it is no backup, but somebody might take it for one.
+            remove(&self.target, self.form);
+        }
+        named
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.kept {
+            remove(&self.partial, self.form);
+        }
+    }
+}
+
+/// Replaces nothing, ever.
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, RenameFlags::NOREPLACE)?;
+    Ok(())
+}
+
+fn remove(path: &Path, form: Form) {
+    let _ = match form {
+        Form::Directory => fs::remove_dir_all(path),
+        _ => fs::remove_file(path),
+    };
+}
+
+fn make(partial: &Path, form: Form) -> io::Result<File> {
+    if form == Form::Directory {
+        DirBuilder::new().mode(0o700).create(partial)?;
+        return File::open(partial);
+    }
+    new_file(partial)
+}
+
+/// A new file that nobody else may read, whatever the umask; a link in its place is an error.
+pub(super) fn new_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Removes what killed runs have left: of this target, and of our own names in the folder.
+fn sweep(folder: &Path, target: &Path) {
+    let ours = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.ends_with(PARTIAL)
+            && (name.starts_with(PREFIX)
+                || path == beside(target, PARTIAL)
+                || path == beside(&beside(target, SUFFIX), PARTIAL))
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()).filter(|path| ours(path)) {
+        let Ok(meta) = path.symlink_metadata() else { continue };
+        let form = if meta.is_dir() { Form::Directory } else { Form::Custom };
+        let held = !meta.is_symlink()
+            && File::open(&path)
+                .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err());
+        if !held && (meta.is_dir() || meta.is_file()) {
+            remove(&path, form);
+        }
+    }
+}
+
+/// The folder that holds it.
+pub fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// The path with something after its name.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    let what = format!("cannot write {}", path.display());
+    let failure = match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            Failure::refused(what).hint("name a folder that can be written to: -o, or --backup-dir")
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Failure::unexpected(what).hint("make room, or name another folder: -o, or --backup-dir")
+        }
+        _ => Failure::unexpected(what),
+    };
+    failure.because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_kept_is_whole_and_nobody_elses_business() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let target = folder.path().join("a");
+        let place = Place::take(&target, Form::Directory, false).unwrap();
+        fs::write(place.partial().join("toc.dat"), "x").unwrap();
+        assert_eq!(names(folder.path()), ["a.partial"]);
+        place.keep("{}").unwrap();
+        assert_eq!(names(folder.path()), ["a", "a.manifest.json"]);
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&target), 0o700);
+        assert_eq!(mode(&target.join("toc.dat")), 0o600);
+        assert_eq!(mode(&beside(&target, SUFFIX)), 0o600);
+    }
+
+    #[test]
+    fn what_is_not_kept_is_gone_and_what_a_killed_run_left_too() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let target = folder.path().join("markenmate-backup-1.dump");
+        drop(Place::take(&target, Form::Custom, false).unwrap());
+        assert_eq!(names(folder.path()), <[&str; 0]>::default());
+        fs::write(folder.path().join("markenmate-backup-0.dump.partial"), "left").unwrap();
+        fs::create_dir(folder.path().join("markenmate-backup-2.partial")).unwrap();
+        fs::write(folder.path().join("somebody.partial"), "else's").unwrap();
+        let held = Place::take(&target, Form::Custom, false).unwrap();
+        let expected = ["markenmate-backup-1.dump.partial", "somebody.partial"];
+        assert_eq!(names(folder.path()), expected);
+        // Another run sweeps, too, and leaves alone what is held.
+        let other = folder.path().join("markenmate-backup-3");
+        drop(Place::take(&other, Form::Directory, false).unwrap());
+        assert_eq!(names(folder.path()), expected);
+        let again = Place::take(&target, Form::Custom, false).unwrap_err();
+        assert!(again.message.contains("is being written by another run"), "{}", again.message);
+        drop(held);
+    }
+
+    #[test]
+    fn nothing_is_overwritten_or_followed() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("file"), "precious").unwrap();
+        symlink("nowhere", path("link")).unwrap();
+        fs::write(path("b.manifest.json"), "of another").unwrap();
+        for name in ["file", "link", "b"] {
+            for form in [Form::Custom, Form::Directory] {
+                let failure = Place::take(&path(name), form, false).unwrap_err();
+                assert_eq!(failure.kind.exit_code(), 4, "{name}");
+                assert!(failure.message.contains("nothing is overwritten"), "{}", failure.message);
+            }
+        }
+        symlink(path("file"), path("c.partial")).unwrap();
+        assert!(Place::take(&path("c"), Form::Custom, false).is_err());
+        assert_eq!(fs::read_to_string(path("file")).unwrap(), "precious");
+        // Somebody makes the target meanwhile.
+        let place = Place::take(&path("d"), Form::Custom, false).unwrap();
+        fs::write(path("d"), "theirs").unwrap();
+        assert!(place.keep("{}").is_err());
+        assert_eq!(fs::read_to_string(path("d")).unwrap(), "theirs");
+    }
+}

@@ -1,0 +1,247 @@
+//! Proving a backup on disk: every byte, every file, and that pg_restore can read all of it.
+
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde::{Deserialize, Serialize};
+
+use super::dump::{hash_file, hash_folder};
+use super::form::Form;
+use super::manifest::{File, Manifest, SUFFIX};
+use super::place::{beside, folder_of, new_file};
+use crate::context::Context;
+use crate::db::interrupt::interrupted;
+use crate::failure::Failure;
+use crate::report::{Finding, Severity};
+use crate::tools::postgres_client::ClientProgram;
+
+/// What is beside a backup that was verified: its name and this.
+pub const VERIFIED: &str = ".verified.json";
+
+/// The longest manifest that is read: a thousand tables take a quarter of a megabyte.
+const LONGEST: u64 = 64 * 1024 * 1024;
+
+/// That a backup was verified, and which one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verified {
+    /// The manifest's own hash.
+    pub manifest_sha256: String,
+    /// When.
+    pub at: chrono::DateTime<chrono::Utc>,
+    /// By which markenmate.
+    pub tool_version: String,
+}
+
+/// A backup and its manifest.
+#[derive(Debug, Clone)]
+pub struct Backup {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What it should hold.
+    pub manifest: Manifest,
+}
+
+impl Backup {
+    /// Reads the manifest beside `path`.
+    ///
+    /// # Errors
+    /// Refused where there is none, or it is not to be trusted.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let file = beside(path, SUFFIX);
+        let refused = |why: String| {
+            Failure::refused(format!("{} is not a backup to rely on", path.display())).because(why)
+        };
+        if path.symlink_metadata().is_err() {
+            return Err(Failure::refused(format!("there is no {}", path.display()))
+                .hint("to see which there are: markenmate backup list"));
+        }
+        let text = read(&file).map_err(|error| {
+            refused(format!("its manifest {}: {error}", file.display()))
+                .hint("a manifest is written beside every backup that markenmate makes")
+        })?;
+        let manifest = Manifest::open(&text)
+            .map_err(|why| refused(format!("its manifest {}: {why}", file.display())))?;
+        Ok(Self { path: path.to_path_buf(), manifest })
+    }
+
+    /// Whether it was verified since it was written.
+    pub fn is_verified(&self) -> bool {
+        let sidecar = read(&beside(&self.path, VERIFIED)).ok();
+        let sidecar = sidecar.and_then(|text| serde_json::from_slice::<Verified>(&text).ok());
+        sidecar.is_some_and(|verified| verified.manifest_sha256 == self.manifest.sha256)
+    }
+
+    /// Notes that it was.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_verified(&self, cx: &Context) -> std::io::Result<()> {
+        let verified = Verified {
+            manifest_sha256: self.manifest.sha256.clone(),
+            at: cx.started_at,
+            tool_version: env!("CARGO_PKG_VERSION").into(),
+        };
+        let file = beside(&self.path, VERIFIED);
+        let partial = beside(&file, ".partial");
+        let _ = fs::remove_file(&partial);
+        let text = serde_json::to_string_pretty(&verified).unwrap_or_default();
+        let mut out = new_file(&partial)?;
+        std::io::Write::write_all(&mut out, text.as_bytes())?;
+        out.sync_all()?;
+        fs::rename(&partial, &file)?;
+        fs::File::open(folder_of(&file))?.sync_all()
+    }
+
+    /// Compares every byte with the manifest.
+    ///
+    /// # Errors
+    /// Unexpected where the disk does not give them.
+    pub fn differences(&self) -> Result<Vec<Finding>, Failure> {
+        let failed = |error: std::io::Error| {
+            Failure::refused(format!("cannot read {}", self.path.display())).because(error)
+        };
+        let found = match self.manifest.archive.form {
+            Form::Directory => hash_folder(&self.path).map_err(failed)?,
+            _ => {
+                let name = self.manifest.files.first().map(|file| file.name.clone());
+                vec![hash_file(&self.path, name.unwrap_or_default()).map_err(failed)?]
+            }
+        };
+        Ok(compare(&self.manifest.files, &found))
+    }
+
+    /// Has pg_restore read all of it, and a plain one looked at for its end.
+    pub async fn read_through(&self, cx: &Context) -> Result<(), Failure> {
+        if self.manifest.archive.form == Form::Plain {
+            return plain_is_whole(&self.path);
+        }
+        let major = self.manifest.archive.pg_dump.split('.').next().unwrap_or_default();
+        let major = major.parse().unwrap_or_default();
+        pg_restore(cx, &["--file", "/dev/null"], &self.path, major).await
+    }
+}
+
+/// What pg_dump wrote is an archive at all: pg_restore can read its table of contents, or a plain one
+/// ends as it should.
+///
+/// # Errors
+/// Refused where it is none.
+pub async fn is_archive(cx: &Context, path: &Path, form: Form, major: u32) -> Result<(), Failure> {
+    match form {
+        Form::Plain => plain_is_whole(path),
+        _ => pg_restore(cx, &["--list"], path, major).await,
+    }
+}
+
+async fn pg_restore(
+    cx: &Context,
+    arguments: &[&str],
+    path: &Path,
+    major: u32,
+) -> Result<(), Failure> {
+    let program = ClientProgram::find(&cx.env, "pg_restore", major)?;
+    let mut command = program.command(&cx.env, None);
+    command.args(arguments).arg(path).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command
+        .spawn()
+        .map_err(|error| Failure::unexpected("cannot start pg_restore").because(error))?;
+    let output = tokio::select! {
+        output = child.wait_with_output() => output,
+        () = cx.interrupt.raised(1) => return Err(interrupted()),
+    };
+    let output =
+        output.map_err(|error| Failure::unexpected("cannot wait for pg_restore").because(error))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let failure = Failure::refused(format!("pg_restore cannot read {}", path.display()));
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(said.lines().take(5).fold(failure, Failure::because))
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let meta = path.symlink_metadata()?;
+    if !meta.is_file() || meta.len() > LONGEST {
+        return Err(std::io::Error::other("it is no plain file, or too long"));
+    }
+    fs::read(path)
+}
+
+/// What the manifest says beside what is there. Pure.
+fn compare(wanted: &[File], found: &[File]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut differs = |subject: &str, detail: String| {
+        findings.push(Finding {
+            id: "backup".into(),
+            severity: Severity::Error,
+            title: "The backup is not what was written".into(),
+            subject: subject.into(),
+            detail,
+            remedy: "do not restore it: take another one, markenmate backup list shows them".into(),
+        });
+    };
+    for file in wanted {
+        match found.iter().find(|other| other.name == file.name) {
+            None => differs(&file.name, "is missing".into()),
+            Some(other) if other.bytes != file.bytes => {
+                differs(
+                    &file.name,
+                    format!("has {} bytes; {} were written", other.bytes, file.bytes),
+                );
+            }
+            Some(other) if other.sha256 != file.sha256 => {
+                differs(
+                    &file.name,
+                    "has other bytes than were written: its SHA-256 differs".into(),
+                );
+            }
+            Some(_) => {}
+        }
+    }
+    for file in found.iter().filter(|file| !wanted.iter().any(|other| other.name == file.name)) {
+        differs(&file.name, "was not written by the backup".into());
+    }
+    findings
+}
+
+/// pg_dump's last words. Without them a plain dump may end inside a table.
+fn plain_is_whole(path: &Path) -> Result<(), Failure> {
+    const END: &str = "-- PostgreSQL database dump complete";
+    let tail = || -> std::io::Result<Vec<u8>> {
+        let mut file = fs::File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(4096)))?;
+        let mut tail = Vec::new();
+        file.read_to_end(&mut tail)?;
+        Ok(tail)
+    };
+    let failure = || Failure::refused(format!("{} is cut off", path.display()));
+    let tail = tail().map_err(|error| failure().because(error))?;
+    match String::from_utf8_lossy(&tail).lines().any(|line| line == END) {
+        true => Ok(()),
+        false => Err(failure().because(format!("it does not end as pg_dump ends: {END}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_difference_is_named() {
+        let file = |name: &str, bytes, sha256: &str| File {
+            name: name.into(),
+            bytes,
+            sha256: sha256.into(),
+        };
+        let wanted = [file("a", 1, "x"), file("b", 2, "y"), file("c", 3, "z")];
+        assert_eq!(compare(&wanted, &wanted), []);
+        let found = [file("a", 1, "q"), file("b", 1, "y"), file("d", 3, "z")];
+        let subjects: Vec<_> =
+            compare(&wanted, &found).into_iter().map(|finding| finding.subject).collect();
+        assert_eq!(subjects, ["a", "b", "c", "d"]);
+    }
+}

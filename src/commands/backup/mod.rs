@@ -1,0 +1,360 @@
+//! `backup`: a dump with a manifest of the same moment, and what is done with those that exist.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde_json::json;
+
+use crate::backup::contents::{self, Snapshot};
+use crate::backup::dump::{self, megabytes};
+use crate::backup::form::{self, CHEAPEST, Compression, Form};
+use crate::backup::manifest::{Archive, Checksums, File, Manifest, SUFFIX, Schema};
+use crate::backup::place::{PREFIX, Place, beside};
+use crate::backup::proof;
+use crate::context::Context;
+use crate::db::patience::{Attempt, Setback};
+use crate::db::session::Session;
+use crate::failure::Failure;
+use crate::migrations::standing;
+use crate::migrations::survey::{History, Survey};
+use crate::pipeline::{Access, Operation};
+use crate::plan::{Plan, Risk, Step};
+use crate::report::{Block, Next, Outcome, Report, StepStatus};
+use crate::settings::Format;
+use crate::tools::postgres_client::{self, ClientProgram};
+
+mod kept;
+mod stdout;
+
+pub use kept::{list, verify};
+
+/// Flags of `backup`.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    /// What is done with a backup that exists; without: one is made.
+    #[command(subcommand)]
+    pub kept: Option<Kept>,
+    /// Where to; .sql plain, .dump custom, none: a folder; - plain to stdout [default: in --backup-dir, named as the app names them]
+    #[arg(short = 'o', long, value_name = "PATH|-")]
+    pub output: Option<PathBuf>,
+    /// The archive's form [default: as the name says, else directory]
+    #[arg(short = 'F', long, value_name = "FORM", value_parser = PossibleValuesParser::new(["plain", "custom", "directory"]).map(form_of))]
+    pub dump_format: Option<Form>,
+    /// How many tables are dumped at once, into a folder [default: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: Option<u16>,
+    /// none, gzip, lz4 or zstd, with a level [default: gzip:1]
+    #[arg(long, value_name = "METHOD[:LEVEL]", value_parser = Compression::parse)]
+    pub compress: Option<Compression>,
+    /// What the manifest knows of each table: its rows, or their content as well
+    #[arg(long, default_value = "counts", value_name = "WHAT", value_parser = PossibleValuesParser::new(["none", "counts", "full"]).map(checksums_of))]
+    pub checksums: Checksums,
+}
+
+/// What is done with backups that exist.
+#[derive(Debug, clap::Subcommand)]
+pub enum Kept {
+    /// Compare every byte with the manifest, and have pg_restore read all of it
+    Verify {
+        /// The backup: a file or a folder
+        path: PathBuf,
+    },
+    /// List the backups of a folder
+    List {
+        /// The folder [default: --backup-dir]
+        dir: Option<PathBuf>,
+    },
+}
+
+fn form_of(word: String) -> Form {
+    match word.as_str() {
+        "plain" => Form::Plain,
+        "custom" => Form::Custom,
+        _ => Form::Directory,
+    }
+}
+
+fn checksums_of(word: String) -> Checksums {
+    match word.as_str() {
+        "none" => Checksums::None,
+        "full" => Checksums::Full,
+        _ => Checksums::Counts,
+    }
+}
+
+/// The command.
+pub struct Backup {
+    args: Args,
+}
+
+impl Backup {
+    /// With these flags.
+    pub fn new(args: Args) -> Self {
+        Self { args }
+    }
+
+    fn to_stdout(&self) -> bool {
+        self.args.output.as_deref().is_some_and(|path| path.as_os_str() == "-")
+    }
+}
+
+/// How the backup is made.
+pub struct Work {
+    target: PathBuf,
+    make_folder: bool,
+    form: Form,
+    compression: Compression,
+    jobs: u16,
+    pg_dump: ClientProgram,
+    survey: Survey,
+}
+
+/// What was seen before.
+pub struct Seen {
+    survey: Survey,
+    pg_dump: ClientProgram,
+}
+
+impl Operation for Backup {
+    type State = Seen;
+    type Work = Work;
+
+    /// A standby will do, and a reader.
+    fn access(&self) -> Access {
+        Access::Read
+    }
+
+    async fn inspect(
+        &self,
+        cx: &Context,
+        session: &Session,
+        _attempt: Attempt,
+    ) -> Result<Seen, Setback> {
+        if !self.to_stdout() && cx.settings.format == Format::Human && !cx.settings.dry_run {
+            stdout::refuse_file()?;
+        }
+        let major = session.facts.server_version_num / 10_000;
+        let pg_dump = ClientProgram::find(&cx.env, "pg_dump", major)?;
+        Ok(Seen { survey: Survey::look(session).await?, pg_dump })
+    }
+
+    fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Work>, Failure> {
+        let Args { output, dump_format, jobs, compress, .. } = &self.args;
+        let form = match self.to_stdout() {
+            true => form::choose(Some(dump_format.unwrap_or(Form::Plain)), None)?,
+            false => form::choose(*dump_format, output.as_deref())?,
+        };
+        if self.to_stdout() && cx.settings.format == Format::Json {
+            return Err(Failure::usage(
+                "the backup and the JSON document cannot both go to stdout",
+            )
+            .hint("write the backup to a file: -o FILE.sql"));
+        }
+        if self.to_stdout() && form == Form::Directory {
+            return Err(Failure::usage("a folder cannot be written to stdout").hint("leave out -F"));
+        }
+        if jobs.is_some_and(|jobs| jobs > 1) && form != Form::Directory {
+            return Err(Failure::usage(format!(
+                "--jobs is for a folder, not for the form {}",
+                form.word()
+            ))
+            .hint("leave out --jobs, or write a folder: -F directory"));
+        }
+        let compression = match (compress, form) {
+            (Some(compression), Form::Plain) if compression.method != form::Method::None => {
+                return Err(Failure::usage("a plain backup is not compressed")
+                    .hint("leave out --compress, or take another form: -F custom"));
+            }
+            (Some(compression), _) => compression.clone(),
+            (None, Form::Plain) => Compression { method: form::Method::None, level: None },
+            (None, _) => CHEAPEST,
+        };
+        let stamp = cx.started_at.format("%Y-%m-%dT%H-%M-%S-%3fZ");
+        let target = match output {
+            Some(path) => path.clone(),
+            None => cx.settings.backup_dir.join(format!("{PREFIX}{stamp}{}", form.extension())),
+        };
+        let jobs = if form == Form::Directory { jobs.unwrap_or(2) } else { 1 };
+        let to = if self.to_stdout() { "stdout".into() } else { target.display().to_string() };
+        let step = Step {
+            detail: Some(format!(
+                "by {} {}, form {}, compression {compression}, {jobs} job(s); it holds ACCESS SHARE on every table, which only DDL waits for",
+                seen.pg_dump.path.display(),
+                seen.pg_dump.version,
+                form.word(),
+            )),
+            ..Step::new("dump", format!("dump {} to {to}", seen.survey.database), Risk::ReadOnly)
+        };
+        Ok(Plan {
+            work: Work {
+                make_folder: output.is_none(),
+                target,
+                form,
+                compression,
+                jobs,
+                pg_dump: seen.pg_dump.clone(),
+                survey: seen.survey.clone(),
+            },
+            steps: vec![step],
+            screen: Vec::new(),
+            findings: Vec::new(),
+            question: String::new(),
+            data: json!({ "path": to }),
+            next: None,
+        })
+    }
+
+    async fn execute(
+        &self,
+        cx: &Context,
+        session: &Session,
+        plan: Plan<Work>,
+    ) -> Result<Report, Failure> {
+        let work = &plan.work;
+        if self.to_stdout() {
+            return stdout::dump(cx, session, work).await;
+        }
+        let place = Place::take(&work.target, work.form, work.make_folder)?;
+        let snapshot = contents::snapshot(session, session.timeouts()).await?;
+        let made = self.make(cx, session, work, &place, &snapshot).await;
+        session.end().await;
+        let manifest = made?;
+        proof::is_archive(cx, place.partial(), work.form, work.pg_dump.major).await?;
+        let (bytes, sha256) = (manifest.bytes(), manifest.content_hash());
+        place.keep(&manifest.seal())?;
+        let mut report = Report::new(Outcome::Done);
+        report.steps = plan.steps.iter().map(|s| s.result(StepStatus::Done, None)).collect();
+        report.data = json!({
+            "path": work.target,
+            "manifest": beside(&work.target, SUFFIX),
+            "bytes": bytes,
+            "sha256": sha256,
+        });
+        report.body.push(Block::Text(format!("{}: {}", work.target.display(), megabytes(bytes))));
+        report.body.push(Block::Text(self.record(cx, session, work, bytes).await));
+        report.next = Some(Next::run(format!(
+            "markenmate backup verify {}",
+            shell_quoted(&work.target.to_string_lossy())
+        )));
+        Ok(report)
+    }
+}
+
+impl Backup {
+    /// Dumps and counts at the same time, in the same moment of the database.
+    async fn make(
+        &self,
+        cx: &Context,
+        session: &Session,
+        work: &Work,
+        place: &Place,
+        snapshot: &Snapshot,
+    ) -> Result<Manifest, Failure> {
+        let secret = postgres_client::secret(&cx.env, session.passfile_line.as_ref())?;
+        let mut command = work.pg_dump.command(&cx.env, secret.as_ref());
+        command.args(work.arguments(cx, session)?).arg(format!("--snapshot={}", snapshot.id));
+        let (files, tables) = tokio::try_join!(
+            dump::run(cx, command, place, work.form),
+            snapshot.tables(session, self.args.checksums),
+        )?;
+        Ok(self.manifest(cx, work, snapshot, files, tables))
+    }
+
+    fn manifest(
+        &self,
+        cx: &Context,
+        work: &Work,
+        snapshot: &Snapshot,
+        files: Vec<File>,
+        tables: Vec<crate::backup::manifest::Table>,
+    ) -> Manifest {
+        let nothing = crate::db::catalogue::Catalogue::default();
+        let catalogue = work.survey.catalogue.as_ref().unwrap_or(&nothing);
+        let state = match work.survey.history {
+            History::Known => json!(standing::standing(&work.survey.ledger, catalogue).state),
+            _ => json!("unknown"),
+        };
+        Manifest {
+            manifest: 1,
+            tool_version: env!("CARGO_PKG_VERSION").into(),
+            run_id: cx.run_id.to_string(),
+            snapshot_at: snapshot.taken_at,
+            lsn: snapshot.lsn.clone(),
+            database: snapshot.database.clone(),
+            schema: Schema {
+                state: state.as_str().unwrap_or_default().to_owned(),
+                migrations: json!(standing::migrations(&work.survey.ledger)),
+            },
+            archive: Archive {
+                form: work.form,
+                compression: work.compression.to_string(),
+                pg_dump: work.pg_dump.version.clone(),
+                jobs: work.jobs,
+            },
+            checksums: self.args.checksums,
+            tables,
+            files,
+            sha256: String::new(),
+        }
+    }
+
+    /// On the app's admin page, where that can be. What came of it, in words.
+    async fn record(&self, cx: &Context, session: &Session, work: &Work, bytes: u64) -> String {
+        let not = |why: &str| format!("not listed on the app's admin page: {why}");
+        if session.facts.standby || session.facts.read_only {
+            return not("nothing can be written here");
+        }
+        if i32::try_from(bytes).is_err() {
+            return not("its column for the size ends at 2 GiB");
+        }
+        let name = work.target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let user = whoami::username().unwrap_or_else(|_| "somebody".into());
+        let description = format!(
+            "markenmate {}, run by {user} of the operating system",
+            env!("CARGO_PKG_VERSION")
+        );
+        let recorded =
+            contents::record(session, session.timeouts(), &name, bytes, &description).await;
+        match recorded {
+            Ok(true) => "listed on the app's admin page, under its oldest admin".into(),
+            Ok(false) => not("there is no table db_backup, or no admin"),
+            Err(failure) => {
+                tracing::info!(cause = %failure, run = %cx.run_id, "db_backup");
+                not(failure.causes.first().unwrap_or(&failure.message))
+            }
+        }
+    }
+}
+
+impl Work {
+    /// pg_dump's arguments, but where to.
+    fn arguments(&self, cx: &Context, session: &Session) -> Result<Vec<String>, Failure> {
+        let mut arguments = vec![
+            "--dbname".to_owned(),
+            session.conninfo.clone(),
+            "--no-password".into(),
+            "--verbose".into(),
+            format!("--format={}", self.form.word()),
+            format!("--lock-wait-timeout={}", cx.settings.max_wait.as_millis().max(1)),
+        ];
+        if self.form != Form::Plain {
+            arguments
+                .push(format!("--compress={}", self.compression.argument(self.pg_dump.major)?));
+        }
+        if self.form == Form::Directory {
+            arguments.push(format!("--jobs={}", self.jobs));
+            // What is kept is brought to disk by us.
+            arguments.push("--no-sync".into());
+        }
+        Ok(arguments)
+    }
+}
+
+fn shell_quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
