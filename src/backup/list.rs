@@ -42,7 +42,7 @@ pub fn list(folder: &Path) -> Result<Listed, Failure> {
             }
         }
     }
-    listed.backups.sort_by(|a, b| b.manifest.snapshot_at.cmp(&a.manifest.snapshot_at));
+    listed.backups.sort_by_key(|backup| std::cmp::Reverse(backup.manifest.snapshot_at));
     listed.broken.sort();
     Ok(listed)
 }
