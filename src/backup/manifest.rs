@@ -90,12 +90,13 @@ pub struct Archive {
 }
 
 /// What is known of each table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Checksums {
     /// Its name.
     None,
     /// How many rows.
+    #[default]
     Counts,
     /// How many rows, and a checksum over their content.
     Full,

@@ -3,6 +3,7 @@
 pub mod contents;
 pub mod dump;
 pub mod form;
+pub mod gate;
 pub mod list;
 pub mod manifest;
 pub mod place;

@@ -37,6 +37,10 @@ pub struct Rights {
     pub own_schema_owner: Option<String>,
     /// A `public.audit_log_archive` that somebody made by following the guide.
     pub guide_archive: Option<String>,
+    /// Tells the database from a later one of the same name.
+    pub database_oid: u32,
+    /// There is something in `public."user"`, or was.
+    pub holds_users: bool,
     /// Tables that ways back have set aside.
     pub set_aside: u32,
     /// Tables and views of something else, the first few by name, in a database without the app.
@@ -61,6 +65,11 @@ impl Rights {
             database_owner_creates_in_public: yes("database_owner_creates_in_public"),
             own_schema_owner: text("own_schema_owner"),
             guide_archive: text("guide_archive"),
+            database_oid: row
+                .get("database_oid")
+                .and_then(|oid| oid.parse().ok())
+                .unwrap_or_default(),
+            holds_users: yes("holds_users"),
             set_aside: row
                 .get("set_aside")
                 .and_then(|count| count.parse().ok())

@@ -56,6 +56,17 @@ pub trait Operation {
     /// Decides. Pure.
     fn plan(&self, cx: &Context, state: &Self::State) -> Result<Plan<Self::Work>, Failure>;
 
+    /// Does what an answer that is neither yes nor no stands for. True: then everything is looked at,
+    /// and asked, once more.
+    async fn instead(
+        &self,
+        _cx: &Context,
+        _session: &Session,
+        _answer: &str,
+    ) -> Result<bool, Failure> {
+        Ok(false)
+    }
+
     /// Does it.
     async fn execute(
         &self,
@@ -112,20 +123,35 @@ async fn plan_and_execute<O: Operation>(
     operation: &O,
     address: Option<&Address>,
 ) -> Result<Report, Failure> {
-    let state = look(cx, session, operation).await?;
-    let plan = operation.plan(cx, &state);
-    let plan = match address {
-        None => plan,
-        Some(address) => plan.map(|plan| address.plan(plan)),
-    };
-    let plan = match to_carry_out(cx, session, plan).await {
-        Ok(plan) => plan,
-        Err(end) => {
-            session.end().await;
-            return end;
+    loop {
+        let state = look(cx, session, operation).await?;
+        let plan = operation.plan(cx, &state);
+        let plan = match address {
+            None => plan,
+            Some(address) => plan.map(|plan| address.plan(plan)),
+        };
+        match to_carry_out(cx, session, plan).await {
+            Ok(Carry::Out(plan)) => return operation.execute(cx, session, plan).await,
+            Ok(Carry::Other(answer)) => {
+                session.end().await;
+                if !operation.instead(cx, session, &answer).await? {
+                    return Err(Failure::refused("not confirmed; nothing was changed"));
+                }
+            }
+            Err(end) => {
+                session.end().await;
+                return end;
+            }
         }
-    };
-    operation.execute(cx, session, plan).await
+    }
+}
+
+/// What becomes of a plan that was shown.
+enum Carry<W> {
+    /// It is to be carried out.
+    Out(Plan<W>),
+    /// Something else was answered.
+    Other(String),
 }
 
 /// The plan where it is to be carried out; else how the command ends without.
@@ -133,7 +159,7 @@ async fn to_carry_out<W>(
     cx: &Context,
     session: &Session,
     plan: Result<Plan<W>, Failure>,
-) -> Result<Plan<W>, Result<Report, Failure>> {
+) -> Result<Carry<W>, Result<Report, Failure>> {
     let plan = plan.map_err(Err)?;
     if cx.settings.dry_run {
         return Err(Ok(dry_run(&plan)));
@@ -141,8 +167,10 @@ async fn to_carry_out<W>(
     if plan.steps.is_empty() {
         return Err(Ok(nothing_to_do(plan)));
     }
-    consent(cx, session, &plan).await.map_err(Err)?;
-    Ok(plan)
+    match consent(cx, session, &plan).await.map_err(Err)? {
+        None => Ok(Carry::Out(plan)),
+        Some(answer) => Ok(Carry::Other(answer)),
+    }
 }
 
 /// Inspects with patience: to read a table's defaults and indexes takes a lock on it, which whoever
@@ -231,14 +259,18 @@ fn check_phrase(given: &str, expected: &str) -> Result<(), Failure> {
         .hint("look at the target line: is this the database you meant?"))
 }
 
-/// Asks for what the plan's risk needs.
-async fn consent<W>(cx: &Context, session: &Session, plan: &Plan<W>) -> Result<(), Failure> {
+/// Asks for what the plan's risk needs. An answer that is neither yes nor no is returned.
+async fn consent<W>(
+    cx: &Context,
+    session: &Session,
+    plan: &Plan<W>,
+) -> Result<Option<String>, Failure> {
     let risk = plan.risk();
     let phrase = phrase_for(session);
     match (&cx.settings.consent, risk) {
         // `--confirm` was compared when the server's name for the database was known.
         (_, Risk::ReadOnly) | (Consent::Confirm(_), _) | (Consent::Yes, Risk::Additive) => {
-            return Ok(());
+            return Ok(None);
         }
         (Consent::Yes | Consent::Ask, _) if !cx.console.is_interactive() => {
             return Err(no_consent(risk, &phrase));
@@ -249,13 +281,13 @@ async fn consent<W>(cx: &Context, session: &Session, plan: &Plan<W>) -> Result<(
     if risk == Risk::Destructive {
         let question = format!("{} Type {phrase} to go on", plan.question);
         let typed = asked(cx, move |console| console.ask(&question)).await?;
-        return check_typed(&typed, &phrase);
+        return check_typed(&typed, &phrase).map(|()| None);
     }
     let question = format!("{} [y/N]", plan.question);
     let typed = asked(cx, move |console| console.ask(&question)).await?;
     match typed.trim().to_lowercase().as_str() {
-        "y" | "yes" | "j" | "ja" => Ok(()),
-        _ => Err(Failure::refused("not confirmed; nothing was changed")),
+        "y" | "yes" | "j" | "ja" => Ok(None),
+        other => Ok(Some(other.to_owned())),
     }
 }
 

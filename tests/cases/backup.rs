@@ -12,7 +12,9 @@ use crate::support::campaign::{figure, tell};
 use crate::support::own_server::{Standby, program, succeed};
 use crate::support::state::one;
 use crate::support::tls_server::TlsServer;
-use crate::support::{Session, TestDb, cluster, database_on, markenmate, sql, start, wait_until};
+use crate::support::{
+    Session, TestDb, cluster, database_on, markenmate, pty, sql, start, wait_until,
+};
 
 const FORMS: [(&str, &str); 3] = [("plain", ".sql"), ("custom", ".dump"), ("directory", "")];
 
@@ -478,4 +480,65 @@ fn a_table_that_is_locked_is_not_waited_for_without_end() {
     assert!(run.stderr.contains("AccessExclusive on public.app_log"), "{}", run.stderr);
     assert_eq!(run.code, 7, "{run:?}");
     assert_eq!(names(db.folder()), <[&str; 0]>::default());
+}
+
+/// `migrate --require-backup`, and what it says to each backup that does not count.
+#[test]
+fn the_gate_opens_for_a_verified_young_backup_of_this_very_database() {
+    let db = TestDb::baseline();
+    let gate = |required: &str, code: i32| {
+        let args = ["migrate", "--check", "--require-backup", required];
+        markenmate(&args).db(&db).run().assert_code(code).stderr
+    };
+    assert!(gate("24h", 4).contains("there is no verified backup of this database"));
+    markenmate(&["backup", "-o", "backups"]).db(&db).run().assert_code(0);
+    fs::remove_dir_all(db.folder().join("backups")).unwrap();
+    fs::remove_file(db.folder().join("backups.manifest.json")).unwrap();
+
+    let other = TestDb::baseline();
+    fs::create_dir(db.folder().join("backups")).unwrap();
+    let path = db.folder().join("backups/b.dump");
+    markenmate(&["backup", "-o", path.to_str().unwrap()]).db(&other).run().assert_code(0);
+    assert_eq!(verify(&path), 0);
+    assert!(gate("24h", 4).contains("b.dump is of another database"));
+
+    backup(&db, "backups/a.dump", &[]);
+    assert!(gate("24h", 4).contains("a.dump is not verified: markenmate backup verify"));
+    assert_eq!(verify(&db.folder().join("backups/a.dump")), 0);
+    gate("24h", 3);
+    gate("24h,backups/a.dump", 3);
+    std::thread::sleep(Duration::from_millis(1100));
+    assert!(gate("1s", 4).contains("old; 1s is allowed"));
+    gate("24h,nowhere", 4);
+    fs::write(db.folder().join("backups/a.dump.manifest.json"), "{}").unwrap();
+    assert!(gate("24h", 4).contains("a.dump: its manifest"));
+    markenmate(&["migrate", "--yes", "--require-backup", "24h"]).db(&db).run().assert_code(4);
+    // Nothing to lose, nothing to back up.
+    let empty = TestDb::empty();
+    markenmate(&["migrate", "--yes", "--require-backup", "24h"]).db(&empty).run().assert_code(0);
+    // Nothing to do, nothing to fear.
+    let done = TestDb::baseline();
+    markenmate(&["migrate", "--yes"]).db(&done).run().assert_code(0);
+    markenmate(&["migrate", "--yes", "--require-backup", "24h"]).db(&done).run().assert_code(0);
+}
+
+/// On a terminal it is offered, elsewhere it is said.
+#[test]
+fn a_migration_without_a_backup_offers_to_make_one() {
+    let db = TestDb::baseline();
+    let said = markenmate(&["migrate", "--dry-run"]).db(&db).run().assert_code(0);
+    assert!(said.stdout.contains("WARNING [no-backup]"), "{}", said.stdout);
+    let mut terminal = pty::on_a_terminal(markenmate(&["migrate"]).db(&db));
+    terminal
+        .expect("none of this database")
+        .expect("b: back up now, y: go on without, n: quit [y/N]");
+    terminal.send_line("b").expect("backed up and verified: backups/markenmate-backup-");
+    terminal.expect("last verified backup").expect("old: backups/markenmate-backup-");
+    terminal.expect("now? [y/N]").send_line("n");
+    let (screen, code) = terminal.finish();
+    assert_eq!(code, 4, "{screen}");
+    assert_eq!(listed(&db.folder().join("backups")), 1);
+    assert_eq!(one(&db.session(), "SELECT to_regnamespace('markenmate')::text"), "");
+    let now = markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+    assert!(!now.stdout.contains("no-backup"), "{}", now.stdout);
 }

@@ -179,7 +179,7 @@ fn an_archive_made_by_following_the_guide_is_reported() {
     let findings = run.json()["findings"].clone();
     let ids: Vec<&str> =
         findings.as_array().unwrap().iter().map(|f| f["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["guide-archive", "old-app-restart"]);
+    assert_eq!(ids, ["guide-archive", "old-app-restart", "no-backup"]);
     assert_eq!(one(&db, "SELECT count(*) FROM public.audit_log_archive").unwrap(), "0");
 }
 

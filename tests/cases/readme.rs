@@ -8,5 +8,6 @@ fn the_readmes_transcripts_are_true() {
     trycmd::TestCases::new()
         .register_bin("markenmate", trycmd::cargo::cargo_bin!("markenmate"))
         .env("DATABASE_URL", &db.url)
+        .env("MARKENMATE_BACKUP_DIR", db.folder().to_string_lossy())
         .case("README.md");
 }

@@ -1,6 +1,6 @@
 //! `backup`: a dump with a manifest of the same moment, and what is done with those that exist.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
@@ -29,7 +29,7 @@ mod stdout;
 pub use kept::{list, verify};
 
 /// Flags of `backup`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
     /// What is done with a backup that exists; without: one is made.
@@ -94,6 +94,13 @@ impl Backup {
         Self { args }
     }
 
+    /// What there is to dump, and with what.
+    pub async fn look(&self, cx: &Context, session: &Session) -> Result<Seen, Setback> {
+        let major = session.facts.server_version_num / 10_000;
+        let pg_dump = ClientProgram::find(&cx.env, "pg_dump", major)?;
+        Ok(Seen { survey: Survey::look(session).await?, pg_dump })
+    }
+
     fn to_stdout(&self) -> bool {
         self.args.output.as_deref().is_some_and(|path| path.as_os_str() == "-")
     }
@@ -134,9 +141,7 @@ impl Operation for Backup {
         if !self.to_stdout() && cx.settings.format == Format::Human && !cx.settings.dry_run {
             stdout::refuse_file()?;
         }
-        let major = session.facts.server_version_num / 10_000;
-        let pg_dump = ClientProgram::find(&cx.env, "pg_dump", major)?;
-        Ok(Seen { survey: Survey::look(session).await?, pg_dump })
+        self.look(cx, session).await
     }
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Work>, Failure> {
@@ -328,6 +333,11 @@ impl Backup {
 }
 
 impl Work {
+    /// Where the backup will be.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// pg_dump's arguments, but where to.
     fn arguments(&self, cx: &Context, session: &Session) -> Result<Vec<String>, Failure> {
         let mut arguments = vec![

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::backup::gate::{self, Fallback, Identity, Requirement};
 use crate::context::Context;
 use crate::db::locks::{self, Holder};
 use crate::db::patience::{Attempt, Setback};
@@ -18,6 +19,7 @@ use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Finding, Next, Outcome, Report, Severity, StepStatus};
 use crate::settings::Consent;
 
+mod backups;
 pub mod beside;
 mod shown;
 
@@ -33,6 +35,9 @@ pub struct Args {
     /// Say by exit code what would happen: 0 nothing, 3 pending, 4 refused, 7 would have to wait
     #[arg(long, conflicts_with = "dry_run")]
     pub check: bool,
+    /// Refuse unless a verified backup of this database is that young, there or in --backup-dir
+    #[arg(long, value_name = "AGE[,PATH]", value_parser = Requirement::parse)]
+    pub require_backup: Option<Requirement>,
 }
 
 /// The command.
@@ -46,26 +51,12 @@ impl Migrate {
         Self { args }
     }
 
-    fn target(&self) -> Result<i32, Failure> {
-        self.args.to.as_deref().map_or_else(|| Ok(registry::latest()), registry::resolve)
-    }
-}
-
-impl Operation for Migrate {
-    type State = Survey;
-    type Work = Planned;
-
-    fn access(&self) -> Access {
-        if self.args.check { Access::Read } else { Access::Write }
-    }
-
-    async fn inspect(
+    async fn survey(
         &self,
         cx: &Context,
         session: &Session,
         attempt: Attempt,
     ) -> Result<Survey, Setback> {
-        self.target()?;
         if self.args.check {
             // Who asks whether all is well is not answered by the history alone.
             return Ok(Survey::look(session).await?);
@@ -82,7 +73,63 @@ impl Operation for Migrate {
         }
     }
 
-    fn plan(&self, cx: &Context, survey: &Survey) -> Result<Plan<Planned>, Failure> {
+    /// The backups of a database that holds something to lose.
+    fn fallback(
+        &self,
+        cx: &Context,
+        session: &Session,
+        survey: &Survey,
+    ) -> Result<Fallback, Failure> {
+        if !survey.rights.holds_users {
+            return Ok(Fallback::default());
+        }
+        let identity = Identity {
+            system_identifier: session.facts.system_identifier.clone(),
+            oid: survey.rights.database_oid,
+        };
+        let named = self.args.require_backup.as_ref().and_then(|required| required.path.as_deref());
+        gate::look(named.unwrap_or(&cx.settings.backup_dir), &identity)
+    }
+
+    fn target(&self) -> Result<i32, Failure> {
+        self.args.to.as_deref().map_or_else(|| Ok(registry::latest()), registry::resolve)
+    }
+}
+
+/// What there is to see: the database, and the backups of it.
+pub struct Seen {
+    survey: Survey,
+    fallback: Fallback,
+}
+
+impl Operation for Migrate {
+    type State = Seen;
+    type Work = Planned;
+
+    fn access(&self) -> Access {
+        if self.args.check { Access::Read } else { Access::Write }
+    }
+
+    async fn inspect(
+        &self,
+        cx: &Context,
+        session: &Session,
+        attempt: Attempt,
+    ) -> Result<Seen, Setback> {
+        self.target()?;
+        let survey = self.survey(cx, session, attempt).await?;
+        let fallback = match self.fallback(cx, session, &survey) {
+            Ok(fallback) => fallback,
+            Err(failure) => {
+                session.end().await;
+                return Err(failure.into());
+            }
+        };
+        Ok(Seen { survey, fallback })
+    }
+
+    fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Planned>, Failure> {
+        let Seen { survey, fallback } = seen;
         let work = decide(survey, self.target()?)?;
         let steps = if self.args.check {
             vec![Step::new("check", "look whether anything is pending", Risk::ReadOnly)]
@@ -90,11 +137,20 @@ impl Operation for Migrate {
             steps(&work, survey.rights.others.is_some())
         };
         let settled = work.is_empty();
+        let mut findings = findings(survey, &work);
+        let at_risk = survey.rights.holds_users && !work.apply.is_empty();
+        if let (Some(required), false) = (&self.args.require_backup, settled)
+            && survey.rights.holds_users
+        {
+            backups::require(fallback, required.age, cx)?;
+        }
+        let unbacked = at_risk.then(|| fallback.lacks(gate::USUAL_AGE, cx.started_at)).flatten();
+        findings.extend(unbacked.iter().map(|why| backups::unbacked(why, fallback)));
         Ok(Plan {
             steps,
-            screen: screen(cx, survey, &work),
-            findings: findings(survey, &work),
-            question: question(survey, &work),
+            screen: screen(cx, survey, &work, fallback),
+            findings,
+            question: question(survey, &work, unbacked.is_some()),
             data: json!({
                 "applied": [], "adopted": [], "attempts": 0, "longest_lock_ms": null,
                 "would_apply": work.apply, "would_adopt": work.adopt,
@@ -102,6 +158,21 @@ impl Operation for Migrate {
             next: settled.then(|| Next::run("markenmate verify")),
             work: Planned { work, under_lock: survey.under_lock },
         })
+    }
+
+    /// `b`: a backup, verified; then the same question once more.
+    async fn instead(
+        &self,
+        cx: &Context,
+        session: &Session,
+        answer: &str,
+    ) -> Result<bool, Failure> {
+        match answer {
+            "b" | "backup" | "back up" | "back up now" => {
+                backups::now(cx, session).await.map(|()| true)
+            }
+            _ => Ok(false),
+        }
     }
 
     async fn execute(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::backup::gate::Fallback;
 use crate::console::escape;
 use crate::context::Context;
 use crate::migrations::plan::Work;
@@ -12,8 +13,11 @@ use crate::plan::{Risk, Step};
 use crate::report::Block;
 
 /// What an operator agrees to.
-pub(super) fn question(survey: &Survey, work: &Work) -> String {
+pub(super) fn question(survey: &Survey, work: &Work, unbacked: bool) -> String {
     match (work.builds_everything(), &survey.rights.others) {
+        (false, _) if unbacked => {
+            format!("Migrate {:?} now? b: back up now, y: go on without, n: quit", survey.database)
+        }
         (false, _) => format!("Migrate {:?} now?", survey.database),
         (true, None) => format!("Build the whole application into {:?}?", survey.database),
         (true, Some(others)) => {
@@ -70,7 +74,12 @@ pub(super) fn steps(work: &Work, beside_others: bool) -> Vec<Step> {
 }
 
 /// The one screen before the question.
-pub(super) fn screen(cx: &Context, survey: &Survey, work: &Work) -> Vec<Block> {
+pub(super) fn screen(
+    cx: &Context,
+    survey: &Survey,
+    work: &Work,
+    fallback: &Fallback,
+) -> Vec<Block> {
     let Some(catalogue) = &survey.catalogue else {
         return vec![Block::Text(format!(
             "nothing to do: {} is at version {}, the latest",
@@ -95,10 +104,7 @@ pub(super) fn screen(cx: &Context, survey: &Survey, work: &Work) -> Vec<Block> {
     vec![Block::Facts(vec![
         fact("database", survey.database.clone()),
         fact("state", state.explained().to_owned()),
-        fact(
-            "last verified backup",
-            "none known to this tool: take one first, for example with pg_dump -Fc".into(),
-        ),
+        fact("last verified backup", last_backup(cx, survey, fallback)),
         fact("locks held now", if locked.is_empty() { "none that matter".into() } else { holders }),
         fact("statements", format!("{statements}, in one transaction, as {}", work.owner)),
         fact(
@@ -115,6 +121,18 @@ pub(super) fn screen(cx: &Context, survey: &Survey, work: &Work) -> Vec<Block> {
         ),
         fact("the way back", undo(work, &survey.conninfo).unwrap_or_else(|| no_undo(work).into())),
     ])]
+}
+
+fn last_backup(cx: &Context, survey: &Survey, fallback: &Fallback) -> String {
+    match &fallback.newest {
+        Some((path, of)) => {
+            let seconds = (cx.started_at - *of).num_seconds().unsigned_abs();
+            let age = humantime::format_duration(Duration::from_secs(seconds));
+            format!("{} old: {}", age, path.display())
+        }
+        None if survey.rights.holds_users => "none of this database".into(),
+        None => "none needed: there is nothing to lose".into(),
+    }
 }
 
 /// Statements of a migration file: semicolons outside of quotes, dollar quotes and comments.

@@ -1,0 +1,55 @@
+//! What `migrate` has to do with backups: the gate before it, and one on the way.
+
+use std::time::Duration;
+
+use crate::backup::gate::Fallback;
+use crate::commands::backup;
+use crate::context::Context;
+use crate::db::patience::Setback;
+use crate::db::session::Session;
+use crate::failure::Failure;
+use crate::pipeline::Operation;
+use crate::report::{Finding, Severity};
+
+const TAKE_ONE: &str = "markenmate backup";
+
+/// `--require-backup`
+pub(super) fn require(fallback: &Fallback, age: Duration, cx: &Context) -> Result<(), Failure> {
+    let Some(why) = fallback.lacks(age, cx.started_at) else { return Ok(()) };
+    let failure = Failure::refused("the backup that is required is not there: nothing was changed")
+        .because(why);
+    let failure = fallback.passed_over.iter().take(5).fold(failure, Failure::because);
+    Err(failure
+        .hint(format!("take one: {TAKE_ONE}"))
+        .hint("then prove it: markenmate backup verify PATH"))
+}
+
+/// Beside the plan, where nobody required one.
+pub(super) fn unbacked(why: &str, fallback: &Fallback) -> Finding {
+    let others = match fallback.passed_over.as_slice() {
+        [] => String::new(),
+        some => format!(" ({})", some.iter().take(3).cloned().collect::<Vec<_>>().join("; ")),
+    };
+    Finding {
+        id: "no-backup".into(),
+        severity: Severity::Warning,
+        title: "There is no verified backup of this database from the last 24 hours".into(),
+        subject: "backup".into(),
+        detail: format!("{why}{others}"),
+        remedy: TAKE_ONE.into(),
+    }
+}
+
+/// One with all its defaults, and proven.
+pub(super) async fn now(cx: &Context, session: &Session) -> Result<(), Failure> {
+    let operation = backup::Backup::new(backup::Args::default());
+    let seen = operation.look(cx, session).await.map_err(|setback| match setback {
+        Setback::Fatal(failure) | Setback::Obstacle(_, failure) => failure,
+    })?;
+    let plan = operation.plan(cx, &seen)?;
+    let path = plan.work.target().to_path_buf();
+    operation.execute(cx, session, plan).await?;
+    backup::verify(cx, &path).await?;
+    cx.console.insist(&format!("backed up and verified: {}", path.display()));
+    Ok(())
+}
