@@ -64,7 +64,12 @@ async fn dispatch(cx: &Context, command: Command) -> Ending {
         Command::Verify(args) => pipeline::drive(cx, &verify::Verify::new(args)).await,
         Command::Backup(args) => match &args.kept {
             None => pipeline::drive(cx, &backups::Backup::new(args)).await,
-            Some(backups::Kept::Verify { path }) => alone(backups::verify(cx, path).await),
+            Some(backups::Kept::Verify { path, restore_test }) => {
+                alone(backups::verify(cx, path, *restore_test).await)
+            }
+            Some(backups::Kept::Prune { dir, keep }) => {
+                alone(backups::prune(cx, dir.as_deref(), usize::from(*keep)))
+            }
             Some(backups::Kept::List { dir }) => alone(backups::list(cx, dir.as_deref())),
         },
         Command::Demo(args) => alone(demo::run(cx, args).await),

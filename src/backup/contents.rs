@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::db::catalogue::{self, Catalogue};
 use crate::db::identifiers::quoted;
 use crate::db::session::{Mode, Session, Timeouts};
 use crate::failure::Failure;
 
-use super::manifest::{Checksums, Database, Table};
+use super::manifest::{Checksums, Database, Sequence, Table};
 
 /// A moment of the database that another program can look at as well, for as long as the session's
 /// transaction is open.
@@ -20,6 +21,12 @@ pub struct Snapshot {
     pub lsn: Option<String>,
     /// The database.
     pub database: Database,
+    /// Where its sequences stood, or stand by now.
+    pub sequences: Vec<Sequence>,
+    /// Who owns or was granted something.
+    pub roles: Vec<String>,
+    /// Schema `public`.
+    pub catalogue: Catalogue,
     /// Its tables, in the order of their names.
     tables: Vec<Wanted>,
 }
@@ -36,14 +43,17 @@ const WHAT: &str = "cannot take a snapshot of the database";
 pub async fn snapshot(session: &Session, timeouts: Timeouts) -> Result<Snapshot, Failure> {
     let sql = format!(
         "SET LOCAL TimeZone = 'UTC';SET LOCAL IntervalStyle = 'postgres';SET LOCAL bytea_output = 'hex';\
-         SET LOCAL extra_float_digits = 1;{};{}",
+         SET LOCAL extra_float_digits = 1;{};{};{};{};{}",
         include_str!("snapshot.sql"),
-        include_str!("tables.sql")
+        include_str!("tables.sql"),
+        include_str!("sequences.sql"),
+        include_str!("roles.sql"),
+        catalogue::SQL,
     );
     // Counting takes as long as the tables are large.
     let timeouts = Timeouts { statement: std::time::Duration::ZERO, ..timeouts };
     let sets = session.begin_within(Mode::Held, timeouts, WHAT, &sql).await?;
-    let [.., about, tables] = sets.as_slice() else {
+    let [.., about, tables, sequences, roles, catalogue] = sets.as_slice() else {
         return Err(Failure::unexpected(WHAT).because("the server said nothing of itself"));
     };
     let row = about.first().ok_or_else(|| Failure::unexpected(WHAT).because("no such database"))?;
@@ -66,6 +76,15 @@ pub async fn snapshot(session: &Session, timeouts: Timeouts) -> Result<Snapshot,
             owner: text("owner"),
             bytes: text("bytes").parse().unwrap_or_default(),
         },
+        sequences: sequences
+            .iter()
+            .map(|row| Sequence {
+                name: row.get("name").unwrap_or_default().to_owned(),
+                last_value: row.get("last_value").and_then(|value| value.parse().ok()),
+            })
+            .collect(),
+        roles: roles.iter().filter_map(|row| row.get("name")).map(str::to_owned).collect(),
+        catalogue: Catalogue::from_rows(Some(catalogue))?,
         tables: tables
             .iter()
             .map(|row| Wanted {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::form::Form;
+use crate::db::catalogue::Catalogue;
 
 /// What is beside a backup: its name and this.
 pub const SUFFIX: &str = ".manifest.json";
@@ -35,6 +36,12 @@ pub struct Manifest {
     pub checksums: Checksums,
     /// Every table with rows of its own, in the order of their names.
     pub tables: Vec<Table>,
+    /// Every sequence, in the order of their names.
+    pub sequences: Vec<Sequence>,
+    /// Every role that a restore needs.
+    pub roles: Vec<String>,
+    /// Schema `public`: columns, keys, indexes.
+    pub catalogue: Catalogue,
     /// Every file, in the order of their names.
     pub files: Vec<File>,
     /// Of this document with 64 zeros in this place.
@@ -85,8 +92,17 @@ pub struct Archive {
     pub compression: String,
     /// pg_dump's version.
     pub pg_dump: String,
+    /// The server's, as a number: 150018.
+    pub server_version_num: u32,
     /// How many wrote it.
     pub jobs: u16,
+}
+
+impl Archive {
+    /// The server's major version.
+    pub const fn server_major(&self) -> u32 {
+        self.server_version_num / 10_000
+    }
 }
 
 /// What is known of each table.
@@ -114,6 +130,16 @@ pub struct Table {
     /// The sum of its rows' digests: no order matters.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub checksum: Option<String>,
+}
+
+/// A sequence. It ignores snapshots: the dump has this value or a later one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sequence {
+    /// Schema and name, quoted where they must be.
+    pub name: String,
+    /// The last value it gave; none before the first.
+    pub last_value: Option<i64>,
 }
 
 /// A file of the backup.

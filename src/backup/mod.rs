@@ -8,3 +8,5 @@ pub mod list;
 pub mod manifest;
 pub mod place;
 pub mod proof;
+pub mod restore_test;
+pub mod restored;

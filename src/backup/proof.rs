@@ -20,10 +20,13 @@ use crate::tools::postgres_client::ClientProgram;
 /// What is beside a backup that was verified: its name and this.
 pub const VERIFIED: &str = ".verified.json";
 
+/// What is beside a backup that was restored and compared.
+pub const RESTORE_TESTED: &str = ".restore-tested.json";
+
 /// The longest manifest that is read: a thousand tables take a quarter of a megabyte.
 const LONGEST: u64 = 64 * 1024 * 1024;
 
-/// That a backup was verified, and which one.
+/// That a backup was verified or restore-tested, and which one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Verified {
@@ -69,22 +72,47 @@ impl Backup {
 
     /// Whether it was verified since it was written.
     pub fn is_verified(&self) -> bool {
-        let sidecar = read(&beside(&self.path, VERIFIED)).ok();
+        self.is_noted(VERIFIED)
+    }
+
+    /// Whether it was restored and compared since it was written.
+    pub fn is_restore_tested(&self) -> bool {
+        self.is_noted(RESTORE_TESTED)
+    }
+
+    fn is_noted(&self, suffix: &str) -> bool {
+        let sidecar = read(&beside(&self.path, suffix)).ok();
         let sidecar = sidecar.and_then(|text| serde_json::from_slice::<Verified>(&text).ok());
         sidecar.is_some_and(|verified| verified.manifest_sha256 == self.manifest.sha256)
     }
 
-    /// Notes that it was.
+    /// Removes it: first what makes it a backup, then the rest.
     ///
     /// # Errors
     /// The system's.
-    pub fn set_verified(&self, cx: &Context) -> std::io::Result<()> {
+    pub fn remove(&self) -> std::io::Result<()> {
+        for suffix in [RESTORE_TESTED, VERIFIED] {
+            let _ = fs::remove_file(beside(&self.path, suffix));
+        }
+        fs::remove_file(beside(&self.path, SUFFIX))?;
+        match self.manifest.archive.form {
+            Form::Directory => fs::remove_dir_all(&self.path)?,
+            _ => fs::remove_file(&self.path)?,
+        }
+        fs::File::open(folder_of(&self.path))?.sync_all()
+    }
+
+    /// Notes that it was proven: [`VERIFIED`] or [`RESTORE_TESTED`].
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn note(&self, cx: &Context, suffix: &str) -> std::io::Result<()> {
         let verified = Verified {
             manifest_sha256: self.manifest.sha256.clone(),
             at: cx.started_at,
             tool_version: env!("CARGO_PKG_VERSION").into(),
         };
-        let file = beside(&self.path, VERIFIED);
+        let file = beside(&self.path, suffix);
         let partial = beside(&file, ".partial");
         let _ = fs::remove_file(&partial);
         let text = serde_json::to_string_pretty(&verified).unwrap_or_default();

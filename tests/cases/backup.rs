@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use markenmate::backup::manifest::Manifest;
 use serde_json::Value;
 
 use crate::support::campaign::{figure, tell};
 use crate::support::own_server::{Standby, program, succeed};
-use crate::support::state::one;
+use crate::support::state::{one, owned_by};
 use crate::support::tls_server::TlsServer;
 use crate::support::{
     Session, TestDb, cluster, database_on, markenmate, pty, sql, start, wait_until,
@@ -541,4 +542,111 @@ fn a_migration_without_a_backup_offers_to_make_one() {
     assert_eq!(one(&db.session(), "SELECT to_regnamespace('markenmate')::text"), "");
     let now = markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
     assert!(!now.stdout.contains("no-backup"), "{}", now.stdout);
+}
+
+/// Restored into a throw-away server: rows, content, keys, indexes, sequences, owners, grants.
+#[test]
+fn a_restore_test_restores_and_compares() {
+    let db = TestDb::baseline();
+    let app = format!("owns_{}", db.name);
+    sql(
+        &db,
+        &format!(
+            "CREATE ROLE {app}; {}; GRANT SELECT ON public.restaurant TO PUBLIC",
+            owned_by(&app)
+        ),
+    );
+    for (form, extension) in FORMS {
+        let name = format!("t{extension}");
+        let run =
+            markenmate(&["backup", "-o", &name, "--restore-test"]).db(&db).run().assert_code(0);
+        assert!(run.stdout.contains("restored and compared: "), "{form}: {}", run.stdout);
+    }
+    let args = ["backup", "list", ".", "--format", "json"];
+    let document = markenmate(&args).db(&db).run().assert_code(0).json();
+    let all = document["data"]["backups"].as_array().unwrap();
+    assert!(all.iter().all(|backup| backup["restore_tested"] == true), "{document:#}");
+
+    // A manifest that promises more than the dump holds: as if the dump had lost it.
+    let path = backup(&db, "lost.dump", &["--checksums", "full"]);
+    let file = format!("{}.manifest.json", path.display());
+    let mut lost = Manifest::open(&fs::read(&file).unwrap()).unwrap();
+    lost.tables[0].checksum = Some("0:0".into());
+    lost.tables[1].rows = Some(7);
+    lost.sequences[0].last_value = Some(i64::from(i32::MAX));
+    lost.catalogue.tables.get_mut("user").unwrap().indexes.insert(
+        "lost_idx".into(),
+        serde_json::from_value(serde_json::json!({ "unique": false, "columns": ["name"] }))
+            .unwrap(),
+    );
+    fs::write(&file, lost.seal()).unwrap();
+    let args = ["backup", "verify", path.to_str().unwrap(), "--restore-test", "--format", "json"];
+    let document = markenmate(&args).run().assert_code(4).json();
+    let findings = document["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 4, "{document:#}");
+    assert!(!Path::new(&format!("{}.restore-tested.json", path.display())).exists());
+}
+
+/// A restore that loses a key says so: orphans in the source stop it.
+#[test]
+fn orphans_in_the_source_make_no_restore_tested_backup() {
+    let db = TestDb::baseline();
+    sql(
+        &db,
+        "SET session_replication_role = replica;
+         INSERT INTO public.session (id, expires_at, token, created_at, updated_at, user_id)
+         VALUES ('s', now(), 't', now(), now(), 'nobody')",
+    );
+    let run =
+        markenmate(&["backup", "-o", "o.dump", "--restore-test"]).db(&db).run().assert_code(4);
+    assert!(run.stderr.contains("cannot be restored"), "{}", run.stderr);
+    assert!(run.stderr.contains("violates foreign key constraint"), "{}", run.stderr);
+    let args = ["backup", "list", ".", "--format", "json"];
+    let document = markenmate(&args).db(&db).run().assert_code(0).json();
+    assert_eq!(document["data"]["backups"][0]["restore_tested"], false);
+}
+
+#[test]
+fn pruning_keeps_what_is_verified_and_never_the_last() {
+    let (db, other) = (TestDb::baseline(), TestDb::baseline());
+    let folder = db.folder().join("backups");
+    fs::create_dir(&folder).unwrap();
+    let make = |db: &TestDb, name: &str, proven: bool| {
+        let path = folder.join(name);
+        markenmate(&["backup", "-o", path.to_str().unwrap()]).db(db).run().assert_code(0);
+        if proven {
+            assert_eq!(verify(&path), 0);
+        }
+    };
+    for (name, proven) in
+        [("1", false), ("2.dump", true), ("3", true), ("4.sql", true), ("5", false)]
+    {
+        make(&db, name, proven);
+    }
+    make(&other, "o1", true);
+    let prune = |more: &[&str]| {
+        let dir = folder.to_str().unwrap();
+        markenmate(&[&["backup", "prune", dir, "--format", "json"], more].concat()).run()
+    };
+    let left =
+        || names(&folder).into_iter().filter(|name| !name.ends_with(".json")).collect::<Vec<_>>();
+    prune(&["--keep", "0"]).assert_code(2);
+    prune(&["--keep", "2"]).assert_code(4);
+    let plan = prune(&["--keep", "2", "--dry-run"]).assert_code(0).json();
+    assert_eq!(plan["steps"].as_array().unwrap().len(), 2, "{plan:#}");
+    assert_eq!(left().len(), 6);
+    // The two newest verified ones stay, what is newer than they are, and the other database's.
+    prune(&["--keep", "2", "--yes"]).assert_code(0);
+    assert_eq!(left(), ["3", "4.sql", "5", "o1"]);
+    prune(&["--keep", "1", "--yes"]).assert_code(0);
+    assert_eq!(left(), ["4.sql", "5", "o1"]);
+    let again = prune(&["--keep", "1", "--yes"]).assert_code(0).json();
+    assert_eq!(again["outcome"], "nothing_to_do");
+    // Where none is verified, none goes.
+    for name in ["4.sql", "5", "o1"] {
+        fs::remove_file(folder.join(format!("{name}.verified.json"))).ok();
+    }
+    prune(&["--keep", "1", "--yes"]).assert_code(0);
+    assert_eq!(left(), ["4.sql", "5", "o1"]);
+    assert_eq!(names(&folder).len(), 6);
 }

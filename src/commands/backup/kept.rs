@@ -6,13 +6,14 @@ use serde_json::json;
 
 use crate::backup::dump::megabytes;
 use crate::backup::list as folder;
-use crate::backup::proof::Backup;
+use crate::backup::proof::{Backup, RESTORE_TESTED, VERIFIED};
+use crate::backup::restore_test;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::report::{Block, Finding, Outcome, Report, Severity};
 
-/// Every byte, and all of it read.
-pub async fn verify(cx: &Context, path: &Path) -> Result<Report, Failure> {
+/// Every byte, and all of it read; restored and compared as well, where that is asked for.
+pub async fn verify(cx: &Context, path: &Path, with_restore: bool) -> Result<Report, Failure> {
     let backup = Backup::open(path)?;
     let findings = backup.differences()?;
     if !findings.is_empty() {
@@ -27,18 +28,35 @@ pub async fn verify(cx: &Context, path: &Path) -> Result<Report, Failure> {
         megabytes(backup.manifest.bytes()),
         backup.manifest.files.len()
     )));
-    if let Err(error) = backup.set_verified(cx) {
-        report.findings.push(Finding {
-            id: "verified".into(),
-            severity: Severity::Warning,
-            title: "That it was verified could not be noted".into(),
-            subject: path.display().to_string(),
-            detail: format!("{error}: the next one who asks must verify it again"),
-            remedy: "make the folder writable, and verify once more".into(),
-        });
+    report.findings.extend(noted(cx, &backup, VERIFIED));
+    if with_restore {
+        cx.console.say("restoring it into a throw-away PostgreSQL");
+        let findings = restore_test::run(cx, &backup).await?;
+        if !findings.is_empty() {
+            let what = format!("{} does not restore to what was dumped", path.display());
+            return Err(Failure::refused(what).with_findings(findings));
+        }
+        report.body.push(Block::Text(format!(
+            "restored and compared: {} tables, {} sequences, keys and indexes as they were dumped",
+            backup.manifest.tables.len(),
+            backup.manifest.sequences.len()
+        )));
+        report.findings.extend(noted(cx, &backup, RESTORE_TESTED));
     }
     report.data = json!({ "backups": [entry(&backup)] });
     Ok(report)
+}
+
+fn noted(cx: &Context, backup: &Backup, suffix: &str) -> Option<Finding> {
+    let error = backup.note(cx, suffix).err()?;
+    Some(Finding {
+        id: "verified".into(),
+        severity: Severity::Warning,
+        title: "That it was proven could not be noted".into(),
+        subject: backup.path.display().to_string(),
+        detail: format!("{error}: the next one who asks must prove it again"),
+        remedy: "make the folder writable, and verify once more".into(),
+    })
 }
 
 /// The backups of a folder, the newest first.
@@ -54,11 +72,11 @@ pub fn list(cx: &Context, dir: Option<&Path>) -> Result<Report, Failure> {
             manifest.snapshot_at.format("%Y-%m-%d %H:%M:%SZ").to_string(),
             megabytes(manifest.bytes()),
             manifest.schema.state.clone(),
-            if backup.is_verified() { "yes" } else { "no" }.to_owned(),
+            proven(backup).to_owned(),
         ]
     });
     let columns =
-        ["backup", "database", "of", "size", "state", "verified"].map(str::to_owned).to_vec();
+        ["backup", "database", "of", "size", "state", "proven"].map(str::to_owned).to_vec();
     if listed.backups.is_empty() {
         report.body.push(Block::Text(format!("no backup in {}", dir.display())));
     } else {
@@ -67,6 +85,18 @@ pub fn list(cx: &Context, dir: Option<&Path>) -> Result<Report, Failure> {
     report.findings = listed.broken.iter().map(|(name, why)| broken(name, why)).collect();
     report.data = json!({ "backups": listed.backups.iter().map(entry).collect::<Vec<_>>() });
     Ok(report)
+}
+
+const fn word(verified: bool, restored: bool) -> &'static str {
+    match (verified, restored) {
+        (_, true) => "restore-tested",
+        (true, false) => "verified",
+        (false, false) => "no",
+    }
+}
+
+fn proven(backup: &Backup) -> &'static str {
+    word(backup.is_verified(), backup.is_restore_tested())
 }
 
 fn broken(name: &str, why: &str) -> Finding {
@@ -87,6 +117,6 @@ fn entry(backup: &Backup) -> serde_json::Value {
         "created_at": backup.manifest.snapshot_at,
         "bytes": backup.manifest.bytes(),
         "verified": backup.is_verified(),
-        "restore_tested": false,
+        "restore_tested": backup.is_restore_tested(),
     })
 }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
 use crate::backup::contents::{self, Snapshot};
@@ -23,65 +22,14 @@ use crate::report::{Block, Next, Outcome, Report, StepStatus};
 use crate::settings::Format;
 use crate::tools::postgres_client::{self, ClientProgram};
 
+mod args;
 mod kept;
+mod prune;
 mod stdout;
 
+pub use args::{Args, Kept};
 pub use kept::{list, verify};
-
-/// Flags of `backup`.
-#[derive(Debug, Default, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct Args {
-    /// What is done with a backup that exists; without: one is made.
-    #[command(subcommand)]
-    pub kept: Option<Kept>,
-    /// Where to; .sql plain, .dump custom, none: a folder; - plain to stdout [default: in --backup-dir, named as the app names them]
-    #[arg(short = 'o', long, value_name = "PATH|-")]
-    pub output: Option<PathBuf>,
-    /// The archive's form [default: as the name says, else directory]
-    #[arg(short = 'F', long, value_name = "FORM", value_parser = PossibleValuesParser::new(["plain", "custom", "directory"]).map(form_of))]
-    pub dump_format: Option<Form>,
-    /// How many tables are dumped at once, into a folder [default: 2]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub jobs: Option<u16>,
-    /// none, gzip, lz4 or zstd, with a level [default: gzip:1]
-    #[arg(long, value_name = "METHOD[:LEVEL]", value_parser = Compression::parse)]
-    pub compress: Option<Compression>,
-    /// What the manifest knows of each table: its rows, or their content as well
-    #[arg(long, default_value = "counts", value_name = "WHAT", value_parser = PossibleValuesParser::new(["none", "counts", "full"]).map(checksums_of))]
-    pub checksums: Checksums,
-}
-
-/// What is done with backups that exist.
-#[derive(Debug, clap::Subcommand)]
-pub enum Kept {
-    /// Compare every byte with the manifest, and have pg_restore read all of it
-    Verify {
-        /// The backup: a file or a folder
-        path: PathBuf,
-    },
-    /// List the backups of a folder
-    List {
-        /// The folder [default: --backup-dir]
-        dir: Option<PathBuf>,
-    },
-}
-
-fn form_of(word: String) -> Form {
-    match word.as_str() {
-        "plain" => Form::Plain,
-        "custom" => Form::Custom,
-        _ => Form::Directory,
-    }
-}
-
-fn checksums_of(word: String) -> Checksums {
-    match word.as_str() {
-        "none" => Checksums::None,
-        "full" => Checksums::Full,
-        _ => Checksums::Counts,
-    }
-}
+pub use prune::prune;
 
 /// The command.
 pub struct Backup {
@@ -96,9 +44,14 @@ impl Backup {
 
     /// What there is to dump, and with what.
     pub async fn look(&self, cx: &Context, session: &Session) -> Result<Seen, Setback> {
-        let major = session.facts.server_version_num / 10_000;
-        let pg_dump = ClientProgram::find(&cx.env, "pg_dump", major)?;
-        Ok(Seen { survey: Survey::look(session).await?, pg_dump })
+        let server_version_num = session.facts.server_version_num;
+        let pg_dump = ClientProgram::find(&cx.env, "pg_dump", server_version_num / 10_000)?;
+        Ok(Seen { survey: Survey::look(session).await?, pg_dump, server_version_num })
+    }
+
+    /// A restore is compared by content.
+    fn checksums(&self) -> Checksums {
+        if self.args.restore_test { Checksums::Full } else { self.args.checksums }
     }
 
     fn to_stdout(&self) -> bool {
@@ -114,6 +67,7 @@ pub struct Work {
     compression: Compression,
     jobs: u16,
     pg_dump: ClientProgram,
+    server_version_num: u32,
     survey: Survey,
 }
 
@@ -121,6 +75,7 @@ pub struct Work {
 pub struct Seen {
     survey: Survey,
     pg_dump: ClientProgram,
+    server_version_num: u32,
 }
 
 impl Operation for Backup {
@@ -199,6 +154,7 @@ impl Operation for Backup {
                 compression,
                 jobs,
                 pg_dump: seen.pg_dump.clone(),
+                server_version_num: seen.server_version_num,
                 survey: seen.survey.clone(),
             },
             steps: vec![step],
@@ -238,6 +194,12 @@ impl Operation for Backup {
         });
         report.body.push(Block::Text(format!("{}: {}", work.target.display(), megabytes(bytes))));
         report.body.push(Block::Text(self.record(cx, session, work, bytes).await));
+        if self.args.restore_test {
+            let proven = verify(cx, &work.target, true).await?;
+            report.body.extend(proven.body);
+            report.findings = proven.findings;
+            return Ok(report);
+        }
         report.next = Some(Next::run(format!(
             "markenmate backup verify {}",
             shell_quoted(&work.target.to_string_lossy())
@@ -261,7 +223,7 @@ impl Backup {
         command.args(work.arguments(cx, session)?).arg(format!("--snapshot={}", snapshot.id));
         let (files, tables) = tokio::try_join!(
             dump::run(cx, command, place, work.form),
-            snapshot.tables(session, self.args.checksums),
+            snapshot.tables(session, self.checksums()),
         )?;
         Ok(self.manifest(cx, work, snapshot, files, tables))
     }
@@ -295,10 +257,14 @@ impl Backup {
                 form: work.form,
                 compression: work.compression.to_string(),
                 pg_dump: work.pg_dump.version.clone(),
+                server_version_num: work.server_version_num,
                 jobs: work.jobs,
             },
-            checksums: self.args.checksums,
+            checksums: self.checksums(),
             tables,
+            sequences: snapshot.sequences.clone(),
+            roles: snapshot.roles.clone(),
+            catalogue: snapshot.catalogue.clone(),
             files,
             sha256: String::new(),
         }

@@ -1,0 +1,97 @@
+//! Whether a database that was restored is the one that was dumped.
+
+use crate::db::catalogue::{Catalogue, compare};
+use crate::report::{Finding, Severity};
+
+use super::manifest::{Manifest, Table};
+
+/// What is in the restored database, taken as the manifest's own was.
+#[derive(Debug)]
+pub struct Restored {
+    /// Its tables.
+    pub tables: Vec<Table>,
+    /// Its sequences and where they stand.
+    pub sequences: Vec<(String, Option<i64>)>,
+    /// Schema `public`.
+    pub catalogue: Catalogue,
+}
+
+/// Every difference. Pure.
+pub fn differences(manifest: &Manifest, restored: &Restored) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut differs = |subject: &str, detail: String| {
+        found.push(Finding {
+            id: "restored".into(),
+            severity: Severity::Error,
+            title: "What was restored is not what was dumped".into(),
+            subject: subject.into(),
+            detail,
+            remedy: "do not rely on this backup: take another one, and have it restore-tested"
+                .into(),
+        });
+    };
+    for table in &manifest.tables {
+        match restored.tables.iter().find(|other| other.name == table.name) {
+            None => differs(&table.name, "the table is missing".into()),
+            Some(other) if other.rows != table.rows => differs(
+                &table.name,
+                format!("has {} rows; {} were dumped", shown(other.rows), shown(table.rows)),
+            ),
+            Some(other) if other.checksum != table.checksum => {
+                differs(&table.name, "has as many rows, with other content".into());
+            }
+            Some(_) => {}
+        }
+    }
+    for sequence in &manifest.sequences {
+        let now = restored.sequences.iter().find(|(name, _)| *name == sequence.name);
+        match now {
+            None => differs(&sequence.name, "the sequence is missing".into()),
+            Some((_, now)) if *now < sequence.last_value => differs(
+                &sequence.name,
+                format!("stands at {now:?}; it stood at {:?} at least", sequence.last_value),
+            ),
+            Some(_) => {}
+        }
+    }
+    for difference in compare(&manifest.catalogue, &restored.catalogue) {
+        differs(&difference.subject, difference.detail);
+    }
+    found
+}
+
+fn shown(rows: Option<u64>) -> String {
+    rows.map_or_else(|| "an unknown number of".into(), |rows| rows.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::manifest::{Sequence, tests::sample};
+    use super::*;
+
+    #[test]
+    fn lost_rows_lost_tables_and_sequences_that_lag_are_seen() {
+        let table = |name: &str, rows, checksum: &str| Table {
+            name: name.into(),
+            rows: Some(rows),
+            checksum: Some(checksum.into()),
+        };
+        let sequence = |name: &str, at| Sequence { name: name.into(), last_value: at };
+        let manifest = Manifest {
+            tables: vec![table("a", 1, "x"), table("b", 2, "y"), table("c", 3, "z")],
+            sequences: vec![sequence("s", Some(5)), sequence("t", None), sequence("u", Some(7))],
+            ..sample()
+        };
+        let mut restored = Restored {
+            tables: manifest.tables.clone(),
+            sequences: vec![("s".into(), Some(6)), ("t".into(), Some(1)), ("u".into(), Some(7))],
+            catalogue: Catalogue::default(),
+        };
+        assert_eq!(differences(&manifest, &restored), []);
+        restored.tables = vec![table("a", 1, "other"), table("b", 1, "y")];
+        restored.sequences = vec![("s".into(), Some(4)), ("t".into(), None)];
+        let subjects: Vec<_> =
+            differences(&manifest, &restored).into_iter().map(|f| f.subject).collect();
+        assert_eq!(subjects, ["a", "b", "c", "s", "u"]);
+    }
+}

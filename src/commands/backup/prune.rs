@@ -1,0 +1,88 @@
+//! `backup prune`: old backups go, but never the last one that was verified.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::backup::list::list;
+use crate::backup::proof::Backup;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::report::{Block, Outcome, Report, StepResult, StepStatus};
+use crate::settings::Consent;
+
+/// Removes what is older than the `keep` newest verified ones of each database.
+pub fn prune(cx: &Context, dir: Option<&Path>, keep: usize) -> Result<Report, Failure> {
+    let dir = dir.unwrap_or(&cx.settings.backup_dir);
+    let listed = list(dir)?;
+    let old = outdated(&listed.backups, keep);
+    let step = |backup: &Backup, status| StepResult {
+        id: "remove".into(),
+        title: format!("remove {}", backup.path.display()),
+        status,
+        duration_ms: None,
+        detail: Some(format!("of {}", backup.manifest.snapshot_at.to_rfc3339())),
+    };
+    let data = |removed: &[&Backup]| json!({ "removed": removed.iter().map(|backup| &backup.path).collect::<Vec<_>>() });
+    if old.is_empty() {
+        let mut report = Report::new(Outcome::NothingToDo);
+        report.body.push(Block::Text(format!("nothing to remove in {}", dir.display())));
+        report.data = data(&[]);
+        return Ok(report);
+    }
+    if cx.settings.dry_run {
+        let mut report = Report::new(Outcome::Planned);
+        report.steps = old.iter().map(|backup| step(backup, StepStatus::Planned)).collect();
+        report.data = data(&[]);
+        return Ok(report);
+    }
+    consent(cx, &old)?;
+    for backup in &old {
+        backup.remove().map_err(|error| {
+            Failure::unexpected(format!("cannot remove {}", backup.path.display())).because(error)
+        })?;
+    }
+    let mut report = Report::new(Outcome::Done);
+    report.steps = old.iter().map(|backup| step(backup, StepStatus::Done)).collect();
+    report.data = data(&old);
+    Ok(report)
+}
+
+/// Only verified ones count, each database for itself; what is newer than the oldest that is kept
+/// stays, verified or not. `backups` are sorted, the newest first. Pure.
+fn outdated(backups: &[Backup], keep: usize) -> Vec<&Backup> {
+    let mut verified: BTreeMap<(Option<&str>, u32), usize> = BTreeMap::new();
+    let mut old = Vec::new();
+    for backup in backups {
+        let of = &backup.manifest.database;
+        let seen = verified.entry((of.system_identifier.as_deref(), of.oid)).or_default();
+        if *seen >= keep {
+            old.push(backup);
+        } else if backup.is_verified() {
+            *seen += 1;
+        }
+    }
+    old
+}
+
+fn consent(cx: &Context, old: &[&Backup]) -> Result<(), Failure> {
+    if cx.settings.consent != Consent::Ask {
+        return Ok(());
+    }
+    if !cx.console.is_interactive() {
+        return Err(Failure::refused(
+            "this needs your consent, and there is no terminal to ask on",
+        )
+        .hint("to consent: --yes")
+        .hint("to see what would be removed: --dry-run"));
+    }
+    for backup in old {
+        cx.console.insist(&format!("remove {}", backup.path.display()));
+    }
+    let typed = cx.console.ask(&format!("Remove {} backup(s)? [y/N]", old.len()))?;
+    match typed.trim().to_lowercase().as_str() {
+        "y" | "yes" | "j" | "ja" => Ok(()),
+        _ => Err(Failure::refused("not confirmed; nothing was removed")),
+    }
+}
