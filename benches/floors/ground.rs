@@ -30,6 +30,7 @@ pub struct Ground {
     pub times: u32,
     tool: PathBuf,
     psql: PathBuf,
+    pg_dump: PathBuf,
     runtime: Runtime,
     databases: Cell<u32>,
 }
@@ -43,13 +44,12 @@ impl Ground {
             eprintln!("error: {}: {}", failure, failure.hints.join("; "));
             std::process::exit(1);
         });
-        let psql = psql(&env, server.bindir());
+        let [psql, pg_dump] = ["psql", "pg_dump"].map(|name| client(&env, server.bindir(), name));
         let times = if full { 41 } else { 15 };
         let databases = Cell::new(0);
-        let ground = Self { server, full, times, tool, psql, runtime: runtime(), databases };
-        ground.create(BASELINE, None);
-        ground.execute(BASELINE, registry::APP[0].sql);
-        ground.execute(BASELINE, &Sample::default().sql());
+        let ground =
+            Self { server, full, times, tool, psql, pg_dump, runtime: runtime(), databases };
+        ground.build(BASELINE, Sample::default());
         ground.create(CURRENT, Some(BASELINE));
         child::run(&ground.tool(["migrate", "--yes", "-d", &ground.url(CURRENT)]));
         ground
@@ -63,6 +63,19 @@ impl Ground {
     /// psql, the real one, without a start-up file.
     pub fn psql<const N: usize>(&self, arguments: [&str; N]) -> Program {
         program(&self.psql, &[&["-X"], arguments.as_slice()].concat())
+    }
+
+    /// pg_dump, the real one.
+    pub fn pg_dump<const N: usize>(&self, arguments: [&str; N]) -> Program {
+        program(&self.pg_dump, &arguments)
+    }
+
+    /// A database before V2 with so many rows: its URL.
+    pub fn build(&self, name: &str, sample: Sample) -> String {
+        self.create(name, None);
+        self.execute(name, registry::APP[0].sql);
+        self.execute(name, &sample.sql());
+        self.url(name)
     }
 
     pub fn url(&self, database: &str) -> String {
@@ -100,17 +113,17 @@ fn program(path: &Path, arguments: &[&str]) -> Program {
     Program::new(std::iter::once(path).chain(arguments.iter().map(Into::into)))
 }
 
-/// The first psql that is no script: Debian's wrapper in perl costs 27 ms.
-fn psql(env: &Env, bindir: &Path) -> PathBuf {
+/// The first program of that name that is no script: Debian's wrapper in perl costs 27 ms.
+fn client(env: &Env, bindir: &Path, name: &str) -> PathBuf {
     // Where initdb really lies, should its folder hold links only.
     let initdb = bindir.join("initdb").canonicalize().unwrap();
     let places = initdb.parent().map(PathBuf::from).into_iter().chain(env.path());
     let binary = |path: &PathBuf| {
         std::fs::read(path).is_ok_and(|bytes| !bytes.is_empty() && !bytes.starts_with(b"#!"))
     };
-    places.map(|dir| dir.join("psql")).find(binary).unwrap_or_else(|| {
+    places.map(|dir| dir.join(name)).find(binary).unwrap_or_else(|| {
         eprintln!(
-            "error: psql was not found; Debian and Ubuntu: apt-get install postgresql-client"
+            "error: {name} was not found; Debian and Ubuntu: apt-get install postgresql-client"
         );
         std::process::exit(1);
     })

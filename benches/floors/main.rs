@@ -2,6 +2,7 @@
 //! `scripts/bench` builds and runs it; docs/performance.md says how to read it.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used)]
 
+mod backup;
 mod child;
 mod floor;
 mod ground;
@@ -18,12 +19,13 @@ use table::Line;
 type Row = fn(&Ground) -> Vec<Line>;
 
 /// One line a row: its name, and what measures it.
-const ROWS: [(&str, Row); 6] = [
+const ROWS: [(&str, Row); 7] = [
     ("version", rows::version),
     ("noop", rows::noop),
     ("v2", rows::v2),
     ("trips", rows::trips),
     ("memory", rows::memory),
+    ("backup", backup::backup),
     ("stall", stall::stall),
 ];
 
