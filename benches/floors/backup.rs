@@ -10,13 +10,28 @@ use super::child::alternate;
 use super::ground::Ground;
 use super::table::{Line, costs, mib};
 
-/// Ordinary users: about 100 MB of plain dump, and about 1 GB with `--full`.
-const USERS: [u32; 2] = [20_000, 200_000];
+/// Rows of each of two tables: about 100 MB of plain dump, and about 1 GB with `--full`.
+const ROWS: [u32; 2] = [230_000, 2_300_000];
+
+/// Text as an application's is: words, numbers, and an id that nothing compresses.
+const FILL: [&str; 3] = [
+    "INSERT INTO public.app_log (level, message, created_at)
+     SELECT 'info', format('Benutzer %s hat %s Marken an %s verliehen und wartet auf die Antwort; Anfrage %s von 10.0.%s.%s',
+                           n, n % 7, n * 31::bigint % 9973, md5(n::text), n % 251, n % 199), now() - n * interval '1 second'
+       FROM generate_series(1, %ROWS%) n",
+    "INSERT INTO public.verification (id, identifier, value, expires_at)
+     SELECT md5(n::text), format('reset-password:%s@example.de', n * 17::bigint % 99991),
+            format('{\"user\": \"%s\", \"purpose\": \"reset-password\", \"attempts\": %s, \"language\": \"de-DE\"}', n * 31::bigint, n % 5), now()
+       FROM generate_series(1, %ROWS%) n",
+    "VACUUM ANALYZE",
+];
 
 pub fn backup(g: &Ground) -> Vec<Line> {
-    let users = USERS[usize::from(g.full)];
-    let url = g.build("bench_backup", Sample { users, orphans: false });
-    g.execute("bench_backup", "VACUUM ANALYZE");
+    let rows = ROWS[usize::from(g.full)];
+    let url = g.build("bench_backup", Sample::default());
+    for statement in FILL {
+        g.execute("bench_backup", &statement.replace("%ROWS%", &rows.to_string()));
+    }
     g.execute("bench_backup", "CHECKPOINT");
     let folder = tempfile::TempDir::new().unwrap();
     let path = |name: String| folder.path().join(name).to_str().unwrap().to_owned();

@@ -38,6 +38,8 @@ pub struct Manifest {
     pub tables: Vec<Table>,
     /// Every sequence, in the order of their names.
     pub sequences: Vec<Sequence>,
+    /// Keys that rows of the dump break: no restore can make them again.
+    pub broken_keys: Vec<String>,
     /// Every role that a restore needs.
     pub roles: Vec<String>,
     /// Schema `public`: columns, keys, indexes.

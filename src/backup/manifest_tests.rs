@@ -29,6 +29,7 @@ pub(crate) fn sample() -> Manifest {
         checksums: Checksums::Counts,
         tables: vec![Table { name: "public.a".into(), rows: Some(1), checksum: None }],
         sequences: vec![Sequence { name: "public.a_id_seq".into(), last_value: Some(7) }],
+        broken_keys: vec!["public.session.user_id".into()],
         roles: vec!["app".into()],
         catalogue: Catalogue::default(),
         files: vec![File { name: "a.dump".into(), bytes: 5, sha256: "ab".into() }],

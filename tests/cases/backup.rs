@@ -597,13 +597,55 @@ fn orphans_in_the_source_make_no_restore_tested_backup() {
          INSERT INTO public.session (id, expires_at, token, created_at, updated_at, user_id)
          VALUES ('s', now(), 't', now(), now(), 'nobody')",
     );
+    let plain = markenmate(&["backup", "-o", "p.dump", "--format", "json"]).db(&db).run();
+    let plain = plain.assert_code(0).json();
+    assert_eq!(plain["findings"][0]["id"], "orphans", "{plain:#}");
+    let broken = serde_json::json!(["public.session.user_id"]);
+    assert_eq!(manifest(&db.folder().join("p.dump"))["broken_keys"], broken);
     let run =
         markenmate(&["backup", "-o", "o.dump", "--restore-test"]).db(&db).run().assert_code(4);
     assert!(run.stderr.contains("cannot be restored"), "{}", run.stderr);
     assert!(run.stderr.contains("violates foreign key constraint"), "{}", run.stderr);
     let args = ["backup", "list", ".", "--format", "json"];
     let document = markenmate(&args).db(&db).run().assert_code(0).json();
-    assert_eq!(document["data"]["backups"][0]["restore_tested"], false);
+    let all = document["data"]["backups"].as_array().unwrap();
+    assert!(all.iter().all(|backup| backup["restore_tested"] == false), "{document:#}");
+}
+
+/// A full disk in the middle, and a folder that cannot be written to.
+#[test]
+fn a_full_disk_ends_it_clearly_and_leaves_nothing() {
+    let db = TestDb::baseline();
+    sql(
+        &db,
+        "INSERT INTO public.app_log (message) SELECT md5(n::text) FROM generate_series(1, 20000) n",
+    );
+    for (form, extension) in FORMS {
+        let invocation = markenmate(&["backup", "-o", &format!("full{extension}")]).db(&db);
+        let inner = invocation.command();
+        // No file of this process or its children grows beyond 100 kB; who ignores the signal gets an error.
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", "trap '' XFSZ; ulimit -f 200; exec \"$0\" \"$@\""])
+            .arg(inner.get_program());
+        shell.args(inner.get_args()).env_clear().current_dir(db.folder());
+        shell.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = shell.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{form}: {said}");
+        assert!(said.contains("there is no backup"), "{form}: {said}");
+        assert!(said.contains("File too large"), "{form}: {said}");
+        assert_eq!(names(db.folder()), <[&str; 0]>::default(), "{form}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_refused() {
+    let db = TestDb::baseline();
+    // As root, only the kernel's own folders say no.
+    let run = markenmate(&["backup", "-o", "/proc/x.dump"]).db(&db).run();
+    assert!([1, 4].contains(&run.code), "{run:?}");
+    assert!(run.stderr.contains("cannot write /proc/x.dump"), "{}", run.stderr);
 }
 
 #[test]

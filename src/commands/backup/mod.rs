@@ -10,6 +10,8 @@ use crate::backup::form::{self, CHEAPEST, Compression, Form};
 use crate::backup::manifest::{Archive, Checksums, File, Manifest, SUFFIX, Schema};
 use crate::backup::place::{PREFIX, Place, beside};
 use crate::backup::proof;
+use crate::checks::registry;
+use crate::checks::run::{self, Request};
 use crate::context::Context;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
@@ -18,7 +20,7 @@ use crate::migrations::standing;
 use crate::migrations::survey::{History, Survey};
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
-use crate::report::{Block, Next, Outcome, Report, StepStatus};
+use crate::report::{Block, Finding, Next, Outcome, Report, Severity, StepStatus};
 use crate::settings::Format;
 use crate::tools::postgres_client::{self, ClientProgram};
 
@@ -180,7 +182,7 @@ impl Operation for Backup {
         let snapshot = contents::snapshot(session, session.timeouts()).await?;
         let made = self.make(cx, session, work, &place, &snapshot).await;
         session.end().await;
-        let manifest = made?;
+        let (manifest, orphans) = made?;
         proof::is_archive(cx, place.partial(), work.form, work.pg_dump.major).await?;
         let (bytes, sha256) = (manifest.bytes(), manifest.content_hash());
         place.keep(&manifest.seal())?;
@@ -194,10 +196,11 @@ impl Operation for Backup {
         });
         report.body.push(Block::Text(format!("{}: {}", work.target.display(), megabytes(bytes))));
         report.body.push(Block::Text(self.record(cx, session, work, bytes).await));
+        report.findings = orphans;
         if self.args.restore_test {
             let proven = verify(cx, &work.target, true).await?;
             report.body.extend(proven.body);
-            report.findings = proven.findings;
+            report.findings.extend(proven.findings);
             return Ok(report);
         }
         report.next = Some(Next::run(format!(
@@ -217,15 +220,19 @@ impl Backup {
         work: &Work,
         place: &Place,
         snapshot: &Snapshot,
-    ) -> Result<Manifest, Failure> {
+    ) -> Result<(Manifest, Vec<Finding>), Failure> {
         let secret = postgres_client::secret(&cx.env, session.passfile_line.as_ref())?;
         let mut command = work.pg_dump.command(&cx.env, secret.as_ref());
         command.args(work.arguments(cx, session)?).arg(format!("--snapshot={}", snapshot.id));
-        let (files, tables) = tokio::try_join!(
-            dump::run(cx, command, place, work.form),
-            snapshot.tables(session, self.checksums()),
-        )?;
-        Ok(self.manifest(cx, work, snapshot, files, tables))
+        let counted = async {
+            let tables = snapshot.tables(session, self.checksums()).await?;
+            Ok((tables, orphans(session, snapshot, self.checksums()).await?))
+        };
+        let (files, (tables, orphans)) =
+            tokio::try_join!(dump::run(cx, command, place, work.form), counted)?;
+        let mut manifest = self.manifest(cx, work, snapshot, files, tables);
+        manifest.broken_keys = orphans.iter().map(|finding| finding.subject.clone()).collect();
+        Ok((manifest, orphans))
     }
 
     fn manifest(
@@ -263,6 +270,7 @@ impl Backup {
             checksums: self.checksums(),
             tables,
             sequences: snapshot.sequences.clone(),
+            broken_keys: Vec::new(),
             roles: snapshot.roles.clone(),
             catalogue: snapshot.catalogue.clone(),
             files,
@@ -296,6 +304,34 @@ impl Backup {
             }
         }
     }
+}
+
+/// Rows whose parent is gone, in the moment that is dumped: a restore fails over them, and it is now
+/// that they can be mended.
+async fn orphans(
+    session: &Session,
+    snapshot: &Snapshot,
+    checksums: Checksums,
+) -> Result<Vec<Finding>, Failure> {
+    if checksums == Checksums::None {
+        return Ok(Vec::new());
+    }
+    let Ok(check) = registry::find("orphans") else { return Ok(Vec::new()) };
+    let request = Request {
+        checks: &[check],
+        version: crate::migrations::registry::latest(),
+        since: None,
+        catalogue: &snapshot.catalogue,
+    };
+    let seen = run::run(session, &request).await?;
+    let found = seen.verdicts.into_iter().flat_map(|verdict| verdict.findings);
+    Ok(found
+        .map(|finding| Finding {
+            severity: Severity::Warning,
+            title: "A restore of this backup fails over rows whose parent is gone".into(),
+            ..finding
+        })
+        .collect())
 }
 
 impl Work {
