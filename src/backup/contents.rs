@@ -130,7 +130,7 @@ impl Wanted {
             "SELECT count(*), \
                     concat(coalesce(sum(('x' || left(d, 16))::bit(64)::bigint), 0), ':', \
                            coalesce(sum(('x' || right(d, 16))::bit(64)::bigint), 0)) \
-               FROM (SELECT md5(convert_to({}, 'UTF8')) AS d FROM ONLY {name} t) digests",
+               FROM (SELECT md5({}) AS d FROM ONLY {name} t) digests",
             self.row_text
         )
     }
