@@ -174,11 +174,14 @@ fn sweep(folder: &Path, target: &Path) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()).filter(|path| ours(path)) {
         let Ok(meta) = path.symlink_metadata() else { continue };
+        // A link or a pipe under such a name is nobody's backup, and a pipe would be waited for.
+        if !meta.is_dir() && !meta.is_file() {
+            continue;
+        }
         let form = if meta.is_dir() { Form::Directory } else { Form::Custom };
-        let held = !meta.is_symlink()
-            && File::open(&path)
-                .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err());
-        if !held && (meta.is_dir() || meta.is_file()) {
+        let held = File::open(&path)
+            .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err());
+        if !held {
             remove(&path, form);
         }
     }

@@ -275,6 +275,8 @@ fn nothing_is_overwritten_and_a_folder_that_is_not_there_is_said() {
     symlink("file.dump", folder.join("link.dump")).unwrap();
     symlink("nowhere", folder.join("dangling")).unwrap();
     succeed(Command::new("mkfifo").arg(folder.join("fifo.sql")));
+    // Nor is it waited for where a killed run's leavings are looked for.
+    succeed(Command::new("mkfifo").arg(folder.join("markenmate-backup-1.partial")));
     let before = names(folder);
     for name in ["file.dump", "link.dump", "dangling", "fifo.sql"] {
         let run = markenmate(&["backup", "-o", name]).db(&db).run().assert_code(4);
