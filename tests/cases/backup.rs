@@ -285,6 +285,7 @@ fn nothing_is_overwritten_and_a_folder_that_is_not_there_is_said() {
     let run = markenmate(&["backup", "-o", "no/such/folder.dump"]).db(&db).run().assert_code(4);
     assert!(run.stderr.contains("there is no folder no/such"), "{}", run.stderr);
     assert_eq!(names(folder), before);
+    backup(&db, "fine.dump", &[]);
     assert_eq!(fs::read_to_string(folder.join("file.dump")).unwrap(), "precious");
 }
 
