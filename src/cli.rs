@@ -111,6 +111,9 @@ pub struct GlobalArgs {
     /// The folder of backups [env: MARKENMATE_BACKUP_DIR] [default: ./backups]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     backup_dir: Option<PathBuf>,
+    /// Run pg_dump and pg_restore in this container, where the database's own are
+    #[arg(long, global = true, value_name = "CONTAINER", help_heading = "Global options")]
+    via_docker: Option<String>,
     /// How long one attempt may queue for a lock [default: 50ms]
     #[arg(long, global = true, value_name = "TIME", value_parser = duration, help_heading = "Global options")]
     lock_timeout: Option<Duration>,
@@ -204,6 +207,7 @@ impl GlobalArgs {
             yes: self.yes,
             confirm: self.confirm.clone(),
             backup_dir: self.backup_dir.clone(),
+            via_docker: self.via_docker.clone(),
             lock_timeout: self.lock_timeout,
             max_wait: self.max_wait,
             statement_timeout: self.statement_timeout,

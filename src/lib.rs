@@ -64,8 +64,8 @@ async fn dispatch(cx: &Context, command: Command) -> Ending {
         Command::Verify(args) => pipeline::drive(cx, &verify::Verify::new(args)).await,
         Command::Backup(args) => match &args.kept {
             None => pipeline::drive(cx, &backups::Backup::new(args)).await,
-            Some(backups::Kept::Verify { path, restore_test }) => {
-                alone(backups::verify(cx, path, *restore_test).await)
+            Some(backups::Kept::Verify { path, restore_test, identity }) => {
+                alone(backups::verify(cx, path, identity.as_deref(), *restore_test).await)
             }
             Some(backups::Kept::Prune { dir, keep }) => {
                 alone(backups::prune(cx, dir.as_deref(), usize::from(*keep)))

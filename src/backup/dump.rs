@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::db::interrupt::interrupted;
 use crate::failure::Failure;
 
+use super::archive::{complaint, piped};
 use super::form::Form;
 use super::manifest::{File, hex};
 use super::place::Place;
@@ -30,13 +31,15 @@ struct Progress {
     table: Mutex<String>,
 }
 
-/// Runs `command`, a pg_dump, into the place, and hashes every byte. A signal ends it.
+/// Runs `command`, a pg_dump, into the place, through `encrypt` where that is asked for, and hashes
+/// every byte. A signal ends it.
 ///
 /// # Errors
 /// What pg_dump said, where it did not end well; what the system said, where nothing could be written.
 pub async fn run(
     cx: &Context,
-    mut command: Command,
+    command: &mut Command,
+    encrypt: Option<Command>,
     place: &Place,
     form: Form,
 ) -> Result<Vec<File>, Failure> {
@@ -49,13 +52,14 @@ pub async fn run(
     let mut child = command
         .spawn()
         .map_err(|error| Failure::unexpected("cannot start pg_dump").because(error))?;
+    let mut age = encrypt.map(|encrypt| through(&mut child, encrypt)).transpose()?;
     let progress = Arc::new(Progress::default());
     let stderr =
         child.stderr.take().map(|stderr| tokio::spawn(listen(stderr, Arc::clone(&progress))));
     let work = async {
         let written = match form {
             Form::Directory => Ok(None),
-            _ => stream(&mut child, place, &progress).await.map(Some),
+            _ => stream(age.as_mut().unwrap_or(&mut child), place, &progress).await.map(Some),
         };
         let status = child.wait().await;
         (written, status)
@@ -74,10 +78,19 @@ pub async fn run(
     // A full disk ends both: what the system said is the reason.
     let file = written.map_err(|error| cannot_write(place, &error))?;
     ended_well(status, &said)?;
+    if let Some(said) = complaint(age).await {
+        return Err(Failure::unexpected("age failed: there is no backup").because(said));
+    }
     match file {
         Some(file) => Ok(vec![file]),
         None => hash_folder(place.partial()).map_err(|error| cannot_write(place, &error)),
     }
+}
+
+/// Has what a child writes encrypted.
+fn through(child: &mut Child, mut encrypt: Command) -> Result<Child, Failure> {
+    encrypt.stdin(piped(child)?).stdout(std::process::Stdio::piped());
+    encrypt.spawn().map_err(|error| Failure::unexpected("cannot start age").because(error))
 }
 
 /// What it says on stderr, as long as it says it: which table, and in the end what went wrong.
@@ -195,14 +208,7 @@ pub fn hash_folder(folder: &Path) -> io::Result<Vec<File>> {
 /// # Errors
 /// The system's; what is no plain file is an error, too.
 pub fn hash_file(path: &Path, name: String) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    // A pipe in its place would be waited for without end.
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let flags = i32::try_from(flags.bits()).unwrap_or_default();
-    let mut file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no plain file"));
-    }
+    let mut file = open_file(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 256 * 1024];
     let mut bytes = 0;
@@ -213,6 +219,19 @@ pub fn hash_file(path: &Path, name: String) -> io::Result<File> {
         }
         hash.update(&buffer[..count]);
         bytes += count as u64;
+    }
+}
+
+/// A plain file to read, and nothing else under its name.
+pub(super) fn open_file(path: &Path) -> io::Result<fs::File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    // A pipe in its place would be waited for without end.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no plain file")),
     }
 }
 

@@ -98,12 +98,21 @@ pub struct Archive {
     pub server_version_num: u32,
     /// How many wrote it.
     pub jobs: u16,
+    /// To whom it is encrypted by age; empty: it is not.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub recipients: Vec<String>,
 }
 
 impl Archive {
     /// The server's major version.
     pub const fn server_major(&self) -> u32 {
         self.server_version_num / 10_000
+    }
+
+    /// pg_dump's major version.
+    pub fn pg_dump_major(&self) -> u32 {
+        let major = self.pg_dump.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        major.parse().unwrap_or_default()
     }
 }
 

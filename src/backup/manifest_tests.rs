@@ -25,6 +25,7 @@ pub(crate) fn sample() -> Manifest {
             pg_dump: "15.18".into(),
             server_version_num: 150_018,
             jobs: 1,
+            recipients: Vec::new(),
         },
         checksums: Checksums::Counts,
         tables: vec![Table { name: "public.a".into(), rows: Some(1), checksum: None }],

@@ -1,5 +1,6 @@
 //! Backups: the dump, the manifest beside it, and what proves them. Restoring shares the manifest.
 
+pub mod archive;
 pub mod contents;
 pub mod dump;
 pub mod form;
@@ -8,5 +9,8 @@ pub mod list;
 pub mod manifest;
 pub mod place;
 pub mod proof;
+pub mod restore;
 pub mod restore_test;
 pub mod restored;
+pub mod script;
+pub mod toc;

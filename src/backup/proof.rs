@@ -1,18 +1,18 @@
 //! Proving a backup on disk: every byte, every file, and that pg_restore can read all of it.
 
 use std::fs;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use serde::{Deserialize, Serialize};
 
-use super::dump::{hash_file, hash_folder};
+use super::archive::{Aim, Readable};
+use super::dump::{hash_file, hash_folder, open_file};
 use super::form::Form;
 use super::manifest::{File, Manifest, SUFFIX};
 use super::place::{beside, folder_of, new_file};
+use super::script::Summary;
 use crate::context::Context;
-use crate::db::interrupt::interrupted;
 use crate::failure::Failure;
 use crate::report::{Finding, Severity};
 use crate::tools::postgres_client::ClientProgram;
@@ -127,29 +127,56 @@ impl Backup {
     ///
     /// # Errors
     /// Unexpected where the disk does not give them.
-    pub fn differences(&self) -> Result<Vec<Finding>, Failure> {
-        let failed = |error: std::io::Error| {
+    pub async fn differences(&self, cx: &Context) -> Result<Vec<Finding>, Failure> {
+        let (path, form) = (self.path.clone(), self.manifest.archive.form);
+        let name = self.manifest.files.first().map(|file| file.name.clone()).unwrap_or_default();
+        let hash = move || match form {
+            Form::Directory => hash_folder(&path),
+            _ => Ok(vec![hash_file(&path, name)?]),
+        };
+        let found = cx.interrupt.during(hash).await?.map_err(|error| {
             Failure::refused(format!("cannot read {}", self.path.display())).because(error)
-        };
-        let found = match self.manifest.archive.form {
-            Form::Directory => hash_folder(&self.path).map_err(failed)?,
-            _ => {
-                let name = self.manifest.files.first().map(|file| file.name.clone());
-                vec![hash_file(&self.path, name.unwrap_or_default()).map_err(failed)?]
-            }
-        };
+        })?;
         Ok(compare(&self.manifest.files, &found))
     }
 
-    /// Has pg_restore read all of it, and a plain one looked at for its end.
-    pub async fn read_through(&self, cx: &Context) -> Result<(), Failure> {
+    /// Has pg_restore read all of it; a plain one is read to its end here.
+    ///
+    /// # Errors
+    /// Refused where that cannot be.
+    pub async fn read_through(&self, cx: &Context, identity: Option<&Path>) -> Result<(), Failure> {
         if self.manifest.archive.form == Form::Plain {
-            return plain_is_whole(&self.path);
+            return plain(cx, &self.path).await.map(drop);
         }
-        let major = self.manifest.archive.pg_dump.split('.').next().unwrap_or_default();
-        let major = major.parse().unwrap_or_default();
-        pg_restore(cx, &["--file", "/dev/null"], &self.path, major).await
+        let aim = Aim { more: &["--file", "/dev/null"], ..Aim::default() };
+        let program = self.pg_restore(cx)?;
+        Readable::of(self, identity)?.pg_restore(cx, &program, aim).await.map(drop)
     }
+
+    /// The program that can read what its pg_dump wrote.
+    ///
+    /// # Errors
+    /// Refused where there is none.
+    pub fn pg_restore(&self, cx: &Context) -> Result<ClientProgram, Failure> {
+        let major = self.manifest.archive.pg_dump_major();
+        ClientProgram::find(&cx.env, cx.settings.via_docker.as_deref(), "pg_restore", major)
+    }
+
+    /// Only whoever has the secret key can read it.
+    pub fn is_encrypted(&self) -> bool {
+        !self.manifest.archive.recipients.is_empty()
+    }
+}
+
+/// Reads a plain dump to its end.
+///
+/// # Errors
+/// Refused where it is none, or not whole.
+pub async fn plain(cx: &Context, path: &Path) -> Result<Summary, Failure> {
+    let failure = Failure::refused(format!("{} cannot be restored", path.display()));
+    let file = open_file(path).map_err(|error| failure.clone().because(error))?;
+    let read = move || Summary::of(BufReader::with_capacity(256 * 1024, file));
+    cx.interrupt.during(read).await?.map_err(|broken| failure.because(broken))
 }
 
 /// What pg_dump wrote is an archive at all: pg_restore can read its table of contents, or a plain one
@@ -158,36 +185,13 @@ impl Backup {
 /// # Errors
 /// Refused where it is none.
 pub async fn is_archive(cx: &Context, path: &Path, form: Form, major: u32) -> Result<(), Failure> {
-    match form {
-        Form::Plain => plain_is_whole(path),
-        _ => pg_restore(cx, &["--list"], path, major).await,
+    if form == Form::Plain {
+        return plain_is_whole(path);
     }
-}
-
-async fn pg_restore(
-    cx: &Context,
-    arguments: &[&str],
-    path: &Path,
-    major: u32,
-) -> Result<(), Failure> {
-    let program = ClientProgram::find(&cx.env, "pg_restore", major)?;
-    let mut command = program.command(&cx.env, None);
-    command.args(arguments).arg(path).stdout(Stdio::null()).stderr(Stdio::piped());
-    let child = command
-        .spawn()
-        .map_err(|error| Failure::unexpected("cannot start pg_restore").because(error))?;
-    let output = tokio::select! {
-        output = child.wait_with_output() => output,
-        () = cx.interrupt.raised(1) => return Err(interrupted()),
-    };
-    let output =
-        output.map_err(|error| Failure::unexpected("cannot wait for pg_restore").because(error))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let failure = Failure::refused(format!("pg_restore cannot read {}", path.display()));
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(said.lines().take(5).fold(failure, Failure::because))
+    let via = cx.settings.via_docker.as_deref();
+    let program = ClientProgram::find(&cx.env, via, "pg_restore", major)?;
+    let aim = Aim { more: &["--list"], ..Aim::default() };
+    Readable::at(path, form).pg_restore(cx, &program, aim).await.map(drop)
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {

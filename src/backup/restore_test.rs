@@ -1,51 +1,60 @@
 //! The only proof of a backup is a restore: into a throw-away server, compared with the manifest.
 
-use std::process::Stdio;
+use std::path::Path;
 
 use crate::context::Context;
 use crate::db::identifiers::{literal, quoted};
-use crate::db::interrupt::{Interrupt, interrupted};
 use crate::db::session::Session;
 use crate::failure::Failure;
 use crate::report::Finding;
 use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::settings::{Endpoint, EndpointFlags, Env};
-use crate::tools::postgres_client::ClientProgram;
+use crate::tools::postgres_binaries::PostgresBinaries;
 
-use super::contents;
-use super::form::Form;
 use super::proof::Backup;
-use super::restored::{Restored, differences};
+use super::restore::{How, Source, into};
+use super::restored::compare_with;
 
 const DATABASE: &str = "restored";
+
+/// Whether a server is installed here that the backup can be restored on.
+///
+/// # Errors
+/// Refused where there is none: says what to install.
+pub fn has_server(cx: &Context, backup: &Backup) -> Result<(), Failure> {
+    let major = backup.manifest.archive.server_major();
+    let installed = PostgresBinaries::find(&cx.env, None).map_err(|failure| {
+        failure.hint(format!("Debian and Ubuntu: apt-get install postgresql-{major}"))
+    })?;
+    if installed.major() >= major {
+        return Ok(());
+    }
+    Err(Failure::refused(format!(
+        "a backup of PostgreSQL {major} cannot be restored on the installed {}",
+        installed.version
+    ))
+    .hint(format!("Debian and Ubuntu: apt-get install postgresql-{major}"))
+    .hint("MARKENMATE_PG_BINDIR names the folder of another server's programs"))
+}
 
 /// Restores and compares.
 ///
 /// # Errors
-/// Refused where no server is installed that is new enough, or the restore fails.
-pub async fn run(cx: &Context, backup: &Backup) -> Result<Vec<Finding>, Failure> {
+/// Refused where the restore fails.
+pub async fn run(
+    cx: &Context,
+    backup: &Backup,
+    identity: Option<&Path>,
+) -> Result<Vec<Finding>, Failure> {
     let sandbox = Sandbox::start(&cx.env, SandboxOptions::default())?;
     cx.interrupt.check()?;
-    let major = backup.manifest.archive.server_major();
-    if sandbox.major() < major {
-        return Err(Failure::refused(format!(
-            "a backup of PostgreSQL {major} cannot be restored on the installed {}",
-            sandbox.version()
-        ))
-        .hint(format!("Debian and Ubuntu: apt-get install postgresql-{major}"))
-        .hint("MARKENMATE_PG_BINDIR names the folder of another server's programs"));
-    }
     prepare(&sandbox, backup).await?;
-    restore(cx, &sandbox, backup).await?;
     let session = open(cx, &sandbox).await?;
-    let snapshot = contents::snapshot(&session, session.timeouts()).await?;
-    let restored = Restored {
-        tables: snapshot.tables(&session, backup.manifest.checksums).await?,
-        sequences: snapshot.sequences.into_iter().map(|s| (s.name, s.last_value)).collect(),
-        catalogue: snapshot.catalogue,
-    };
-    session.end().await;
-    Ok(differences(&backup.manifest, &restored))
+    let how = How { jobs: 2, identity: identity.map(Path::to_path_buf) };
+    into(cx, &session, &Source::Proven(backup.clone()), &how).await?;
+    // A plain dump leaves its settings behind.
+    let session = open(cx, &sandbox).await?;
+    compare_with(&session, &backup.manifest).await
 }
 
 /// A database of the same encoding, and the roles, which are in no dump of a database.
@@ -58,38 +67,9 @@ async fn prepare(sandbox: &Sandbox, backup: &Backup) -> Result<(), Failure> {
     sandbox.execute("postgres", &sql).await
 }
 
-async fn restore(cx: &Context, sandbox: &Sandbox, backup: &Backup) -> Result<(), Failure> {
-    let plain = backup.manifest.archive.form == Form::Plain;
-    let name = if plain { "psql" } else { "pg_restore" };
-    let program = ClientProgram::find(&cx.env, name, sandbox.major())?;
-    let mut command = program.command(&cx.env, None);
-    command.arg("--dbname").arg(sandbox.url(DATABASE)).stdout(Stdio::null()).stderr(Stdio::piped());
-    match backup.manifest.archive.form {
-        Form::Plain => command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "--file"]),
-        Form::Custom => command.args(["--exit-on-error"]),
-        Form::Directory => command.args(["--exit-on-error", "--jobs", "2"]),
-    };
-    let child = command
-        .arg(&backup.path)
-        .spawn()
-        .map_err(|error| Failure::unexpected(format!("cannot start {name}")).because(error))?;
-    let output = tokio::select! {
-        output = child.wait_with_output() => output,
-        () = cx.interrupt.raised(1) => return Err(interrupted()),
-    };
-    let output = output
-        .map_err(|error| Failure::unexpected(format!("cannot wait for {name}")).because(error))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let failure = Failure::refused(format!("{} cannot be restored", backup.path.display()));
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(said.lines().take(8).fold(failure, Failure::because))
-}
-
 async fn open(cx: &Context, sandbox: &Sandbox) -> Result<Session, Failure> {
     let flags =
         EndpointFlags { database_url: Some(sandbox.url(DATABASE)), ..EndpointFlags::default() };
     let endpoint = Endpoint::resolve(&flags, &Env::of([("HOME", "/nonexistent")]))?;
-    Session::open(&endpoint, &cx.settings, &Interrupt::default()).await
+    Session::open(&endpoint, &cx.settings, &cx.interrupt).await
 }

@@ -1,8 +1,11 @@
 //! Whether a database that was restored is the one that was dumped.
 
 use crate::db::catalogue::{Catalogue, compare};
+use crate::db::session::Session;
+use crate::failure::Failure;
 use crate::report::{Finding, Severity};
 
+use super::contents;
 use super::manifest::{Manifest, Table};
 
 /// What is in the restored database, taken as the manifest's own was.
@@ -14,6 +17,21 @@ pub struct Restored {
     pub sequences: Vec<(String, Option<i64>)>,
     /// Schema `public`.
     pub catalogue: Catalogue,
+}
+
+/// Looks at the database of the session as the backup looked at its own, and compares.
+///
+/// # Errors
+/// It cannot be looked at.
+pub async fn compare_with(session: &Session, manifest: &Manifest) -> Result<Vec<Finding>, Failure> {
+    let snapshot = contents::snapshot(session, session.timeouts()).await?;
+    let restored = Restored {
+        tables: snapshot.tables(session, manifest.checksums).await?,
+        sequences: snapshot.sequences.into_iter().map(|s| (s.name, s.last_value)).collect(),
+        catalogue: snapshot.catalogue,
+    };
+    session.end().await;
+    Ok(differences(manifest, &restored))
 }
 
 /// Every difference. Pure.

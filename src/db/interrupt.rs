@@ -77,6 +77,19 @@ impl Interrupt {
         }
     }
 
+    /// Does work that blocks, on a thread of its own, so that a signal ends the waiting for it.
+    pub async fn during<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            done = tokio::task::spawn_blocking(work) => {
+                done.map_err(|error| Failure::unexpected("cannot work on another thread").because(error))
+            }
+            () = self.raised(1) => Err(interrupted()),
+        }
+    }
+
     /// Listens for signals until the process ends. A cancel request that arrives between two
     /// statements cancels nothing, so it is repeated.
     pub fn listen(&self) -> Result<(), Failure> {

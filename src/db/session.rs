@@ -2,13 +2,15 @@
 //! ours. Settings are `SET LOCAL` only: what a pooler hands on carries nothing of us.
 
 use std::borrow::Cow;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use secrecy::SecretString;
+use bytes::Bytes;
+use futures_util::SinkExt;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::{Client, CopyInSink, SimpleQueryMessage, SimpleQueryRow};
 
 use super::cancel::Cancel;
 use super::connect::{self, Connection, Transport};
@@ -17,7 +19,7 @@ use super::facts::{self, Facts};
 use super::identifiers::literal;
 use super::interrupt::{Interrupt, interrupted};
 use crate::failure::{Failure, Kind};
-use crate::settings::{Endpoint, Settings};
+use crate::settings::{Endpoint, Login, Settings};
 
 /// The rows of one statement.
 pub type Rows = Vec<SimpleQueryRow>;
@@ -40,6 +42,8 @@ pub enum Mode {
     Snapshot,
     /// The same, kept open while another program reads the same moment.
     Held,
+    /// READ ONLY, READ COMMITTED, kept open for the lock that it holds, and no moment.
+    Guard,
     /// READ WRITE, READ COMMITTED.
     Write,
 }
@@ -60,10 +64,8 @@ pub struct Session {
     pub is_local: bool,
     /// How it was reached, a password that was asked for included.
     pub endpoint: Endpoint,
-    /// What psql takes for `-d` to reach the same database, without the password.
-    pub conninfo: String,
-    /// The line of a password file that goes with it.
-    pub passfile_line: Option<SecretString>,
+    /// How a child that uses libpq reaches the same database.
+    pub login: Login,
     timeouts: Timeouts,
     waited: Mutex<Duration>,
     attempts: AtomicU32,
@@ -103,8 +105,7 @@ impl Session {
             facts,
             transport: connection.transport,
             is_local: connection.is_local(),
-            conninfo: endpoint.child_conninfo(&connection.server),
-            passfile_line: endpoint.passfile_line(&connection.server),
+            login: endpoint.login(&connection.server),
             endpoint: endpoint.clone(),
             host: connection.host,
             port: connection.port,
@@ -225,8 +226,42 @@ impl Session {
         self.attempts.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Runs one statement that no transaction can hold, by itself.
+    pub async fn alone(&self, what: &str, sql: &str) -> Result<Vec<Rows>, Failure> {
+        self.run(what, sql).await
+    }
+
+    /// Runs `COPY … FROM stdin`, which waits for rows.
+    pub async fn copy_in(&self, what: &str, sql: &str) -> Result<CopyIn<'_>, Failure> {
+        self.interrupt.check()?;
+        match self.client.copy_in(sql).await {
+            Ok(sink) => Ok(CopyIn { sink: Box::pin(sink), interrupt: &self.interrupt }),
+            Err(error) => Err(self.failure(what, &error)),
+        }
+    }
+
     fn failure(&self, what: &str, error: &tokio_postgres::Error) -> Failure {
         interpret(&self.interrupt, what, error)
+    }
+}
+
+/// A `COPY … FROM stdin` under way. Dropped before its end, the server takes none of it.
+pub struct CopyIn<'a> {
+    sink: Pin<Box<CopyInSink<Bytes>>>,
+    interrupt: &'a Interrupt,
+}
+
+impl CopyIn<'_> {
+    /// Sends rows, with their line ends.
+    pub async fn send(&mut self, what: &str, rows: Bytes) -> Result<(), Failure> {
+        self.interrupt.check()?;
+        self.sink.send(rows).await.map_err(|error| interpret(self.interrupt, what, &error))
+    }
+
+    /// Ends it; says how many rows the server took.
+    pub async fn finish(mut self, what: &str) -> Result<u64, Failure> {
+        let done = self.sink.as_mut().finish().await;
+        done.map_err(|error| interpret(self.interrupt, what, &error))
     }
 }
 
@@ -300,7 +335,7 @@ const SILENCE: &str = "10s";
 /// BEGIN and what every transaction of ours pins.
 fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
     let characteristics = match mode {
-        Mode::Read => "ISOLATION LEVEL READ COMMITTED READ ONLY",
+        Mode::Read | Mode::Guard => "ISOLATION LEVEL READ COMMITTED READ ONLY",
         Mode::Snapshot | Mode::Held => "ISOLATION LEVEL REPEATABLE READ READ ONLY",
         Mode::Write => "ISOLATION LEVEL READ COMMITTED READ WRITE",
     };
@@ -317,7 +352,7 @@ fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
              SELECT set_config('transaction_timeout', '0', true) \
               WHERE current_setting('server_version_num')::int >= 170000;"
         }
-        Mode::Read | Mode::Snapshot | Mode::Held => "",
+        Mode::Read | Mode::Snapshot | Mode::Held | Mode::Guard => "",
     };
     // As pg_dump has it: a view put in a table's place would run its owner's code as us.
     let views = if restricts_views {
@@ -325,7 +360,7 @@ fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
     } else {
         ""
     };
-    let silence = if mode == Mode::Held { "0" } else { SILENCE };
+    let silence = if matches!(mode, Mode::Held | Mode::Guard) { "0" } else { SILENCE };
     format!(
         "BEGIN {characteristics};\
          SET LOCAL search_path = pg_catalog;\

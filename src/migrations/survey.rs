@@ -72,7 +72,7 @@ impl Survey {
         let settled = there && super::standing::is_settled(&ledger);
         Ok(settled.then(|| Self {
             database: session.facts.database.clone(),
-            conninfo: session.conninfo.clone(),
+            conninfo: session.login.conninfo.clone(),
             ledger,
             ..Self::default()
         }))
@@ -143,7 +143,7 @@ impl Survey {
         let denied = facts.has_history && ledger::sql(facts).is_none();
         Ok(Self {
             database: facts.database.clone(),
-            conninfo: session.conninfo.clone(),
+            conninfo: session.login.conninfo.clone(),
             ledger: Ledger::from_rows(histories),
             history: if denied { History::Denied } else { History::Known },
             catalogue: Some(Catalogue::from_rows(rest.first())?),

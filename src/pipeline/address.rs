@@ -23,7 +23,7 @@ impl Address {
             endpoint.origins.iter().any(|o| o.source == Source::Flag && o.name != "password")
         };
         let typed = cx.endpoint.as_ref().is_ok_and(typed);
-        let conninfo = session.conninfo.replace('\'', "'\\''");
+        let conninfo = session.login.conninfo.replace('\'', "'\\''");
         typed.then(|| Self(format!("-d '{conninfo}'")))
     }
 

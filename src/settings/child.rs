@@ -2,12 +2,32 @@
 
 use std::path::Path;
 
+use secrecy::SecretString;
+
 use super::conninfo;
 use super::{Address, ChannelBinding, Endpoint, Host, Roots, SslMode};
 
 /// Debian's, Alpine's and Arch's bundle of what the system trusts. libpq before 16 does not know
 /// `sslrootcert=system`, and this is the same.
 const SYSTEM_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// How a child that uses libpq reaches the server that was really connected.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// A connection string without the password.
+    pub conninfo: String,
+    /// The same from within the server's own container, where its socket is.
+    pub inside: String,
+    /// The password.
+    pub password: Option<SecretString>,
+    /// The line of a password file that goes with `conninfo`.
+    pub passfile_line: Option<SecretString>,
+}
+
+/// Who and what, wherever the server is.
+pub(super) fn inside(endpoint: &Endpoint) -> String {
+    conninfo::write([("dbname", endpoint.database()), ("user", endpoint.user())])
+}
 
 /// All that matters but the password, for one server.
 pub(super) fn conninfo(endpoint: &Endpoint, host: &Host) -> String {

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::child::{self, Login};
 use super::hosts::{self, Host};
 use super::layers::Layers;
 use super::passfile::{Passfile, Wanted};
 use super::transport::{self, ChannelBinding, TargetSession, Tcp, TlsSettings};
 use super::values::choice;
-use super::{Env, Origin, Source, child, passfile};
+use super::{Env, Origin, Source, passfile};
 use crate::failure::Failure;
 
 /// What the command line says about the database.
@@ -187,18 +188,25 @@ impl Endpoint {
         self.to_string()
     }
 
-    /// A connection string without a password for a child that uses libpq, for the server that
-    /// was really connected. Goes with [`Endpoint::passfile_line`].
-    pub fn child_conninfo(&self, host: &Host) -> String {
-        child::conninfo(self, host)
-    }
-
-    /// The line of a password file for `host`, for a child that uses libpq.
-    pub fn passfile_line(&self, host: &Host) -> Option<SecretString> {
+    /// For a child that uses libpq, and the server that was really connected.
+    pub fn login(&self, host: &Host) -> Login {
         let (database, user) = (&self.database, &self.user);
         let wanted = Wanted { host: host.passfile_name(), port: host.port, database, user };
-        let password = host.password.as_ref()?;
-        Some(passfile::line(&wanted, password.expose_secret()).into())
+        let line = |password: &SecretString| {
+            SecretString::from(passfile::line(&wanted, password.expose_secret()))
+        };
+        Login {
+            conninfo: child::conninfo(self, host),
+            inside: child::inside(self),
+            password: host.password.clone(),
+            passfile_line: host.password.as_ref().map(line),
+        }
+    }
+
+    /// Another database of the same servers, as the same user.
+    #[must_use]
+    pub fn with_database(&self, name: &str) -> Self {
+        Self { database: name.to_owned(), ..self.clone() }
     }
 }
 

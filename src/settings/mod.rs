@@ -18,6 +18,7 @@ mod transport;
 mod uri;
 mod values;
 
+pub use child::Login;
 pub use endpoint::{Endpoint, EndpointFlags};
 pub use env::Env;
 pub use hosts::{Address, Host};
@@ -113,6 +114,7 @@ pub struct Flags {
     pub yes: bool,
     pub confirm: Option<String>,
     pub backup_dir: Option<PathBuf>,
+    pub via_docker: Option<String>,
     pub lock_timeout: Option<Duration>,
     pub max_wait: Option<Duration>,
     pub statement_timeout: Option<Duration>,
@@ -135,6 +137,8 @@ pub struct Settings {
     pub consent: Consent,
     /// The folder of backups.
     pub backup_dir: PathBuf,
+    /// The container in which PostgreSQL's client programs run.
+    pub via_docker: Option<String>,
     /// How long one attempt may queue for a lock.
     pub lock_timeout: Duration,
     /// How long to keep trying.
@@ -172,6 +176,12 @@ fn backup_dir(flags: &Flags, env: &Env) -> (PathBuf, Source) {
     }
 }
 
+/// As docker names them: nothing that it could take for an option.
+fn is_container(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+}
+
 impl Settings {
     /// Resolves flags and environment. The endpoint is resolved apart, by [`Endpoint::resolve`]:
     /// some commands have none.
@@ -204,6 +214,10 @@ impl Settings {
         let (backup_dir, source) = backup_dir(flags, env);
         let shown = backup_dir.display().to_string();
         origins.push(Origin { name: "backup-dir", shown, source });
+        if let Some(name) = flags.via_docker.as_deref().filter(|name| !is_container(name)) {
+            return Err(Failure::usage(format!("--via-docker {name:?} is no container's name"))
+                .hint("docker ps lists them, for example markenmate-db-1"));
+        }
         let consent = match (&flags.confirm, flags.yes) {
             (Some(phrase), _) => Consent::Confirm(phrase.clone()),
             (None, true) => Consent::Yes,
@@ -218,6 +232,7 @@ impl Settings {
             dry_run: flags.dry_run,
             consent,
             backup_dir,
+            via_docker: flags.via_docker.clone(),
             lock_timeout,
             max_wait,
             statement_timeout,

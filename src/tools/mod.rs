@@ -1,5 +1,7 @@
 //! Other people's programs: where they are, which version, how they are run.
 
+pub mod age;
+mod docker;
 pub mod itself;
 pub mod postgres_binaries;
 pub mod postgres_client;

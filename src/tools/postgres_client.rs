@@ -3,36 +3,67 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use secrecy::SecretString;
+use secrecy::ExposeSecret;
 use tokio::process::Command;
 
+use super::docker::Container;
 use super::postgres_binaries::{BINDIR_VARIABLE, packaged, pg_config_bindir, version_of};
 use super::secret_file::SecretFile;
 use crate::failure::Failure;
-use crate::settings::Env;
+use crate::settings::{Env, Login};
 
 /// A client program of PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientProgram {
-    /// Where it is; absolute.
+    /// Where it is; absolute, but in a container, whose `PATH` finds it.
     pub path: PathBuf,
     /// As it says itself, without words: `15.18`.
     pub version: String,
     /// `15`
     pub major: u32,
+    container: Option<Container>,
+}
+
+/// A call of a program, and the file its password is in, which lives as long.
+#[derive(Debug)]
+pub struct Call {
+    /// What is run. It ends when the child is dropped.
+    pub command: Command,
+    _secret: Option<SecretFile>,
 }
 
 /// Debian's front door to all versions, a perl script that chooses by itself.
 const WRAPPER: &str = "pg_wrapper";
 
+/// What a program gets of our environment.
+const HANDED_ON: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"];
+
 impl ClientProgram {
-    /// Finds the program for a server of that major version: in the folder that
-    /// `MARKENMATE_PG_BINDIR` names alone, else in `PATH`, where `pg_config` says, and where packages
-    /// put it. The server's own major version is best; an older program cannot read the server.
+    /// Finds the program for a server of that major version: in the container where one is named;
+    /// else in the folder that `MARKENMATE_PG_BINDIR` names alone; else in `PATH`, where `pg_config`
+    /// says, and where packages put it. The server's own major version is best; an older program
+    /// cannot read the server.
     ///
     /// # Errors
     /// Refused where there is none: says which were seen, and what to install.
-    pub fn find(env: &Env, name: &str, server_major: u32) -> Result<Self, Failure> {
+    pub fn find(
+        env: &Env,
+        via_docker: Option<&str>,
+        name: &str,
+        server_major: u32,
+    ) -> Result<Self, Failure> {
+        let seen = match via_docker {
+            Some(container) => vec![Self::inside(Container::find(env, container)?, name)?],
+            None => Self::installed(env, name),
+        };
+        let fits = seen.iter().filter(|program| program.major >= server_major);
+        match fits.min_by_key(|program| program.major) {
+            Some(program) => Ok(program.clone()),
+            None => Err(none_fits(name, server_major, &seen)),
+        }
+    }
+
+    fn installed(env: &Env, name: &str) -> Vec<Self> {
         let named = env.var(BINDIR_VARIABLE).filter(|dir| !dir.is_empty()).map(PathBuf::from);
         let folders: Vec<PathBuf> = match named {
             Some(dir) => vec![dir],
@@ -52,37 +83,92 @@ impl ClientProgram {
             }
             // What does not say that it is PostgreSQL's is not.
             let Ok(version) = version_of(&path) else { continue };
-            let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
-            let Ok(major) = digits.parse() else { continue };
-            seen.push(Self { path, version, major });
+            seen.extend(Self::new(path, version, None));
         }
-        let fits = seen.iter().filter(|program| program.major >= server_major);
-        match fits.min_by_key(|program| program.major) {
-            Some(program) => Ok(program.clone()),
-            None => Err(none_fits(name, server_major, &seen)),
-        }
+        seen
     }
 
-    /// A call of it in an environment of its own: the connection's settings are in its arguments,
-    /// the password in a file that only it can open. It ends when the value is dropped.
-    pub fn command(&self, env: &Env, secret: Option<&SecretFile>) -> Command {
-        let mut command = Command::new(&self.path);
-        command.env_clear().env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true);
-        for name in ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
-            command.envs(env.var(name).map(|value| (name, value)));
+    fn inside(container: Container, name: &str) -> Result<Self, Failure> {
+        let said = container.version_of(name)?;
+        // "pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"
+        let version = said.split_whitespace().nth(2).unwrap_or_default().to_owned();
+        Self::new(name.into(), version, Some(container)).ok_or_else(|| {
+            Failure::refused(format!("{name} in the container is not PostgreSQL's")).because(said)
+        })
+    }
+
+    fn new(path: PathBuf, version: String, container: Option<Container>) -> Option<Self> {
+        let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
+        Some(Self { major: digits.parse().ok()?, path, version, container })
+    }
+
+    /// Whether a pg_dump was built with this `--compress`, of which it says so before it connects.
+    pub fn knows_compression(&self, env: &Env, argument: &str) -> bool {
+        let Ok(call) = self.call(env, None) else { return false };
+        let mut command = call.command.into_std();
+        command.arg(format!("--compress={argument}")).args(["--dbname", "host=/nonexistent"]);
+        let output = command.output();
+        output.is_ok_and(|output| {
+            !String::from_utf8_lossy(&output.stderr).contains("does not support compression")
+        })
+    }
+
+    /// It runs in a container: of our files it sees none, only what is piped to it.
+    pub const fn is_inside(&self) -> bool {
+        self.container.is_some()
+    }
+
+    /// A call in an environment of its own, with `--dbname` where it is to connect: the settings are
+    /// in its arguments, the password in a file that only it can open.
+    ///
+    /// # Errors
+    /// The system gives no memory or no file for the password.
+    pub fn call(&self, env: &Env, login: Option<&Login>) -> Result<Call, Failure> {
+        let password = login.and_then(|login| login.password.as_ref());
+        let (mut command, secret) = match &self.container {
+            Some(container) => {
+                // The container sees no file of ours; the variable's value is in no argument.
+                let names = ["PGPASSWORD"].into_iter().filter(|_| password.is_some());
+                let mut command = container.exec(names);
+                command.arg(&self.path);
+                clear(&mut command, env);
+                command.envs(password.map(|password| ("PGPASSWORD", password.expose_secret())));
+                (command, None)
+            }
+            None => {
+                let secret = secret(env, login)?;
+                let mut command = Command::new(&self.path);
+                clear(&mut command, env);
+                // Never the user's own: what was connected to is what is meant.
+                let file = secret.as_ref().map_or(Path::new("/dev/null"), SecretFile::path);
+                command.env("PGPASSFILE", file).env("PGAPPNAME", "markenmate");
+                (command, secret)
+            }
+        };
+        if let Some(login) = login {
+            let to = if self.is_inside() { &login.inside } else { &login.conninfo };
+            command.args(["--no-password", "--dbname", to]);
         }
-        // Never the user's own: what was connected to is what is meant.
-        command.env("PGPASSFILE", secret.map_or(Path::new("/dev/null"), SecretFile::path));
-        command.env("PGAPPNAME", "markenmate");
-        command
+        Ok(Call { command, _secret: secret })
     }
 }
 
-/// The password file of a child.
-///
-/// # Errors
-/// The system gives no memory or no file.
-pub fn secret(env: &Env, line: Option<&SecretString>) -> Result<Option<SecretFile>, Failure> {
+impl std::fmt::Display for ClientProgram {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.path.display(), self.version)?;
+        self.container.iter().try_for_each(|container| write!(f, " in container {container}"))
+    }
+}
+
+fn clear(command: &mut Command, env: &Env) {
+    command.env_clear().env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true);
+    for name in HANDED_ON.iter().chain(super::docker::HANDED_ON) {
+        command.envs(env.var(name).map(|value| (name, value)));
+    }
+}
+
+fn secret(env: &Env, login: Option<&Login>) -> Result<Option<SecretFile>, Failure> {
+    let line = login.and_then(|login| login.passfile_line.as_ref());
     let make = |line| SecretFile::new(line, &env.temp_dir());
     line.map(make).transpose().map_err(|error| {
         Failure::unexpected("cannot hand the password to the client programs").because(error)
@@ -99,6 +185,7 @@ fn none_fits(name: &str, server_major: u32, seen: &[ClientProgram]) -> Failure {
         .hint(format!("Debian and Ubuntu: apt-get install postgresql-client-{server_major}"))
         .hint(format!("Fedora: dnf install postgresql{server_major}"))
         .hint(format!("macOS: brew install postgresql@{server_major}"))
+        .hint("or run it where the database is: --via-docker CONTAINER")
         .hint(format!("{BINDIR_VARIABLE} names the folder where it is"))
 }
 
@@ -127,12 +214,12 @@ mod tests {
             program(root.path(), "own", "pg_dump (PostgreSQL) 98.4 (Debian 98.4-1)"),
         ];
         let env = Env::of([("PATH", &dirs.join(":")), (BINDIR_VARIABLE, "")]);
-        let found = ClientProgram::find(&env, "pg_dump", 98).unwrap();
+        let found = ClientProgram::find(&env, None, "pg_dump", 98).unwrap();
         assert_eq!((found.version.as_str(), found.major), ("98.4", 98));
-        assert_eq!(ClientProgram::find(&env, "pg_dump", 99).unwrap().major, 99);
+        assert_eq!(ClientProgram::find(&env, None, "pg_dump", 99).unwrap().major, 99);
 
         let env = Env::of([("PATH", ""), (BINDIR_VARIABLE, &dirs[1])]);
-        let failure = ClientProgram::find(&env, "pg_dump", 15).unwrap_err();
+        let failure = ClientProgram::find(&env, None, "pg_dump", 15).unwrap_err();
         assert_eq!(failure.kind.exit_code(), 4);
         assert!(failure.causes[0].ends_with("is of version 14.9"), "{:?}", failure.causes);
         assert!(failure.hints[0].contains("postgresql-client-15"), "{:?}", failure.hints);

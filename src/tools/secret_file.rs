@@ -21,13 +21,21 @@ impl SecretFile {
     /// # Errors
     /// The system's.
     pub fn new(line: &SecretString, temp_dir: &Path) -> io::Result<Self> {
+        Self::with(line.expose_secret(), temp_dir)
+    }
+
+    /// Writes what need not be secret, but is a child's alone.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn with(text: &str, temp_dir: &Path) -> io::Result<Self> {
         let mut made = Self::make(temp_dir)?;
-        made._file.write_all(line.expose_secret().as_bytes())?;
+        made._file.write_all(text.as_bytes())?;
         made._file.write_all(b"\n")?;
         Ok(made)
     }
 
-    /// `PGPASSFILE` of a child.
+    /// Its name for a child, as `PGPASSFILE` for one.
     pub fn path(&self) -> &Path {
         &self.path
     }

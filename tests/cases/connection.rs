@@ -447,10 +447,10 @@ async fn a_child_reaches_the_same_database_by_what_it_is_given() {
     let host = &endpoint.hosts[0];
     let folder = Folder::new();
     let passfile = folder.0.join("pass");
-    let line = endpoint.passfile_line(host).expect("a password");
+    let line = endpoint.login(host).passfile_line.expect("a password");
     std::fs::write(&passfile, line.expose_secret()).unwrap();
     std::fs::set_permissions(&passfile, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let conninfo = endpoint.child_conninfo(host);
+    let conninfo = endpoint.login(host).conninfo;
     assert!(!conninfo.contains("pw"), "{conninfo}");
     let vars = [("PGPASSFILE", passfile.to_str().unwrap())];
     assert_eq!(server.psql(&conninfo, &vars, "SELECT current_database()"), "odd 'name\\");

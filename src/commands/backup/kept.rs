@@ -13,17 +13,30 @@ use crate::failure::Failure;
 use crate::report::{Block, Finding, Outcome, Report, Severity};
 
 /// Every byte, and all of it read; restored and compared as well, where that is asked for.
-pub async fn verify(cx: &Context, path: &Path, with_restore: bool) -> Result<Report, Failure> {
+pub async fn verify(
+    cx: &Context,
+    path: &Path,
+    identity: Option<&Path>,
+    with_restore: bool,
+) -> Result<Report, Failure> {
     let backup = Backup::open(path)?;
-    let findings = backup.differences()?;
+    let findings = backup.differences(cx).await?;
     if !findings.is_empty() {
         return Err(Failure::refused(format!("{} is not what was written", path.display()))
             .with_findings(findings));
     }
-    backup.read_through(cx).await?;
+    // Without the secret key its bytes are all that there is to see.
+    let is_read = !backup.is_encrypted() || identity.is_some();
+    if is_read {
+        backup.read_through(cx, identity).await?;
+    }
+    let read = match is_read {
+        true => "and all of it can be read",
+        false => "but it is encrypted and was not read: --identity FILE",
+    };
     let mut report = Report::new(Outcome::Done);
     report.body.push(Block::Text(format!(
-        "{}: every byte is as it was written, and all of it can be read ({}, {} file(s))",
+        "{}: every byte is as it was written, {read} ({}, {} file(s))",
         path.display(),
         megabytes(backup.manifest.bytes()),
         backup.manifest.files.len()
@@ -31,7 +44,7 @@ pub async fn verify(cx: &Context, path: &Path, with_restore: bool) -> Result<Rep
     report.findings.extend(noted(cx, &backup, VERIFIED));
     if with_restore {
         cx.console.say("restoring it into a throw-away PostgreSQL");
-        let findings = restore_test::run(cx, &backup).await?;
+        let findings = restore_test::run(cx, &backup, identity).await?;
         if !findings.is_empty() {
             let what = format!("{} does not restore to what was dumped", path.display());
             return Err(Failure::refused(what).with_findings(findings));

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::backup::contents::{self, Snapshot};
 use crate::backup::dump::{self, megabytes};
-use crate::backup::form::{self, CHEAPEST, Compression, Form};
+use crate::backup::form::{self, Compression, Form};
 use crate::backup::manifest::{Archive, Checksums, File, Manifest, SUFFIX, Schema};
-use crate::backup::place::{PREFIX, Place, beside};
+use crate::backup::place::{Place, beside};
 use crate::backup::proof;
 use crate::checks::registry;
 use crate::checks::run::{self, Request};
@@ -22,12 +22,14 @@ use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Finding, Next, Outcome, Report, Severity, StepStatus};
 use crate::settings::Format;
-use crate::tools::postgres_client::{self, ClientProgram};
+use crate::tools::age::Age;
+use crate::tools::postgres_client::ClientProgram;
 
 mod args;
 mod kept;
 mod prune;
 mod stdout;
+mod wanted;
 
 pub use args::{Args, Kept};
 pub use kept::{list, verify};
@@ -47,27 +49,31 @@ impl Backup {
     /// What there is to dump, and with what.
     pub async fn look(&self, cx: &Context, session: &Session) -> Result<Seen, Setback> {
         let server_version_num = session.facts.server_version_num;
-        let pg_dump = ClientProgram::find(&cx.env, "pg_dump", server_version_num / 10_000)?;
-        Ok(Seen { survey: Survey::look(session).await?, pg_dump, server_version_num })
+        let via = cx.settings.via_docker.as_deref();
+        let pg_dump = ClientProgram::find(&cx.env, via, "pg_dump", server_version_num / 10_000)?;
+        let knows = |compression: &Compression| {
+            let argument = compression.argument(pg_dump.major).ok();
+            argument.is_some_and(|argument| pg_dump.knows_compression(&cx.env, &argument))
+        };
+        let cheapest = form::CHEAPEST.into_iter().find(knows).unwrap_or(form::EVERYBODYS);
+        Ok(Seen { survey: Survey::look(session).await?, pg_dump, cheapest, server_version_num })
     }
 
     /// A restore is compared by content.
     fn checksums(&self) -> Checksums {
         if self.args.restore_test { Checksums::Full } else { self.args.checksums }
     }
-
-    fn to_stdout(&self) -> bool {
-        self.args.output.as_deref().is_some_and(|path| path.as_os_str() == "-")
-    }
 }
 
 /// How the backup is made.
 pub struct Work {
+    to_stdout: bool,
     target: PathBuf,
     make_folder: bool,
     form: Form,
     compression: Compression,
     jobs: u16,
+    recipients: Vec<String>,
     pg_dump: ClientProgram,
     server_version_num: u32,
     survey: Survey,
@@ -77,6 +83,8 @@ pub struct Work {
 pub struct Seen {
     survey: Survey,
     pg_dump: ClientProgram,
+    /// The cheapest that it knows.
+    cheapest: Compression,
     server_version_num: u32,
 }
 
@@ -95,70 +103,27 @@ impl Operation for Backup {
         session: &Session,
         _attempt: Attempt,
     ) -> Result<Seen, Setback> {
-        if !self.to_stdout() && cx.settings.format == Format::Human && !cx.settings.dry_run {
+        if !self.args.to_stdout() && cx.settings.format == Format::Human && !cx.settings.dry_run {
             stdout::refuse_file()?;
         }
         self.look(cx, session).await
     }
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Work>, Failure> {
-        let Args { output, dump_format, jobs, compress, .. } = &self.args;
-        let form = match self.to_stdout() {
-            true => form::choose(Some(dump_format.unwrap_or(Form::Plain)), None)?,
-            false => form::choose(*dump_format, output.as_deref())?,
-        };
-        if self.to_stdout() && cx.settings.format == Format::Json {
-            return Err(Failure::usage(
-                "the backup and the JSON document cannot both go to stdout",
-            )
-            .hint("write the backup to a file: -o FILE.sql"));
-        }
-        if self.to_stdout() && form == Form::Directory {
-            return Err(Failure::usage("a folder cannot be written to stdout").hint("leave out -F"));
-        }
-        if jobs.is_some_and(|jobs| jobs > 1) && form != Form::Directory {
-            return Err(Failure::usage(format!(
-                "--jobs is for a folder, not for the form {}",
-                form.word()
-            ))
-            .hint("leave out --jobs, or write a folder: -F directory"));
-        }
-        let compression = match (compress, form) {
-            (Some(compression), Form::Plain) if compression.method != form::Method::None => {
-                return Err(Failure::usage("a plain backup is not compressed")
-                    .hint("leave out --compress, or take another form: -F custom"));
-            }
-            (Some(compression), _) => compression.clone(),
-            (None, Form::Plain) => Compression { method: form::Method::None, level: None },
-            (None, _) => CHEAPEST,
-        };
-        let stamp = cx.started_at.format("%Y-%m-%dT%H-%M-%S-%3fZ");
-        let target = match output {
-            Some(path) => path.clone(),
-            None => cx.settings.backup_dir.join(format!("{PREFIX}{stamp}{}", form.extension())),
-        };
-        let jobs = if form == Form::Directory { jobs.unwrap_or(2) } else { 1 };
-        let to = if self.to_stdout() { "stdout".into() } else { target.display().to_string() };
+        let work = wanted::work(cx, &self.args, seen)?;
+        let to = if work.to_stdout { "stdout".into() } else { work.target.display().to_string() };
         let step = Step {
             detail: Some(format!(
-                "by {} {}, form {}, compression {compression}, {jobs} job(s); it holds ACCESS SHARE on every table, which only DDL waits for",
-                seen.pg_dump.path.display(),
-                seen.pg_dump.version,
-                form.word(),
+                "by {}, form {}, compression {}, {} job(s); it holds ACCESS SHARE on every table, which only DDL waits for",
+                work.pg_dump,
+                work.form.word(),
+                work.compression,
+                work.jobs,
             )),
             ..Step::new("dump", format!("dump {} to {to}", seen.survey.database), Risk::ReadOnly)
         };
         Ok(Plan {
-            work: Work {
-                make_folder: output.is_none(),
-                target,
-                form,
-                compression,
-                jobs,
-                pg_dump: seen.pg_dump.clone(),
-                server_version_num: seen.server_version_num,
-                survey: seen.survey.clone(),
-            },
+            work,
             steps: vec![step],
             screen: Vec::new(),
             findings: Vec::new(),
@@ -175,7 +140,7 @@ impl Operation for Backup {
         plan: Plan<Work>,
     ) -> Result<Report, Failure> {
         let work = &plan.work;
-        if self.to_stdout() {
+        if work.to_stdout {
             return stdout::dump(cx, session, work).await;
         }
         let place = Place::take(&work.target, work.form, work.make_folder)?;
@@ -183,7 +148,9 @@ impl Operation for Backup {
         let made = self.make(cx, session, work, &place, &snapshot).await;
         session.end().await;
         let (manifest, orphans) = made?;
-        proof::is_archive(cx, place.partial(), work.form, work.pg_dump.major).await?;
+        if work.recipients.is_empty() {
+            proof::is_archive(cx, place.partial(), work.form, work.pg_dump.major).await?;
+        }
         let (bytes, sha256) = (manifest.bytes(), manifest.content_hash());
         place.keep(&manifest.seal())?;
         let mut report = Report::new(Outcome::Done);
@@ -198,7 +165,7 @@ impl Operation for Backup {
         report.body.push(Block::Text(self.record(cx, session, work, bytes).await));
         report.findings = orphans;
         if self.args.restore_test {
-            let proven = verify(cx, &work.target, true).await?;
+            let proven = verify(cx, &work.target, None, true).await?;
             report.body.extend(proven.body);
             report.findings.extend(proven.findings);
             return Ok(report);
@@ -221,15 +188,19 @@ impl Backup {
         place: &Place,
         snapshot: &Snapshot,
     ) -> Result<(Manifest, Vec<Finding>), Failure> {
-        let secret = postgres_client::secret(&cx.env, session.passfile_line.as_ref())?;
-        let mut command = work.pg_dump.command(&cx.env, secret.as_ref());
-        command.args(work.arguments(cx, session)?).arg(format!("--snapshot={}", snapshot.id));
+        let mut call = work.pg_dump.call(&cx.env, Some(&session.login))?;
+        let command = &mut call.command;
+        command.args(work.arguments(cx)?).arg(format!("--snapshot={}", snapshot.id));
+        let encrypt = match work.recipients.as_slice() {
+            [] => None,
+            recipients => Some(Age::find(&cx.env)?.encrypt(recipients)),
+        };
         let counted = async {
             let tables = snapshot.tables(session, self.checksums()).await?;
             Ok((tables, orphans(session, snapshot, self.checksums()).await?))
         };
         let (files, (tables, orphans)) =
-            tokio::try_join!(dump::run(cx, command, place, work.form), counted)?;
+            tokio::try_join!(dump::run(cx, command, encrypt, place, work.form), counted)?;
         let mut manifest = self.manifest(cx, work, snapshot, files, tables);
         manifest.broken_keys = orphans.iter().map(|finding| finding.subject.clone()).collect();
         Ok((manifest, orphans))
@@ -266,6 +237,7 @@ impl Backup {
                 pg_dump: work.pg_dump.version.clone(),
                 server_version_num: work.server_version_num,
                 jobs: work.jobs,
+                recipients: work.recipients.clone(),
             },
             checksums: self.checksums(),
             tables,
@@ -341,12 +313,9 @@ impl Work {
     }
 
     /// pg_dump's arguments, but where to.
-    fn arguments(&self, cx: &Context, session: &Session) -> Result<Vec<String>, Failure> {
+    fn arguments(&self, cx: &Context) -> Result<Vec<String>, Failure> {
         let mut arguments = vec![
-            "--dbname".to_owned(),
-            session.conninfo.clone(),
-            "--no-password".into(),
-            "--verbose".into(),
+            "--verbose".to_owned(),
             format!("--format={}", self.form.word()),
             format!("--lock-wait-timeout={}", cx.settings.max_wait.as_millis().max(1)),
         ];

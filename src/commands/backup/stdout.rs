@@ -7,7 +7,6 @@ use crate::db::interrupt::interrupted;
 use crate::db::session::Session;
 use crate::failure::Failure;
 use crate::report::{Outcome, Report};
-use crate::tools::postgres_client;
 
 use super::Work;
 
@@ -25,11 +24,10 @@ pub(super) fn refuse_file() -> Result<(), Failure> {
 
 /// Plain SQL to our own stdout, as it comes; there is no manifest, and no second chance.
 pub(super) async fn dump(cx: &Context, session: &Session, work: &Work) -> Result<Report, Failure> {
-    let secret = postgres_client::secret(&cx.env, session.passfile_line.as_ref())?;
-    let mut command = work.pg_dump.command(&cx.env, secret.as_ref());
-    command.args(work.arguments(cx, session)?);
-    command.stdout(Stdio::inherit()).stderr(Stdio::piped());
-    let child = command
+    let mut call = work.pg_dump.call(&cx.env, Some(&session.login))?;
+    call.command.args(work.arguments(cx)?).stdout(Stdio::inherit()).stderr(Stdio::piped());
+    let child = call
+        .command
         .spawn()
         .map_err(|error| Failure::unexpected("cannot start pg_dump").because(error))?;
     let output = tokio::select! {

@@ -49,7 +49,7 @@ pub(super) async fn now(cx: &Context, session: &Session) -> Result<(), Failure> 
     let plan = operation.plan(cx, &seen)?;
     let path = plan.work.target().to_path_buf();
     operation.execute(cx, session, plan).await?;
-    backup::verify(cx, &path, false).await?;
+    backup::verify(cx, &path, None, false).await?;
     cx.console.insist(&format!("backed up and verified: {}", path.display()));
     Ok(())
 }

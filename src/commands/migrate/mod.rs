@@ -187,7 +187,7 @@ impl Operation for Migrate {
         let began = std::time::Instant::now();
         let target = self.target()?;
         let done = run::run(cx, session, &plan.work, target).await?;
-        let undo = undo(&done.value.work, &session.conninfo);
+        let undo = undo(&done.value.work, &session.login.conninfo);
         let attempts = session.attempts();
         Ok(report(plan, done.value, attempts, began.elapsed().as_millis(), undo))
     }

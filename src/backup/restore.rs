@@ -1,0 +1,191 @@
+//! Filling a new, empty database from a backup. Whatever goes wrong ends it; nobody uses it yet.
+
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::archive::{Aim, Readable};
+use super::dump::open_file;
+use super::form::Form;
+use super::proof::Backup;
+use super::script::{Piece, Script, Summary, is_cron, mentions_cron};
+use super::toc::Toc;
+use crate::context::Context;
+use crate::db::session::Session;
+use crate::failure::Failure;
+use crate::tools::postgres_client::ClientProgram;
+use crate::tools::secret_file::SecretFile;
+
+/// What is restored.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A backup with its manifest.
+    Proven(Backup),
+    /// A plain dump without one, such as `pg_dump > file` makes.
+    Bare(PathBuf, Summary),
+}
+
+/// How it is restored.
+#[derive(Debug, Clone, Default)]
+pub struct How {
+    /// How many tables at once.
+    pub jobs: u16,
+    /// The secret key's file.
+    pub identity: Option<PathBuf>,
+}
+
+/// How much of a table's rows is sent at once.
+const CHUNK: usize = 256 * 1024;
+
+const WHAT: &str = "cannot restore";
+
+impl Source {
+    /// The file or folder.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Proven(backup) => &backup.path,
+            Self::Bare(path, _) => path,
+        }
+    }
+
+    /// The extensions that the new database must have.
+    pub async fn extensions(&self, cx: &Context, how: &How) -> Result<Vec<String>, Failure> {
+        match self {
+            Self::Bare(_, summary) => Ok(summary.extensions.iter().cloned().collect()),
+            Self::Proven(backup) if backup.manifest.archive.form == Form::Plain => {
+                let summary = super::proof::plain(cx, &backup.path).await?;
+                Ok(summary.extensions.into_iter().collect())
+            }
+            Self::Proven(backup) => {
+                let readable = Readable::of(backup, how.identity.as_deref())?;
+                Ok(toc(cx, &backup.pg_restore(cx)?, &readable).await?.extensions())
+            }
+        }
+    }
+}
+
+/// Fills the database that the session is connected to. Says what belongs to pg_cron and was left out.
+///
+/// # Errors
+/// Refused, with the first error; the database is then half-filled.
+pub async fn into(
+    cx: &Context,
+    session: &Session,
+    source: &Source,
+    how: &How,
+) -> Result<Vec<String>, Failure> {
+    match source {
+        Source::Proven(backup) if backup.manifest.archive.form != Form::Plain => {
+            archive(cx, session, backup, how).await
+        }
+        Source::Proven(_) | Source::Bare(..) => play(session, source.path()).await,
+    }
+}
+
+async fn archive(
+    cx: &Context,
+    session: &Session,
+    backup: &Backup,
+    how: &How,
+) -> Result<Vec<String>, Failure> {
+    let readable = Readable::of(backup, how.identity.as_deref())?;
+    let major =
+        (session.facts.server_version_num / 10_000).max(backup.manifest.archive.pg_dump_major());
+    let via = cx.settings.via_docker.as_deref();
+    let program = ClientProgram::find(&cx.env, via, "pg_restore", major)?;
+    let filtered = toc(cx, &program, &readable).await?.without_cron();
+    if filtered.is_some() && program.is_inside() {
+        return Err(Failure::refused(
+            "the backup holds pg_cron, which must be left out by a list in a file",
+        )
+        .because("pg_restore in a container sees no file of this machine")
+        .hint("restore it without --via-docker"));
+    }
+    let failed = |error| Failure::unexpected("cannot hand pg_restore its list").because(error);
+    let list = filtered
+        .as_ref()
+        .map(|(kept, _)| SecretFile::with(kept, &cx.env.temp_dir()).map_err(failed))
+        .transpose()?;
+    let use_list = list.as_ref().map(|list| format!("--use-list={}", list.path().display()));
+    let mut more = vec!["--exit-on-error"];
+    more.extend(use_list.as_deref());
+    let aim = Aim { login: Some(&session.login), jobs: how.jobs, more: &more };
+    readable.pg_restore(cx, &program, aim).await?;
+    Ok(filtered.map(|(_, out)| out).unwrap_or_default())
+}
+
+async fn toc(cx: &Context, program: &ClientProgram, readable: &Readable) -> Result<Toc, Failure> {
+    let aim = Aim { more: &["--list"], ..Aim::default() };
+    let output = readable.pg_restore(cx, program, aim).await?;
+    Ok(Toc::parse(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// Runs a plain dump, statement by statement. The server sees SQL only, and psql sees none of it.
+async fn play(session: &Session, path: &Path) -> Result<Vec<String>, Failure> {
+    let failure = || Failure::refused(format!("{} cannot be restored", path.display()));
+    let file = open_file(path).map_err(|error| failure().because(error))?;
+    let mut script = Script::new(BufReader::with_capacity(CHUNK, file));
+    let mut left_out = Vec::new();
+    let mut has_cron = false;
+    // Whatever is committed later brings to disk what was committed before.
+    session.alone(WHAT, "SET synchronous_commit = off").await?;
+    while let Some(piece) = script.next().map_err(|broken| failure().because(broken))? {
+        let (Piece::Statement(sql) | Piece::Copy(sql)) = &piece;
+        has_cron |= sql.starts_with("CREATE EXTENSION ") && sql.split([' ', ';']).any(is_cron);
+        let skipped = has_cron && mentions_cron(sql);
+        if skipped {
+            left_out.push(first_line(sql));
+        }
+        match &piece {
+            Piece::Copy(sql) => copy(session, &mut script, sql, skipped).await,
+            Piece::Statement(_) if skipped => Ok(()),
+            Piece::Statement(sql) => statement(session, sql).await,
+        }
+        .map_err(|cause| {
+            Failure { kind: cause.kind, sqlstate: cause.sqlstate.clone(), ..failure() }
+                .because(first_line(sql))
+                .because(cause)
+        })?;
+    }
+    Ok(left_out)
+}
+
+async fn statement(session: &Session, sql: &str) -> Result<(), Failure> {
+    match session.alone(WHAT, sql).await {
+        // A newer pg_dump names settings that an older server does not know; they are pauses only.
+        Err(failure) if sql.starts_with("SET ") && failure.sqlstate.as_deref() == Some("42704") => {
+            Ok(())
+        }
+        other => other.map(drop),
+    }
+}
+
+async fn copy(
+    session: &Session,
+    script: &mut Script<BufReader<std::fs::File>>,
+    sql: &str,
+    skipped: bool,
+) -> Result<(), Failure> {
+    let mut rows = if skipped { None } else { Some(session.copy_in(WHAT, sql).await?) };
+    let mut bytes = Vec::with_capacity(CHUNK);
+    loop {
+        let chunk = script
+            .rows(CHUNK, &mut bytes)
+            .map_err(|broken| Failure::refused(broken.to_string()))?;
+        if let Some(rows) = &mut rows {
+            rows.send(WHAT, Bytes::copy_from_slice(&bytes)).await?;
+        }
+        if chunk.last {
+            break;
+        }
+    }
+    match rows {
+        Some(rows) => rows.finish(WHAT).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+fn first_line(sql: &str) -> String {
+    sql.lines().next().unwrap_or_default().chars().take(120).collect()
+}
