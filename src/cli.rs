@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{backup, demo, migrate, status, util, verify};
+use crate::commands::{backup, demo, migrate, rollback, status, util, verify};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::render;
@@ -34,6 +34,8 @@ pub enum Command {
     Migrate(migrate::Args),
     /// Check schema, history, master admin and data; exit 3 where something must be mended
     Verify(verify::Args),
+    /// Bring a backup back: beside the database, compared, then under its name
+    Rollback(rollback::Args),
     /// Say where the database stands, and the one safe next command
     Status(status::Args),
     /// Show all of it on a throwaway PostgreSQL
@@ -50,6 +52,7 @@ impl Command {
             Self::Backup(_) => "backup",
             Self::Migrate(_) => "migrate",
             Self::Verify(_) => "verify",
+            Self::Rollback(_) => "rollback",
             Self::Status(_) => "status",
             Self::Demo(_) => "demo",
             Self::Util(_) => "util",
@@ -59,7 +62,7 @@ impl Command {
 
 /// The groups of the help's first page.
 const GROUPS: [(&str, &[&str]); 3] = [
-    ("The guide", &["backup", "migrate", "verify"]),
+    ("The guide", &["backup", "migrate", "verify", "rollback"]),
     ("Before and after", &["status"]),
     ("To try it", &["demo"]),
 ];

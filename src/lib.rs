@@ -20,7 +20,7 @@ pub mod settings;
 pub mod tools;
 
 use cli::Command;
-use commands::{backup as backups, demo, migrate, status, util, verify};
+use commands::{backup as backups, demo, migrate, rollback, status, util, verify};
 use console::Console;
 use context::Context;
 use failure::{Ending, Failure};
@@ -60,6 +60,7 @@ async fn dispatch(cx: &Context, command: Command) -> Ending {
     }
     match command {
         Command::Migrate(args) => pipeline::drive(cx, &migrate::Migrate::new(args)).await,
+        Command::Rollback(args) => pipeline::drive(cx, &rollback::Rollback::new(args)).await,
         Command::Status(args) => pipeline::drive(cx, &status::Status::new(args)).await,
         Command::Verify(args) => pipeline::drive(cx, &verify::Verify::new(args)).await,
         Command::Backup(args) => match &args.kept {

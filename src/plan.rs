@@ -61,6 +61,8 @@ pub struct Plan<W> {
     pub findings: Vec<Finding>,
     /// The yes/no question.
     pub question: String,
+    /// It is asked by the work itself, when all that comes before it is done and seen.
+    pub asks_later: bool,
     /// The command's part of the JSON document of a dry run, or where there is nothing to do.
     pub data: Value,
     /// The command to run next, where there is nothing to do.

@@ -10,6 +10,7 @@ mod cases {
     mod concurrency;
     mod connection;
     mod contracts;
+    mod elsewhere;
     mod grants;
     mod history;
     mod house;
@@ -21,6 +22,7 @@ mod cases {
     mod pooler;
     mod prompts;
     mod readme;
+    mod restore;
     mod rights;
     mod sandbox;
     mod signals;

@@ -134,11 +134,15 @@ setup_postgres() {
     export PATH=$bindir:$PATH
 }
 
-# What some tests need besides: the pooler and certificates.
+# What some tests need besides: the pooler, certificates, encryption, a scheduler in the database.
 setup_test_programs() {
     local missing=()
     have pgbouncer || [[ -x /usr/sbin/pgbouncer ]] || missing+=(pgbouncer)
     have openssl || missing+=(openssl)
+    have age || missing+=(age)
+    if have apt-get && ! compgen -G '/usr/lib/postgresql/*/lib/pg_cron.so' >/dev/null; then
+        missing+=("postgresql-$(postgres --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')-cron")
+    fi
     if [[ ${#missing[@]} -gt 0 ]]; then
         if have apt-get; then
             apt_install "${missing[@]}"
@@ -147,7 +151,7 @@ setup_test_programs() {
                 as_root systemctl disable pgbouncer >/dev/null 2>&1 || true
             fi
         else
-            say "not installed: ${missing[*]}. The tests of poolers (pgbouncer) and TLS (openssl) need them"
+            say "not installed: ${missing[*]}. The tests of poolers (pgbouncer), TLS (openssl) and encryption (age) need them"
         fi
     fi
     # Debian keeps pgbouncer where only root looks.

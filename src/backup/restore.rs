@@ -13,7 +13,7 @@ use super::script::{Piece, Script, Summary, is_cron, mentions_cron};
 use super::toc::Toc;
 use crate::context::Context;
 use crate::db::session::Session;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::tools::postgres_client::ClientProgram;
 use crate::tools::secret_file::SecretFile;
 
@@ -142,13 +142,16 @@ async fn play(session: &Session, path: &Path) -> Result<Vec<String>, Failure> {
             Piece::Statement(_) if skipped => Ok(()),
             Piece::Statement(sql) => statement(session, sql).await,
         }
-        .map_err(|cause| {
-            Failure { kind: cause.kind, sqlstate: cause.sqlstate.clone(), ..failure() }
-                .because(first_line(sql))
-                .because(cause)
-        })?;
+        .map_err(|cause| stopped(failure(), first_line(sql), cause))?;
     }
     Ok(left_out)
+}
+
+/// Where it stopped, and why: what the server says to a statement of the file is no fault of ours.
+fn stopped(failure: Failure, at: String, cause: Failure) -> Failure {
+    let kind = if cause.kind == Kind::Unexpected { failure.kind } else { cause.kind };
+    let sqlstate = cause.sqlstate.clone();
+    Failure { kind, sqlstate, ..failure.because(at).because(cause) }
 }
 
 async fn statement(session: &Session, sql: &str) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::report::{Finding, Severity};
 
 use super::contents;
-use super::manifest::{Manifest, Table};
+use super::manifest::{Checksums, Manifest, Table};
 
 /// What is in the restored database, taken as the manifest's own was.
 #[derive(Debug)]
@@ -34,48 +34,59 @@ pub async fn compare_with(session: &Session, manifest: &Manifest) -> Result<Vec<
     Ok(differences(manifest, &restored))
 }
 
+/// Counts the rows of these tables alone.
+///
+/// # Errors
+/// It cannot be looked at.
+pub async fn count(session: &Session, wanted: &[Table]) -> Result<Vec<Finding>, Failure> {
+    let snapshot = contents::snapshot(session, session.timeouts()).await?;
+    let found = snapshot.tables(session, Checksums::Counts).await?;
+    session.end().await;
+    Ok(tables(wanted, &found))
+}
+
 /// Every difference. Pure.
 pub fn differences(manifest: &Manifest, restored: &Restored) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let mut differs = |subject: &str, detail: String| {
-        found.push(Finding {
-            id: "restored".into(),
-            severity: Severity::Error,
-            title: "What was restored is not what was dumped".into(),
-            subject: subject.into(),
-            detail,
-            remedy: "do not rely on this backup: take another one, and have it restore-tested"
-                .into(),
-        });
-    };
-    for table in &manifest.tables {
-        match restored.tables.iter().find(|other| other.name == table.name) {
-            None => differs(&table.name, "the table is missing".into()),
-            Some(other) if other.rows != table.rows => differs(
-                &table.name,
-                format!("has {} rows; {} were dumped", shown(other.rows), shown(table.rows)),
-            ),
-            Some(other) if other.checksum != table.checksum => {
-                differs(&table.name, "has as many rows, with other content".into());
-            }
-            Some(_) => {}
-        }
-    }
+    let mut found = tables(&manifest.tables, &restored.tables);
     for sequence in &manifest.sequences {
         let now = restored.sequences.iter().find(|(name, _)| *name == sequence.name);
         match now {
-            None => differs(&sequence.name, "the sequence is missing".into()),
-            Some((_, now)) if *now < sequence.last_value => differs(
+            None => found.push(differs(&sequence.name, "the sequence is missing".into())),
+            Some((_, now)) if *now < sequence.last_value => found.push(differs(
                 &sequence.name,
                 format!("stands at {now:?}; it stood at {:?} at least", sequence.last_value),
-            ),
+            )),
             Some(_) => {}
         }
     }
-    for difference in compare(&manifest.catalogue, &restored.catalogue) {
-        differs(&difference.subject, difference.detail);
-    }
+    let catalogue = compare(&manifest.catalogue, &restored.catalogue);
+    found.extend(catalogue.into_iter().map(|other| differs(&other.subject, other.detail)));
     found
+}
+
+fn tables(wanted: &[Table], found: &[Table]) -> Vec<Finding> {
+    let difference = |table: &Table| match found.iter().find(|other| other.name == table.name) {
+        None => Some("the table is missing".into()),
+        Some(other) if other.rows != table.rows => {
+            Some(format!("has {} rows; {} were dumped", shown(other.rows), shown(table.rows)))
+        }
+        Some(other) if other.checksum != table.checksum => {
+            Some("has as many rows, with other content".into())
+        }
+        Some(_) => None,
+    };
+    wanted.iter().filter_map(|table| Some(differs(&table.name, difference(table)?))).collect()
+}
+
+fn differs(subject: &str, detail: String) -> Finding {
+    Finding {
+        id: "restored".into(),
+        severity: Severity::Error,
+        title: "What was restored is not what was dumped".into(),
+        subject: subject.into(),
+        detail,
+        remedy: "do not rely on this backup: take another one, and have it restore-tested".into(),
+    }
 }
 
 fn shown(rows: Option<u64>) -> String {

@@ -1,5 +1,9 @@
--- Sequences ignore snapshots: what is read here is at most what pg_dump reads a moment later.
-SELECT format('%I.%I', schemaname, sequencename) AS name, last_value::text AS last_value
-  FROM pg_sequences
- WHERE schemaname <> 'information_schema' AND schemaname !~ '^pg_'
- ORDER BY schemaname COLLATE "C", sequencename COLLATE "C"
+-- Sequences ignore snapshots: what is read here is at most what pg_dump reads a moment later. An
+-- extension makes its own anew.
+SELECT format('%I.%I', s.schemaname, s.sequencename) AS name, s.last_value::text AS last_value
+  FROM pg_sequences s
+ WHERE s.schemaname <> 'information_schema' AND s.schemaname !~ '^pg_'
+   AND NOT EXISTS (SELECT FROM pg_depend d
+                    WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'e'
+                      AND d.objid = format('%I.%I', s.schemaname, s.sequencename)::regclass)
+ ORDER BY s.schemaname COLLATE "C", s.sequencename COLLATE "C"

@@ -3,6 +3,8 @@
 pub mod backup;
 pub mod demo;
 pub mod migrate;
+pub mod rollback;
+mod shell;
 pub mod status;
 pub mod util;
 pub mod verify;

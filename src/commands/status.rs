@@ -71,6 +71,7 @@ impl Operation for Status {
             screen: Vec::new(),
             findings: Vec::new(),
             question: String::new(),
+            asks_later: false,
             data: json!({}),
             next: None,
         })

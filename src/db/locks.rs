@@ -59,6 +59,15 @@ impl Holder {
     }
 }
 
+/// The lock between restores of one database, taken outside of it: it is about to lose its name.
+const RESTORE: i32 = 0x7265_7374;
+
+/// The statement that tries for the lock between restores of the database with this oid: one value.
+pub fn try_restore_lock_sql(oid: u32) -> String {
+    // The same bits: keys are signed.
+    format!("SELECT pg_try_advisory_xact_lock({RESTORE}, {})", oid.cast_signed())
+}
+
 /// The statement that tries for the lock and proves that it is our own session which holds it:
 /// one row, `taken` and `ours`.
 pub fn try_lock_sql() -> String {

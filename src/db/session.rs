@@ -231,6 +231,12 @@ impl Session {
         self.run(what, sql).await
     }
 
+    /// Runs one statement that takes away what was begun, whatever signals came.
+    pub async fn regardless(&self, what: &str, sql: &str) -> Result<(), Failure> {
+        let done = self.client.simple_query(sql).await;
+        done.map(drop).map_err(|error| error::failure(what, &error))
+    }
+
     /// Runs `COPY … FROM stdin`, which waits for rows.
     pub async fn copy_in(&self, what: &str, sql: &str) -> Result<CopyIn<'_>, Failure> {
         self.interrupt.check()?;

@@ -10,7 +10,7 @@ use crate::report::{Finding, Next, Report};
 use crate::settings::{Endpoint, Source};
 
 /// The commands that work on a database. What `util` prints says by itself which one it means.
-pub const COMMANDS: [&str; 4] = ["backup", "migrate", "verify", "status"];
+pub const COMMANDS: [&str; 5] = ["backup", "migrate", "verify", "rollback", "status"];
 
 /// What a printed command must repeat, because the command line said it: else the paste would go to
 /// another database.

@@ -167,7 +167,14 @@ async fn to_carry_out<W>(
     if plan.steps.is_empty() {
         return Err(Ok(nothing_to_do(plan)));
     }
-    match consent(cx, session, &plan).await.map_err(Err)? {
+    let phrase = phrase_for(session);
+    if plan.asks_later {
+        if !can_consent(cx, plan.risk(), &phrase).map_err(Err)? {
+            cx.console.insist_rendered(&render::human::screen(&plan, &cx.console));
+        }
+        return Ok(Carry::Out(plan));
+    }
+    match consent(cx, &phrase, &plan).await.map_err(Err)? {
         None => Ok(Carry::Out(plan)),
         Some(answer) => Ok(Carry::Other(answer)),
     }
@@ -259,29 +266,38 @@ fn check_phrase(given: &str, expected: &str) -> Result<(), Failure> {
         .hint("look at the target line: is this the database you meant?"))
 }
 
-/// Asks for what the plan's risk needs. An answer that is neither yes nor no is returned.
-async fn consent<W>(
+/// Whether consent was given on the command line. Refused where it was not, and nobody can be asked.
+///
+/// # Errors
+/// Refused, with the flag that gives it.
+pub fn can_consent(cx: &Context, risk: Risk, phrase: &str) -> Result<bool, Failure> {
+    match (&cx.settings.consent, risk) {
+        // `--confirm` was compared when the server's name for the database was known.
+        (_, Risk::ReadOnly) | (Consent::Confirm(_), _) | (Consent::Yes, Risk::Additive) => Ok(true),
+        _ if !cx.console.is_interactive() => Err(no_consent(risk, phrase)),
+        _ => Ok(false),
+    }
+}
+
+/// Asks for what the plan's risk needs, with `phrase` as [`phrase_for`] has it. An answer that is
+/// neither yes nor no is returned.
+///
+/// # Errors
+/// Refused where it is not given.
+pub async fn consent<W>(
     cx: &Context,
-    session: &Session,
+    phrase: &str,
     plan: &Plan<W>,
 ) -> Result<Option<String>, Failure> {
     let risk = plan.risk();
-    let phrase = phrase_for(session);
-    match (&cx.settings.consent, risk) {
-        // `--confirm` was compared when the server's name for the database was known.
-        (_, Risk::ReadOnly) | (Consent::Confirm(_), _) | (Consent::Yes, Risk::Additive) => {
-            return Ok(None);
-        }
-        (Consent::Yes | Consent::Ask, _) if !cx.console.is_interactive() => {
-            return Err(no_consent(risk, &phrase));
-        }
-        _ => {}
+    if can_consent(cx, risk, phrase)? {
+        return Ok(None);
     }
     cx.console.insist_rendered(&render::human::screen(plan, &cx.console));
     if risk == Risk::Destructive {
         let question = format!("{} Type {phrase} to go on", plan.question);
         let typed = asked(cx, move |console| console.ask(&question)).await?;
-        return check_typed(&typed, &phrase).map(|()| None);
+        return check_typed(&typed, phrase).map(|()| None);
     }
     let question = format!("{} [y/N]", plan.question);
     let typed = asked(cx, move |console| console.ask(&question)).await?;

@@ -113,6 +113,10 @@ impl ClientProgram {
         })
     }
 
+    fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// It runs in a container: of our files it sees none, only what is piped to it.
     pub const fn is_inside(&self) -> bool {
         self.container.is_some()
@@ -141,7 +145,9 @@ impl ClientProgram {
                 clear(&mut command, env);
                 // Never the user's own: what was connected to is what is meant.
                 let file = secret.as_ref().map_or(Path::new("/dev/null"), SecretFile::path);
-                command.env("PGPASSFILE", file).env("PGAPPNAME", "markenmate");
+                command.env("PGPASSFILE", file);
+                // Whoever looks at who holds locks sees which program it is.
+                command.env("PGAPPNAME", format!("{} of markenmate", self.name()));
                 (command, secret)
             }
         };

@@ -136,6 +136,7 @@ impl Operation for Demolition {
             screen: Vec::new(),
             findings: Vec::new(),
             question: "Take it all away?".into(),
+            asks_later: false,
             data: serde_json::Value::Null,
             next: None,
         })

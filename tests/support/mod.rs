@@ -42,6 +42,18 @@ pub fn start(settings: &[(&str, &str)]) -> Sandbox {
     Sandbox::start(&env(), SandboxOptions { bindir, settings }).unwrap()
 }
 
+/// A server of the distribution's, whose package of pg_cron is installed, and pg_cron at work in the
+/// database `live`.
+pub fn start_with_cron() -> Sandbox {
+    let installed =
+        std::fs::read_dir("/usr/lib/postgresql").unwrap().map(|entry| entry.unwrap().path());
+    let has_cron = |dir: &std::path::PathBuf| dir.join("lib/pg_cron.so").is_file();
+    let dir = installed.into_iter().find(has_cron).expect("pg_cron, which scripts/test installs");
+    let settings = [("shared_preload_libraries", "pg_cron"), ("cron.database_name", "live")];
+    let settings = settings.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec();
+    Sandbox::start(&env(), SandboxOptions { bindir: Some(dir.join("bin")), settings }).unwrap()
+}
+
 /// The test process's own environment.
 pub fn env() -> Env {
     Env::real()

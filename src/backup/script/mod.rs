@@ -224,10 +224,9 @@ mod tests {
         for at in 0..last {
             assert!(read(&DUMP[..at]).is_err(), "{at}: {:?}", &DUMP[..at]);
         }
-        for at in last..=DUMP.len() {
-            // What follows says nothing any more, but half of it could be anything.
-            let cut_in_restrict = at > DUMP.rfind('\\').unwrap() && at < DUMP.len() - 2;
-            assert!(read(&DUMP[..at]).is_ok() || cut_in_restrict, "{at}");
+        // What follows says nothing any more.
+        for whole in [&DUMP[..last], &DUMP[..=last], DUMP] {
+            assert!(read(whole).is_ok());
         }
     }
 

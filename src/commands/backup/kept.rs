@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::scratch;
 use crate::backup::dump::megabytes;
 use crate::backup::list as folder;
 use crate::backup::proof::{Backup, RESTORE_TESTED, VERIFIED};
@@ -43,8 +44,13 @@ pub async fn verify(
     )));
     report.findings.extend(noted(cx, &backup, VERIFIED));
     if with_restore {
-        cx.console.say("restoring it into a throw-away PostgreSQL");
-        let findings = restore_test::run(cx, &backup, identity).await?;
+        let findings = match restore_test::has_server(cx, &backup) {
+            Ok(()) => {
+                cx.console.say("restoring it into a throw-away PostgreSQL");
+                restore_test::run(cx, &backup, identity).await?
+            }
+            Err(why) => scratch::restore_test(cx, &backup, identity, why).await?,
+        };
         if !findings.is_empty() {
             let what = format!("{} does not restore to what was dumped", path.display());
             return Err(Failure::refused(what).with_findings(findings));

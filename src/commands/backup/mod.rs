@@ -12,6 +12,7 @@ use crate::backup::place::{Place, beside};
 use crate::backup::proof;
 use crate::checks::registry;
 use crate::checks::run::{self, Request};
+use crate::commands::shell;
 use crate::context::Context;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
@@ -27,12 +28,15 @@ use crate::tools::postgres_client::ClientProgram;
 
 mod args;
 mod kept;
+mod now;
 mod prune;
+mod scratch;
 mod stdout;
 mod wanted;
 
 pub use args::{Args, Kept};
 pub use kept::{list, verify};
+pub use now::now;
 pub use prune::prune;
 
 /// The command.
@@ -128,6 +132,7 @@ impl Operation for Backup {
             screen: Vec::new(),
             findings: Vec::new(),
             question: String::new(),
+            asks_later: false,
             data: json!({ "path": to }),
             next: None,
         })
@@ -172,7 +177,7 @@ impl Operation for Backup {
         }
         report.next = Some(Next::run(format!(
             "markenmate backup verify {}",
-            shell_quoted(&work.target.to_string_lossy())
+            shell::word(&work.target.to_string_lossy())
         )));
         Ok(report)
     }
@@ -329,13 +334,5 @@ impl Work {
             arguments.push("--no-sync".into());
         }
         Ok(arguments)
-    }
-}
-
-fn shell_quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
     }
 }

@@ -3,12 +3,8 @@
 use std::time::Duration;
 
 use crate::backup::gate::Fallback;
-use crate::commands::backup;
 use crate::context::Context;
-use crate::db::patience::Setback;
-use crate::db::session::Session;
 use crate::failure::Failure;
-use crate::pipeline::Operation;
 use crate::report::{Finding, Severity};
 
 const TAKE_ONE: &str = "markenmate backup";
@@ -38,18 +34,4 @@ pub(super) fn unbacked(why: &str, fallback: &Fallback) -> Finding {
         detail: format!("{why}{others}"),
         remedy: TAKE_ONE.into(),
     }
-}
-
-/// One with all its defaults, and proven.
-pub(super) async fn now(cx: &Context, session: &Session) -> Result<(), Failure> {
-    let operation = backup::Backup::new(backup::Args::default());
-    let seen = operation.look(cx, session).await.map_err(|setback| match setback {
-        Setback::Fatal(failure) | Setback::Obstacle(_, failure) => failure,
-    })?;
-    let plan = operation.plan(cx, &seen)?;
-    let path = plan.work.target().to_path_buf();
-    operation.execute(cx, session, plan).await?;
-    backup::verify(cx, &path, None, false).await?;
-    cx.console.insist(&format!("backed up and verified: {}", path.display()));
-    Ok(())
 }

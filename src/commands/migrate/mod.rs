@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::backup::gate::{self, Fallback, Identity, Requirement};
+use crate::commands::backup;
 use crate::context::Context;
 use crate::db::locks::{self, Holder};
 use crate::db::patience::{Attempt, Setback};
@@ -151,6 +152,7 @@ impl Operation for Migrate {
             screen: screen(cx, survey, &work, fallback),
             findings,
             question: question(survey, &work, unbacked.is_some()),
+            asks_later: false,
             data: json!({
                 "applied": [], "adopted": [], "attempts": 0, "longest_lock_ms": null,
                 "would_apply": work.apply, "would_adopt": work.adopt,
@@ -169,7 +171,7 @@ impl Operation for Migrate {
     ) -> Result<bool, Failure> {
         match answer {
             "b" | "backup" | "back up" | "back up now" => {
-                backups::now(cx, session).await.map(|()| true)
+                backup::now(cx, session).await.map(|_| true)
             }
             _ => Ok(false),
         }

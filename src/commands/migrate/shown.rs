@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::backup::gate::Fallback;
+use crate::commands::shell;
 use crate::console::escape;
 use crate::context::Context;
 use crate::migrations::plan::Work;
@@ -162,7 +163,7 @@ pub(super) fn undo(work: &Work, conninfo: &str) -> Option<String> {
     }
     Some(format!(
         "markenmate util down {version} > undo.sql && psql -X -1 -v ON_ERROR_STOP=1 -d {} -f undo.sql",
-        shell_quoted(conninfo)
+        shell::word(conninfo)
     ))
 }
 
@@ -177,8 +178,4 @@ fn no_undo(work: &Work) -> &'static str {
     } else {
         "not needed: only rows are added to the history, the app's tables stay as they are"
     }
-}
-
-fn shell_quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
 }

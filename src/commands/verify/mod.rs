@@ -123,6 +123,7 @@ impl Operation for Verify {
             screen: Vec::new(),
             findings: Vec::new(),
             question: String::new(),
+            asks_later: false,
             data: serde_json::json!({ "version": version }),
             next: None,
         })

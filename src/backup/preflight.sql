@@ -1,0 +1,28 @@
+-- What a restore beside this database, and the swap of both names, needs to know of the server.
+SELECT d.oid::text AS oid,
+       pg_get_userbyid(d.datdba) AS owner,
+       pg_encoding_to_char(d.encoding) AS encoding,
+       d.datcollate AS collate,
+       d.datctype AS ctype,
+       -- Since 15; the locale's name has had two columns since then.
+       coalesce(to_jsonb(d)->>'datlocprovider', 'c') AS provider,
+       coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale') AS locale,
+       t.spcname AS tablespace,
+       d.datconnlimit::text AS connection_limit,
+       shobj_description(d.oid, 'pg_database') AS comment,
+       pg_has_role(d.datdba, 'USAGE') AS owns,
+       r.rolsuper OR r.rolcreatedb AS may_create,
+       r.rolsuper OR pg_has_role('pg_signal_backend', 'USAGE') AS may_signal,
+       (SELECT count(*) FROM pg_prepared_xacts x WHERE x.database = d.datname)::text AS prepared,
+       (SELECT string_agg(s.slot_name, ', ' ORDER BY s.slot_name)
+          FROM pg_replication_slots s WHERE s.database = d.datname) AS slots,
+       (SELECT setting FROM pg_settings WHERE name = 'data_directory') AS data_directory,
+       (SELECT count(*) FROM pg_extension WHERE extname = 'pg_cron')::text AS cron,
+       (SELECT string_agg(wanted.name, E'\n' ORDER BY wanted.name) FROM unnest(ARRAY[%ROLES%]::text[]) wanted(name)
+         WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.name)) AS missing_roles,
+       (SELECT string_agg(wanted.name, E'\n' ORDER BY wanted.name) FROM unnest(ARRAY[%EXTENSIONS%]::text[]) wanted(name)
+         WHERE NOT EXISTS (SELECT FROM pg_available_extensions e WHERE e.name = wanted.name)) AS missing_extensions
+  FROM pg_database d
+  JOIN pg_tablespace t ON t.oid = d.dattablespace
+  JOIN pg_roles r ON r.rolname = current_user
+ WHERE d.datname = current_database()

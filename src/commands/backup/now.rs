@@ -1,0 +1,25 @@
+//! A backup on the way to something else.
+
+use std::path::PathBuf;
+
+use crate::context::Context;
+use crate::db::patience::Setback;
+use crate::db::session::Session;
+use crate::failure::Failure;
+use crate::pipeline::Operation;
+
+use super::{Args, Backup, verify};
+
+/// One with all its defaults, and proven.
+pub async fn now(cx: &Context, session: &Session) -> Result<PathBuf, Failure> {
+    let operation = Backup::new(Args::default());
+    let seen = operation.look(cx, session).await.map_err(|setback| match setback {
+        Setback::Fatal(failure) | Setback::Obstacle(_, failure) => failure,
+    })?;
+    let plan = operation.plan(cx, &seen)?;
+    let path = plan.work.target().to_path_buf();
+    operation.execute(cx, session, plan).await?;
+    verify(cx, &path, None, false).await?;
+    cx.console.insist(&format!("backed up and verified: {}", path.display()));
+    Ok(path)
+}
