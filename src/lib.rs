@@ -69,7 +69,7 @@ async fn dispatch(cx: &Context, command: Command) -> Ending {
                 alone(backups::verify(cx, path, identity.as_deref(), *restore_test).await)
             }
             Some(backups::Kept::Prune { dir, keep }) => {
-                alone(backups::prune(cx, dir.as_deref(), usize::from(*keep)))
+                alone(backups::prune(cx, dir.as_deref(), usize::from(*keep)).await)
             }
             Some(backups::Kept::List { dir }) => alone(backups::list(cx, dir.as_deref())),
         },

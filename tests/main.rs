@@ -19,6 +19,7 @@ mod cases {
     mod lost_commit;
     mod main_job;
     mod output;
+    mod planted;
     mod pooler;
     mod prompts;
     mod readme;

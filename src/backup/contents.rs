@@ -81,6 +81,8 @@ pub async fn snapshot(session: &Session, timeouts: Timeouts) -> Result<Snapshot,
             .map(|row| Sequence {
                 name: row.get("name").unwrap_or_default().to_owned(),
                 last_value: row.get("last_value").and_then(|value| value.parse().ok()),
+                descends: row.get("descends") == Some("t"),
+                cycles: row.get("cycles") == Some("t"),
             })
             .collect(),
         roles: roles.iter().filter_map(|row| row.get("name")).map(str::to_owned).collect(),
@@ -147,20 +149,25 @@ pub async fn record(
 ) -> Result<bool, Failure> {
     const WHAT: &str = "cannot record the backup in db_backup";
     use crate::db::identifiers::literal;
-    let owner = "SELECT pg_get_userbyid(relowner) AS owner, pg_get_userbyid(relowner) = current_user AS ours \
-                 FROM pg_class WHERE oid = to_regclass('public.db_backup')";
-    let sets = session.begin_within(Mode::Write, timeouts, WHAT, owner).await?;
+    let look = include_str!("listed.sql");
+    let sets = session.begin_within(Mode::Write, timeouts, WHAT, look).await?;
     let Some(row) = sets.last().and_then(|rows| rows.first()) else {
         session.end().await;
         return Ok(false);
     };
+    if row.get("plain") != Some("t") {
+        session.end().await;
+        return Err(Failure::refused(WHAT).because(
+            "db_backup or \"user\" carries code that is not the app's (a trigger, a rule, an index on an expression): it is not run",
+        ));
+    }
     let role = match (row.get("owner"), row.get("ours")) {
         (Some(owner), Some("f")) => format!("SET LOCAL ROLE {};", quoted(owner)),
         _ => String::new(),
     };
     let sql = format!(
         "{role}INSERT INTO public.db_backup (filename, file_size, created_by_admin_id, description) \
-         SELECT {}, {bytes}, id, {} FROM public.\"user\" WHERE role::text = 'admin' \
+         SELECT {}, {bytes}, id, {} FROM public.\"user\" WHERE concat(role) = 'admin' \
           ORDER BY created_at, id COLLATE \"C\" LIMIT 1 RETURNING id;COMMIT",
         literal(filename),
         literal(description),

@@ -14,7 +14,7 @@ use tokio::process::{Child, ChildStderr, Command};
 
 use crate::context::Context;
 use crate::db::interrupt::interrupted;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 
 use super::archive::{complaint, piped};
 use super::form::Form;
@@ -95,9 +95,12 @@ fn through(child: &mut Child, mut encrypt: Command) -> Result<Child, Failure> {
 
 /// What it says on stderr, as long as it says it: which table, and in the end what went wrong.
 async fn listen(stderr: ChildStderr, progress: Arc<Progress>) -> Vec<String> {
-    let mut lines = BufReader::new(stderr).lines();
-    let mut said = Vec::new();
-    while let Ok(Some(line)) = lines.next_line().await {
+    let mut stderr = BufReader::new(stderr);
+    let (mut said, mut bytes) = (Vec::new(), Vec::new());
+    // Names come in the database's encoding, which need not be UTF-8.
+    while let Ok(1..) = stderr.read_until(b'\n', &mut bytes).await {
+        let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+        bytes.clear();
         if let Some((_, table)) = line.split_once("dumping contents of table ") {
             *progress.table.lock().unwrap_or_else(PoisonError::into_inner) =
                 table.trim_matches('"').into();
@@ -110,7 +113,7 @@ async fn listen(stderr: ChildStderr, progress: Arc<Progress>) -> Vec<String> {
 
 /// With `--verbose` most lines are none.
 fn is_complaint(line: &str) -> bool {
-    ["error:", "warning:", "detail:", "hint:", "FATAL", "ERROR"]
+    ["error:", "warning:", "detail:", "hint:", "FATAL", "ERROR", "LOCK TABLE"]
         .iter()
         .any(|word| line.contains(word))
 }
@@ -179,7 +182,11 @@ fn ended_well(status: ExitStatus, said: &[String]) -> Result<(), Failure> {
         Some(code) => format!("pg_dump ended with {code}"),
         None => "pg_dump was ended by a signal".into(),
     };
-    let failure = Failure::unexpected(format!("{how}: there is no backup"));
+    // Only its first statements have a timeout: those that lock the tables.
+    let locked = said.iter().any(|line| line.contains("due to statement timeout"))
+        && said.iter().any(|line| line.contains("LOCK TABLE"));
+    let kind = if locked { Kind::Busy } else { Kind::Unexpected };
+    let failure = Failure::new(kind, format!("{how}: there is no backup"));
     let denied = said.iter().any(|line| line.contains("permission denied"));
     let failure = said.iter().fold(failure, |failure, line| failure.because(line));
     Err(match denied {
@@ -193,6 +200,9 @@ fn ended_well(status: ExitStatus, said: &[String]) -> Result<(), Failure> {
 /// # Errors
 /// The system's.
 pub fn hash_folder(folder: &Path) -> io::Result<Vec<File>> {
+    if !folder.symlink_metadata()?.is_dir() {
+        return Err(io::Error::other("it is no folder"));
+    }
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -9,6 +9,7 @@ use super::list::list;
 use super::manifest::SUFFIX;
 use super::place::beside;
 use super::proof::Backup;
+use crate::context::Context;
 use crate::failure::Failure;
 
 /// How old a backup may be before a migration without being spoken of.
@@ -52,11 +53,12 @@ pub struct Fallback {
     pub passed_over: Vec<String>,
 }
 
-/// Looks at a backup, or through a folder of them.
+/// Looks at a backup, or through a folder of them. What is among `changed` is known not to be what was
+/// written.
 ///
 /// # Errors
 /// Refused where the folder cannot be read.
-pub fn look(path: &Path, identity: &Identity) -> Result<Fallback, Failure> {
+pub fn look(path: &Path, identity: &Identity, changed: &[PathBuf]) -> Result<Fallback, Failure> {
     let mut found = Fallback::default();
     let backups = if beside(path, SUFFIX).is_file() {
         match Backup::open(path) {
@@ -72,7 +74,9 @@ pub fn look(path: &Path, identity: &Identity) -> Result<Fallback, Failure> {
         listed.backups
     };
     for backup in backups {
-        match passed_over(&backup, identity) {
+        let differs = || "is not what was written: markenmate backup verify says more".to_owned();
+        let why = changed.contains(&backup.path).then(differs);
+        match why.or_else(|| passed_over(&backup, identity, Utc::now())) {
             Some(why) => found.passed_over.push(format!("{} {why}", backup.path.display())),
             None if found.newest.is_none() => {
                 found.newest = Some((backup.path.clone(), backup.manifest.snapshot_at));
@@ -83,13 +87,46 @@ pub fn look(path: &Path, identity: &Identity) -> Result<Fallback, Failure> {
     Ok(found)
 }
 
-fn passed_over(backup: &Backup, identity: &Identity) -> Option<String> {
+/// Reads every byte of the backup that would be relied on, and of the next one where it is not what was
+/// written. Those that are not.
+///
+/// # Errors
+/// Refused where something cannot be read.
+pub async fn changed(
+    cx: &Context,
+    path: &Path,
+    identity: &Identity,
+) -> Result<Vec<PathBuf>, Failure> {
+    let mut changed = Vec::new();
+    loop {
+        let Some((newest, _)) = look(path, identity, &changed)?.newest else { return Ok(changed) };
+        let differs = Backup::open(&newest)?.differences(cx).await?;
+        if differs.is_empty() {
+            return Ok(changed);
+        }
+        changed.push(newest);
+    }
+}
+
+/// By how much the clocks of two machines may differ.
+const CLOCKS: Duration = Duration::from_secs(5 * 60);
+
+fn passed_over(backup: &Backup, identity: &Identity, now: DateTime<Utc>) -> Option<String> {
     let of = &backup.manifest.database;
-    if of.system_identifier.is_none() || of.system_identifier != identity.system_identifier {
+    if of.system_identifier.is_none() || identity.system_identifier.is_none() {
+        return Some("is of a server that may not be asked for its identity: GRANT EXECUTE ON FUNCTION pg_control_system() lets a role ask".into());
+    }
+    if of.system_identifier != identity.system_identifier {
         return Some("is of another server".into());
     }
     if of.oid != identity.oid {
         return Some(format!("is of another database, {:?} at that time", of.name));
+    }
+    if backup.manifest.snapshot_at > now + CLOCKS {
+        return Some(format!("is of {}, which is still to come", backup.manifest.snapshot_at));
+    }
+    if !backup.is_there() {
+        return Some("lacks files that it had, or they are longer or shorter".into());
     }
     if !backup.is_verified() {
         return Some(format!(

@@ -151,6 +151,25 @@ pub struct Sequence {
     pub name: String,
     /// The last value it gave; none before the first.
     pub last_value: Option<i64>,
+    /// It counts down.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub descends: bool,
+    /// It begins again: where it stands says nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub cycles: bool,
+}
+
+impl Sequence {
+    /// Whether it would give a value again that it had given when the backup was taken.
+    pub fn is_behind(&self, now: Option<i64>) -> bool {
+        match (self.last_value, now) {
+            (None, _) => false,
+            _ if self.cycles => false,
+            (Some(_), None) => true,
+            (Some(then), Some(now)) if self.descends => now > then,
+            (Some(then), Some(now)) => now < then,
+        }
+    }
 }
 
 /// A file of the backup.

@@ -29,7 +29,12 @@ pub(crate) fn sample() -> Manifest {
         },
         checksums: Checksums::Counts,
         tables: vec![Table { name: "public.a".into(), rows: Some(1), checksum: None }],
-        sequences: vec![Sequence { name: "public.a_id_seq".into(), last_value: Some(7) }],
+        sequences: vec![Sequence {
+            name: "public.a_id_seq".into(),
+            last_value: Some(7),
+            descends: false,
+            cycles: false,
+        }],
         broken_keys: vec!["public.session.user_id".into()],
         roles: vec!["app".into()],
         catalogue: Catalogue::default(),

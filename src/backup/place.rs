@@ -12,7 +12,7 @@ use super::manifest::SUFFIX;
 use crate::failure::Failure;
 
 /// What a name ends in while it is written.
-const PARTIAL: &str = ".partial";
+pub const PARTIAL: &str = ".partial";
 
 /// What the app's and our own names begin with.
 pub const PREFIX: &str = "markenmate-backup-";
@@ -24,7 +24,7 @@ pub struct Place {
     partial: PathBuf,
     form: Form,
     /// Locked for as long as somebody writes: what nobody holds was left by a killed run.
-    _lock: File,
+    lock: File,
     kept: bool,
 }
 
@@ -45,6 +45,7 @@ impl Place {
             return Err(Failure::refused(format!("there is no folder {}", folder.display()))
                 .hint("make it, or name another with -o"));
         }
+        sweep(&folder, target);
         for path in [target.to_path_buf(), beside(target, SUFFIX)] {
             if path.symlink_metadata().is_ok() {
                 return Err(Failure::refused(format!(
@@ -54,18 +55,15 @@ impl Place {
                 .hint("name another file with -o, or move that one away"));
             }
         }
-        sweep(&folder, target);
         let partial = beside(target, PARTIAL);
-        let lock = make(&partial, form).map_err(|error| match error.kind() {
+        let lock = take_lock(&partial, form).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => {
                 Failure::refused(format!("{} is being written by another run", target.display()))
                     .hint("wait for it, or name another file with -o")
             }
             _ => cannot_write(&partial, &error),
         })?;
-        // Nobody else can have it: it was just made.
-        let _ = flock(&lock, FlockOperation::NonBlockingLockExclusive);
-        Ok(Self { target: target.to_path_buf(), partial, form, _lock: lock, kept: false })
+        Ok(Self { target: target.to_path_buf(), partial, form, lock, kept: false })
     }
 
     /// Where it is written to for now.
@@ -83,7 +81,7 @@ impl Place {
     /// # Errors
     /// The system's.
     pub fn file(&self) -> io::Result<File> {
-        self._lock.try_clone()
+        self.lock.try_clone()
     }
 
     /// Brings all of it to disk and under its name, the manifest last.
@@ -106,25 +104,36 @@ impl Place {
                 File::open(&path)?.sync_all()?;
             }
         }
-        self._lock.sync_all()?;
+        self.lock.sync_all()?;
         let (text, partial_text) =
             (beside(&self.target, SUFFIX), beside(&beside(&self.target, SUFFIX), PARTIAL));
         let _ = fs::remove_file(&partial_text);
         let mut out = new_file(&partial_text)?;
-        let moved = io::Write::write_all(&mut out, manifest.as_bytes())
+        // The last name makes it a backup: until then it is swept with its manifest.
+        let kept = io::Write::write_all(&mut out, manifest.as_bytes())
             .and_then(|()| out.sync_all())
-            .and_then(|()| rename(&self.partial, &self.target));
-        if moved.is_err() {
+            .and_then(|()| self.still_ours())
+            .and_then(|()| rename(&partial_text, &text));
+        if kept.is_err() {
             let _ = fs::remove_file(&partial_text);
-            return moved;
+            return kept;
         }
-        let named = rename(&partial_text, &text).and_then(|()| folder.sync_all());
+        let named = folder.sync_all().and_then(|()| rename(&self.partial, &self.target));
         if named.is_err() {
-            let _ = fs::remove_file(&partial_text);
-            // Without its manifest it is no backup, but somebody might take it for one.
-            remove(&self.target, self.form);
+            let _ = fs::remove_file(&text);
+            return named;
         }
-        named
+        // Both names are there, and all of it is on disk: should this fail, a power failure may take
+        // the backup away, but leaves none that is not whole.
+        folder.sync_all()
+    }
+
+    /// Nobody has put something else in its place.
+    fn still_ours(&self) -> io::Result<()> {
+        match is_at(&self.lock, &self.partial)? {
+            true => Ok(()),
+            false => Err(io::Error::other("somebody has taken away what was written")),
+        }
     }
 }
 
@@ -162,28 +171,58 @@ pub(super) fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
+/// Makes it and locks it. Between the two another run may take it for abandoned, and sweep it.
+fn take_lock(partial: &Path, form: Form) -> io::Result<File> {
+    for _ in 0..10 {
+        let made = make(partial, form)?;
+        let locked = flock(&made, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if locked && is_at(&made, partial).unwrap_or(false) {
+            return Ok(made);
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// The open file is the one at that path.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (open, named) = (file.metadata()?, path.symlink_metadata()?);
+    Ok((open.dev(), open.ino()) == (named.dev(), named.ino()))
+}
+
 /// Removes what killed runs have left: of this target, and of our own names in the folder.
 fn sweep(folder: &Path, target: &Path) {
-    let ours = |path: &Path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        name.ends_with(PARTIAL)
-            && (name.starts_with(PREFIX)
-                || path == beside(target, PARTIAL)
-                || path == beside(&beside(target, SUFFIX), PARTIAL))
-    };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    for path in entries.map(|entry| entry.path()).filter(|path| ours(path)) {
-        let Ok(meta) = path.symlink_metadata() else { continue };
+    for path in entries.map(|entry| entry.path()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some(name) = name.strip_suffix(PARTIAL) else { continue };
+        let of = path.with_file_name(name);
+        if !name.starts_with(PREFIX) && of != target && of != beside(target, SUFFIX) {
+            continue;
+        }
+        // A manifest in the making belongs to a backup in the making.
+        let made_beside =
+            name.strip_suffix(SUFFIX).map(|name| path.with_file_name(format!("{name}{PARTIAL}")));
+        if made_beside.is_some_and(|partial| partial.symlink_metadata().is_ok()) {
+            continue;
+        }
         // A link or a pipe under such a name is nobody's backup, and a pipe would be waited for.
+        let Ok(meta) = path.symlink_metadata() else { continue };
         if !meta.is_dir() && !meta.is_file() {
             continue;
         }
-        let form = if meta.is_dir() { Form::Directory } else { Form::Custom };
-        let held = File::open(&path)
-            .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err());
-        if !held {
-            remove(&path, form);
+        // What cannot be opened is somebody else's; what is locked is being written.
+        let Ok(file) = File::open(&path) else { continue };
+        let is_left = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            && is_at(&file, &path).unwrap_or(false);
+        if !is_left {
+            continue;
         }
+        // Killed between its two names, a run leaves the manifest of what is not there.
+        if of.symlink_metadata().is_err() {
+            let _ = fs::remove_file(beside(&of, SUFFIX));
+        }
+        remove(&path, if meta.is_dir() { Form::Directory } else { Form::Custom });
     }
 }
 

@@ -10,7 +10,7 @@ use super::archive::{Aim, Readable};
 use super::dump::{hash_file, hash_folder, open_file};
 use super::form::Form;
 use super::manifest::{File, Manifest, SUFFIX};
-use super::place::{beside, folder_of, new_file};
+use super::place::{PARTIAL, beside, folder_of, new_file};
 use super::script::Summary;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -72,12 +72,12 @@ impl Backup {
 
     /// Whether it was verified since it was written.
     pub fn is_verified(&self) -> bool {
-        self.is_noted(VERIFIED)
+        self.is_noted(VERIFIED) && self.is_there()
     }
 
     /// Whether it was restored and compared since it was written.
     pub fn is_restore_tested(&self) -> bool {
-        self.is_noted(RESTORE_TESTED)
+        self.is_noted(RESTORE_TESTED) && self.is_there()
     }
 
     fn is_noted(&self, suffix: &str) -> bool {
@@ -86,7 +86,7 @@ impl Backup {
         sidecar.is_some_and(|verified| verified.manifest_sha256 == self.manifest.sha256)
     }
 
-    /// Removes it: first what makes it a backup, then the rest.
+    /// Removes it: what is left by a kill is no backup, and swept by the next one that is made.
     ///
     /// # Errors
     /// The system's.
@@ -94,12 +94,23 @@ impl Backup {
         for suffix in [RESTORE_TESTED, VERIFIED] {
             let _ = fs::remove_file(beside(&self.path, suffix));
         }
+        let partial = beside(&self.path, PARTIAL);
+        fs::rename(&self.path, &partial)?;
         fs::remove_file(beside(&self.path, SUFFIX))?;
         match self.manifest.archive.form {
-            Form::Directory => fs::remove_dir_all(&self.path)?,
-            _ => fs::remove_file(&self.path)?,
+            Form::Directory => fs::remove_dir_all(&partial)?,
+            _ => fs::remove_file(&partial)?,
         }
         fs::File::open(folder_of(&self.path))?.sync_all()
+    }
+
+    /// All its files are there, and as long as they were. Says nothing of what is in them.
+    pub fn is_there(&self) -> bool {
+        let is_folder = self.manifest.archive.form == Form::Directory;
+        self.manifest.files.iter().all(|file| {
+            let path = if is_folder { self.path.join(&file.name) } else { self.path.clone() };
+            path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == file.bytes)
+        })
     }
 
     /// Notes that it was proven: [`VERIFIED`] or [`RESTORE_TESTED`].
@@ -243,7 +254,7 @@ fn compare(wanted: &[File], found: &[File]) -> Vec<Finding> {
 fn plain_is_whole(path: &Path) -> Result<(), Failure> {
     const END: &str = "-- PostgreSQL database dump complete";
     let tail = || -> std::io::Result<Vec<u8>> {
-        let mut file = fs::File::open(path)?;
+        let mut file = open_file(path)?;
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(4096)))?;
         let mut tail = Vec::new();

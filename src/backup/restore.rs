@@ -33,6 +33,29 @@ pub struct How {
     pub jobs: u16,
     /// The secret key's file.
     pub identity: Option<PathBuf>,
+    /// All of it goes where the database is, wherever it was.
+    pub without_tablespaces: bool,
+}
+
+/// On whose behalf a database is filled: of two roles where what is restored is not to run with the
+/// rights that it takes to make its objects.
+#[derive(Clone, Copy)]
+pub struct Hands<'a> {
+    /// Makes tables, types and functions, and runs none of them.
+    pub schema: &'a Session,
+    /// Fills the tables and makes keys and indexes: checks, domains and expressions run as this one.
+    pub rows: &'a Session,
+}
+
+impl<'a> Hands<'a> {
+    /// The same for both.
+    pub const fn of(session: &'a Session) -> Self {
+        Self { schema: session, rows: session }
+    }
+
+    fn are_one(&self) -> bool {
+        std::ptr::eq(self.schema, self.rows)
+    }
 }
 
 /// How much of a table's rows is sent at once.
@@ -65,33 +88,33 @@ impl Source {
     }
 }
 
-/// Fills the database that the session is connected to. Says what belongs to pg_cron and was left out.
+/// Fills the database that the sessions are connected to. Says what belongs to pg_cron and was left out.
 ///
 /// # Errors
 /// Refused, with the first error; the database is then half-filled.
 pub async fn into(
     cx: &Context,
-    session: &Session,
+    hands: Hands<'_>,
     source: &Source,
     how: &How,
 ) -> Result<Vec<String>, Failure> {
     match source {
         Source::Proven(backup) if backup.manifest.archive.form != Form::Plain => {
-            archive(cx, session, backup, how).await
+            archive(cx, hands, backup, how).await
         }
-        Source::Proven(_) | Source::Bare(..) => play(session, source.path()).await,
+        Source::Proven(_) | Source::Bare(..) => play(hands, source.path(), how).await,
     }
 }
 
 async fn archive(
     cx: &Context,
-    session: &Session,
+    hands: Hands<'_>,
     backup: &Backup,
     how: &How,
 ) -> Result<Vec<String>, Failure> {
     let readable = Readable::of(backup, how.identity.as_deref())?;
-    let major =
-        (session.facts.server_version_num / 10_000).max(backup.manifest.archive.pg_dump_major());
+    let major = (hands.schema.facts.server_version_num / 10_000)
+        .max(backup.manifest.archive.pg_dump_major());
     let via = cx.settings.via_docker.as_deref();
     let program = ClientProgram::find(&cx.env, via, "pg_restore", major)?;
     let filtered = toc(cx, &program, &readable).await?.without_cron();
@@ -110,8 +133,19 @@ async fn archive(
     let use_list = list.as_ref().map(|list| format!("--use-list={}", list.path().display()));
     let mut more = vec!["--exit-on-error"];
     more.extend(use_list.as_deref());
-    let aim = Aim { login: Some(&session.login), jobs: how.jobs, more: &more };
-    readable.pg_restore(cx, &program, aim).await?;
+    more.extend(how.without_tablespaces.then_some("--no-tablespaces"));
+    let sections: &[(&Session, &[&str])] = match hands.are_one() {
+        true => &[(hands.schema, &[])],
+        false => &[
+            (hands.schema, &["--section=pre-data"]),
+            (hands.rows, &["--section=data", "--section=post-data"]),
+        ],
+    };
+    for (session, sections) in sections {
+        let more = [&more, *sections].concat();
+        let aim = Aim { login: Some(&session.login), jobs: how.jobs, more: &more };
+        readable.pg_restore(cx, &program, aim).await?;
+    }
     Ok(filtered.map(|(_, out)| out).unwrap_or_default())
 }
 
@@ -122,20 +156,30 @@ async fn toc(cx: &Context, program: &ClientProgram, readable: &Readable) -> Resu
 }
 
 /// Runs a plain dump, statement by statement. The server sees SQL only, and psql sees none of it.
-async fn play(session: &Session, path: &Path) -> Result<Vec<String>, Failure> {
+async fn play(hands: Hands<'_>, path: &Path, how: &How) -> Result<Vec<String>, Failure> {
     let failure = || Failure::refused(format!("{} cannot be restored", path.display()));
     let file = open_file(path).map_err(|error| failure().because(error))?;
     let mut script = Script::new(BufReader::with_capacity(CHUNK, file));
-    let mut left_out = Vec::new();
+    let (mut left_out, mut settings) = (Vec::new(), Vec::new());
     let mut has_cron = false;
+    let mut session = hands.schema;
     // Whatever is committed later brings to disk what was committed before.
     session.alone(WHAT, "SET synchronous_commit = off").await?;
     while let Some(piece) = script.next().map_err(|broken| failure().because(broken))? {
         let (Piece::Statement(sql) | Piece::Copy(sql)) = &piece;
         has_cron |= sql.starts_with("CREATE EXTENSION ") && sql.split([' ', ';']).any(is_cron);
-        let skipped = has_cron && mentions_cron(sql);
-        if skipped {
+        let tablespace = how.without_tablespaces && sql.starts_with("SET default_tablespace ");
+        let skipped = tablespace || has_cron && mentions_cron(sql);
+        if skipped && !tablespace {
             left_out.push(first_line(sql));
+        }
+        if is_setting(sql) {
+            settings.extend((!skipped).then(|| sql.clone()));
+        } else if std::ptr::eq(session, hands.schema) && fills(sql) && !hands.are_one() {
+            session = hands.rows;
+            for setting in &settings {
+                statement(session, setting).await?;
+            }
         }
         match &piece {
             Piece::Copy(sql) => copy(session, &mut script, sql, skipped).await,
@@ -145,6 +189,26 @@ async fn play(session: &Session, path: &Path) -> Result<Vec<String>, Failure> {
         .map_err(|cause| stopped(failure(), first_line(sql), cause))?;
     }
     Ok(left_out)
+}
+
+fn is_setting(sql: &str) -> bool {
+    sql.starts_with("SET ") || sql.starts_with("SELECT pg_catalog.set_config(")
+}
+
+/// From here on what was made may run: rows are checked, expressions computed.
+fn fills(sql: &str) -> bool {
+    let words = [
+        "COPY ",
+        "INSERT ",
+        "SELECT ",
+        "REFRESH ",
+        "CREATE INDEX ",
+        "CREATE UNIQUE INDEX ",
+        "ALTER TABLE ONLY ",
+    ];
+    words.iter().any(|word| sql.starts_with(word))
+        && !sql.contains(" ALTER COLUMN ")
+        && !sql.contains(" OWNER TO ")
 }
 
 /// Where it stopped, and why: what the server says to a statement of the file is no fault of ours.

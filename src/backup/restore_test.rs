@@ -1,9 +1,13 @@
 //! The only proof of a backup is a restore: into a throw-away server, compared with the manifest.
+//!
+//! What a backup holds is not trusted: a check or an index may call a function that whoever owned the
+//! database wrote, and a superuser's server runs programs of this machine. So rows, keys and indexes are
+//! restored as a role that may do nothing but that, and no role of the backup is a superuser here.
 
 use std::path::Path;
 
 use crate::context::Context;
-use crate::db::identifiers::{literal, quoted};
+use crate::db::identifiers::{identifier, literal, quoted};
 use crate::db::session::Session;
 use crate::failure::Failure;
 use crate::report::Finding;
@@ -12,10 +16,16 @@ use crate::settings::{Endpoint, EndpointFlags, Env};
 use crate::tools::postgres_binaries::PostgresBinaries;
 
 use super::proof::Backup;
-use super::restore::{How, Source, into};
+use super::restore::{Hands, How, Source, into};
 use super::restored::compare_with;
 
 const DATABASE: &str = "restored";
+
+/// Makes the objects; the name is nobody's in a backup.
+const SUPERUSER: &str = "markenmate_sandbox_superuser";
+
+/// Fills them.
+const FILLER: &str = "markenmate_sandbox_filler";
 
 /// Whether a server is installed here that the backup can be restored on.
 ///
@@ -48,28 +58,52 @@ pub async fn run(
 ) -> Result<Vec<Finding>, Failure> {
     let sandbox = Sandbox::start(&cx.env, SandboxOptions::default())?;
     cx.interrupt.check()?;
-    prepare(&sandbox, backup).await?;
-    let session = open(cx, &sandbox).await?;
-    let how = How { jobs: 2, identity: identity.map(Path::to_path_buf) };
-    into(cx, &session, &Source::Proven(backup.clone()), &how).await?;
+    prepare(cx, &sandbox, backup).await?;
+    let schema = open(cx, &sandbox, SUPERUSER, DATABASE).await?;
+    let rows = open(cx, &sandbox, FILLER, DATABASE).await?;
+    let how = How { jobs: 2, identity: identity.map(Path::to_path_buf), without_tablespaces: true };
+    let hands = Hands { schema: &schema, rows: &rows };
+    into(cx, hands, &Source::Proven(backup.clone()), &how).await?;
     // A plain dump leaves its settings behind.
-    let session = open(cx, &sandbox).await?;
+    let session = open(cx, &sandbox, FILLER, DATABASE).await?;
     compare_with(&session, &backup.manifest).await
 }
 
 /// A database of the same encoding, and the roles, which are in no dump of a database.
-async fn prepare(sandbox: &Sandbox, backup: &Backup) -> Result<(), Failure> {
-    for role in backup.manifest.roles.iter().filter(|role| *role != "postgres") {
-        sandbox.execute("postgres", &format!("CREATE ROLE {}", quoted(role))).await?;
+async fn prepare(cx: &Context, sandbox: &Sandbox, backup: &Backup) -> Result<(), Failure> {
+    const WHAT: &str = "cannot prepare the throw-away server";
+    sandbox.execute("postgres", &format!("CREATE ROLE {SUPERUSER} SUPERUSER LOGIN")).await?;
+    let session = open(cx, sandbox, SUPERUSER, "postgres").await?;
+    // The server's first role is a superuser for ever, and the backup may know one of its name.
+    session.alone(WHAT, "ALTER ROLE postgres RENAME TO markenmate_sandbox_first").await?;
+    session.alone(WHAT, &format!("CREATE ROLE {FILLER} LOGIN")).await?;
+    session.alone(WHAT, &format!("GRANT pg_read_all_data TO {FILLER}")).await.or_else(older)?;
+    for role in backup.manifest.roles.iter().filter(|role| !role.starts_with("pg_")) {
+        let role = quoted(role);
+        session.alone(WHAT, &format!("CREATE ROLE {role}; GRANT {role} TO {FILLER}")).await?;
     }
     let encoding = literal(&backup.manifest.database.encoding);
-    let sql = format!("CREATE DATABASE {DATABASE} TEMPLATE template0 ENCODING {encoding}");
-    sandbox.execute("postgres", &sql).await
+    let sql =
+        format!("CREATE DATABASE {DATABASE} TEMPLATE template0 ENCODING {encoding} OWNER {FILLER}");
+    session.alone(WHAT, &sql).await.map(drop)
 }
 
-async fn open(cx: &Context, sandbox: &Sandbox) -> Result<Session, Failure> {
-    let flags =
-        EndpointFlags { database_url: Some(sandbox.url(DATABASE)), ..EndpointFlags::default() };
+/// PostgreSQL 13 has no such role.
+fn older(failure: Failure) -> Result<Vec<crate::db::session::Rows>, Failure> {
+    match failure.sqlstate.as_deref() {
+        Some("42704") => Ok(Vec::new()),
+        _ => Err(failure),
+    }
+}
+
+async fn open(
+    cx: &Context,
+    sandbox: &Sandbox,
+    role: &str,
+    database: &str,
+) -> Result<Session, Failure> {
+    let url = sandbox.url(database).replacen("postgres@", &format!("{}@", identifier(role)), 1);
+    let flags = EndpointFlags { database_url: Some(url), ..EndpointFlags::default() };
     let endpoint = Endpoint::resolve(&flags, &Env::of([("HOME", "/nonexistent")]))?;
     Session::open(&endpoint, &cx.settings, &cx.interrupt).await
 }

@@ -48,11 +48,14 @@ pub async fn count(session: &Session, wanted: &[Table]) -> Result<Vec<Finding>, 
 /// Every difference. Pure.
 pub fn differences(manifest: &Manifest, restored: &Restored) -> Vec<Finding> {
     let mut found = tables(&manifest.tables, &restored.tables);
+    let known = |table: &&Table| manifest.tables.iter().any(|other| other.name == table.name);
+    let more = restored.tables.iter().filter(|table| !known(table));
+    found.extend(more.map(|table| differs(&table.name, "is a table that was not dumped".into())));
     for sequence in &manifest.sequences {
         let now = restored.sequences.iter().find(|(name, _)| *name == sequence.name);
         match now {
             None => found.push(differs(&sequence.name, "the sequence is missing".into())),
-            Some((_, now)) if *now < sequence.last_value => found.push(differs(
+            Some((_, now)) if sequence.is_behind(*now) => found.push(differs(
                 &sequence.name,
                 format!("stands at {now:?}; it stood at {:?} at least", sequence.last_value),
             )),
@@ -75,7 +78,8 @@ fn tables(wanted: &[Table], found: &[Table]) -> Vec<Finding> {
         }
         Some(_) => None,
     };
-    wanted.iter().filter_map(|table| Some(differs(&table.name, difference(table)?))).collect()
+    let lost = wanted.iter().filter_map(|table| Some(differs(&table.name, difference(table)?)));
+    lost.collect()
 }
 
 fn differs(subject: &str, detail: String) -> Finding {
@@ -105,7 +109,12 @@ mod tests {
             rows: Some(rows),
             checksum: Some(checksum.into()),
         };
-        let sequence = |name: &str, at| Sequence { name: name.into(), last_value: at };
+        let sequence = |name: &str, at| Sequence {
+            name: name.into(),
+            last_value: at,
+            descends: false,
+            cycles: false,
+        };
         let manifest = Manifest {
             tables: vec![table("a", 1, "x"), table("b", 2, "y"), table("c", 3, "z")],
             sequences: vec![sequence("s", Some(5)), sequence("t", None), sequence("u", Some(7))],

@@ -144,7 +144,7 @@ impl ClientProgram {
                 let mut command = Command::new(&self.path);
                 clear(&mut command, env);
                 // Never the user's own: what was connected to is what is meant.
-                let file = secret.as_ref().map_or(Path::new("/dev/null"), SecretFile::path);
+                let file = secret.as_ref().map_or(Path::new("/dev/null/none"), SecretFile::path);
                 command.env("PGPASSFILE", file);
                 // Whoever looks at who holds locks sees which program it is.
                 command.env("PGAPPNAME", format!("{} of markenmate", self.name()));

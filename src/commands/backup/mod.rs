@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::backup::contents::{self, Snapshot};
 use crate::backup::dump::{self, megabytes};
 use crate::backup::form::{self, Compression, Form};
-use crate::backup::manifest::{Archive, Checksums, File, Manifest, SUFFIX, Schema};
+use crate::backup::manifest::{Archive, Checksums, File, Manifest, SUFFIX, Schema, Table};
 use crate::backup::place::{Place, beside};
 use crate::backup::proof;
 use crate::checks::registry;
@@ -17,8 +17,6 @@ use crate::context::Context;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
-use crate::migrations::standing;
-use crate::migrations::survey::{History, Survey};
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Finding, Next, Outcome, Report, Severity, StepStatus};
@@ -30,6 +28,7 @@ mod args;
 mod kept;
 mod now;
 mod prune;
+mod schema;
 mod scratch;
 mod stdout;
 mod wanted;
@@ -60,7 +59,8 @@ impl Backup {
             argument.is_some_and(|argument| pg_dump.knows_compression(&cx.env, &argument))
         };
         let cheapest = form::CHEAPEST.into_iter().find(knows).unwrap_or(form::EVERYBODYS);
-        Ok(Seen { survey: Survey::look(session).await?, pg_dump, cheapest, server_version_num })
+        let database = session.facts.database.clone();
+        Ok(Seen { database, pg_dump, cheapest, server_version_num })
     }
 
     /// A restore is compared by content.
@@ -80,12 +80,11 @@ pub struct Work {
     recipients: Vec<String>,
     pg_dump: ClientProgram,
     server_version_num: u32,
-    survey: Survey,
 }
 
 /// What was seen before.
 pub struct Seen {
-    survey: Survey,
+    database: String,
     pg_dump: ClientProgram,
     /// The cheapest that it knows.
     cheapest: Compression,
@@ -107,7 +106,8 @@ impl Operation for Backup {
         session: &Session,
         _attempt: Attempt,
     ) -> Result<Seen, Setback> {
-        if !self.args.to_stdout() && cx.settings.format == Format::Human && !cx.settings.dry_run {
+        if self.args.output.is_none() && cx.settings.format == Format::Human && !cx.settings.dry_run
+        {
             stdout::refuse_file()?;
         }
         self.look(cx, session).await
@@ -124,7 +124,7 @@ impl Operation for Backup {
                 work.compression,
                 work.jobs,
             )),
-            ..Step::new("dump", format!("dump {} to {to}", seen.survey.database), Risk::ReadOnly)
+            ..Step::new("dump", format!("dump {} to {to}", seen.database), Risk::ReadOnly)
         };
         Ok(Plan {
             work,
@@ -201,12 +201,13 @@ impl Backup {
             recipients => Some(Age::find(&cx.env)?.encrypt(recipients)),
         };
         let counted = async {
+            let schema = schema::schema(session, &snapshot.catalogue).await?;
             let tables = snapshot.tables(session, self.checksums()).await?;
-            Ok((tables, orphans(session, snapshot, self.checksums()).await?))
+            Ok((schema, tables, orphans(session, snapshot, self.checksums()).await?))
         };
-        let (files, (tables, orphans)) =
+        let (files, (schema, tables, orphans)) =
             tokio::try_join!(dump::run(cx, command, encrypt, place, work.form), counted)?;
-        let mut manifest = self.manifest(cx, work, snapshot, files, tables);
+        let mut manifest = self.manifest(cx, work, snapshot, schema, files, tables);
         manifest.broken_keys = orphans.iter().map(|finding| finding.subject.clone()).collect();
         Ok((manifest, orphans))
     }
@@ -216,15 +217,10 @@ impl Backup {
         cx: &Context,
         work: &Work,
         snapshot: &Snapshot,
+        schema: Schema,
         files: Vec<File>,
-        tables: Vec<crate::backup::manifest::Table>,
+        tables: Vec<Table>,
     ) -> Manifest {
-        let nothing = crate::db::catalogue::Catalogue::default();
-        let catalogue = work.survey.catalogue.as_ref().unwrap_or(&nothing);
-        let state = match work.survey.history {
-            History::Known => json!(standing::standing(&work.survey.ledger, catalogue).state),
-            _ => json!("unknown"),
-        };
         Manifest {
             manifest: 1,
             tool_version: env!("CARGO_PKG_VERSION").into(),
@@ -232,10 +228,7 @@ impl Backup {
             snapshot_at: snapshot.taken_at,
             lsn: snapshot.lsn.clone(),
             database: snapshot.database.clone(),
-            schema: Schema {
-                state: state.as_str().unwrap_or_default().to_owned(),
-                migrations: json!(standing::migrations(&work.survey.ledger)),
-            },
+            schema,
             archive: Archive {
                 form: work.form,
                 compression: work.compression.to_string(),

@@ -8,15 +8,15 @@ use serde_json::json;
 use crate::backup::list::list;
 use crate::backup::proof::Backup;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::report::{Block, Outcome, Report, StepResult, StepStatus};
 use crate::settings::Consent;
 
 /// Removes what is older than the `keep` newest verified ones of each database.
-pub fn prune(cx: &Context, dir: Option<&Path>, keep: usize) -> Result<Report, Failure> {
+pub async fn prune(cx: &Context, dir: Option<&Path>, keep: usize) -> Result<Report, Failure> {
     let dir = dir.unwrap_or(&cx.settings.backup_dir);
     let listed = list(dir)?;
-    let old = outdated(&listed.backups, keep);
+    let old = sound(cx, &listed.backups, keep).await?;
     let step = |backup: &Backup, status| StepResult {
         id: "remove".into(),
         title: format!("remove {}", backup.path.display()),
@@ -38,9 +38,14 @@ pub fn prune(cx: &Context, dir: Option<&Path>, keep: usize) -> Result<Report, Fa
         return Ok(report);
     }
     consent(cx, &old)?;
-    for backup in &old {
+    for (n, backup) in old.iter().enumerate() {
         backup.remove().map_err(|error| {
-            Failure::unexpected(format!("cannot remove {}", backup.path.display())).because(error)
+            let kind = if n == 0 { Kind::Unexpected } else { Kind::Partial };
+            let failure = Failure::new(kind, format!("cannot remove {}", backup.path.display()));
+            let gone = old.iter().take(n).map(|backup| backup.path.display());
+            gone.fold(failure.because(error), |failure, path| {
+                failure.because(format!("{path} was removed before"))
+            })
         })?;
     }
     let mut report = Report::new(Outcome::Done);
@@ -49,21 +54,53 @@ pub fn prune(cx: &Context, dir: Option<&Path>, keep: usize) -> Result<Report, Fa
     Ok(report)
 }
 
-/// Only verified ones count, each database for itself; what is newer than the oldest that is kept
-/// stays, verified or not. `backups` are sorted, the newest first. Pure.
-fn outdated(backups: &[Backup], keep: usize) -> Vec<&Backup> {
-    let mut verified: BTreeMap<(Option<&str>, u32), usize> = BTreeMap::new();
-    let mut old = Vec::new();
-    for backup in backups {
-        let of = &backup.manifest.database;
-        let seen = verified.entry((of.system_identifier.as_deref(), of.oid)).or_default();
-        if *seen >= keep {
-            old.push(backup);
-        } else if backup.is_verified() {
-            *seen += 1;
+/// What is outdated by backups of which every byte is as it was written: they are read now, as what is
+/// removed does not come back.
+async fn sound<'a>(
+    cx: &Context,
+    backups: &'a [Backup],
+    keep: usize,
+) -> Result<Vec<&'a Backup>, Failure> {
+    let mut changed: Vec<&Path> = Vec::new();
+    loop {
+        let (counted, old) = outdated(backups, keep, &changed);
+        if old.is_empty() {
+            return Ok(old);
+        }
+        let before = changed.len();
+        for backup in counted {
+            if !backup.differences(cx).await?.is_empty() {
+                changed.push(&backup.path);
+            }
+        }
+        if changed.len() == before {
+            return Ok(old);
         }
     }
-    old
+}
+
+/// Only verified ones count, each database for itself; what is newer than the oldest that is kept
+/// stays, verified or not, and so does what may be of any server. `backups` are sorted, the newest
+/// first. Those that count, and those that may go. Pure.
+fn outdated<'a>(
+    backups: &'a [Backup],
+    keep: usize,
+    changed: &[&Path],
+) -> (Vec<&'a Backup>, Vec<&'a Backup>) {
+    let mut verified: BTreeMap<(&str, u32), usize> = BTreeMap::new();
+    let (mut counted, mut old) = (Vec::new(), Vec::new());
+    for backup in backups {
+        let of = &backup.manifest.database;
+        let Some(server) = of.system_identifier.as_deref() else { continue };
+        let seen = verified.entry((server, of.oid)).or_default();
+        if *seen >= keep {
+            old.push(backup);
+        } else if backup.is_verified() && !changed.contains(&backup.path.as_path()) {
+            *seen += 1;
+            counted.push(backup);
+        }
+    }
+    (counted, old)
 }
 
 fn consent(cx: &Context, old: &[&Backup]) -> Result<(), Failure> {

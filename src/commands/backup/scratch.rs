@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::backup::preflight::{self, Live};
 use crate::backup::proof::Backup;
-use crate::backup::restore::{self, How, Source};
+use crate::backup::restore::{self, Hands, How, Source};
 use crate::backup::restored;
 use crate::backup::staging::Maintenance;
 use crate::context::Context;
@@ -31,7 +31,8 @@ pub(super) async fn restore_test(
     session.facts.check_version()?;
     session.facts.check_writable()?;
     agree(cx, &session, why).await?;
-    let how = How { jobs: 2, identity: identity.map(Path::to_path_buf) };
+    let identity = identity.map(Path::to_path_buf);
+    let how = How { jobs: 2, identity, without_tablespaces: true };
     let source = Source::Proven(backup.clone());
     let extensions = source.extensions(cx, &how).await?;
     let live = Live::look(&session, &backup.manifest.roles, &extensions).await?;
@@ -46,7 +47,8 @@ pub(super) async fn restore_test(
     maintenance.leavings("").await?;
     let staged = maintenance.create(cx, Some(&backup.manifest.database)).await?;
     let compared = async {
-        restore::into(cx, &maintenance.connect(cx, &staged).await?, &source, &how).await?;
+        let session = maintenance.connect(cx, &staged).await?;
+        restore::into(cx, Hands::of(&session), &source, &how).await?;
         let session = maintenance.connect(cx, &staged).await?;
         restored::compare_with(&session, &backup.manifest).await
     };

@@ -55,7 +55,6 @@ pub(super) fn work(cx: &Context, args: &Args, seen: &Seen) -> Result<Work, Failu
         recipients: args.recipient.clone(),
         pg_dump: seen.pg_dump.clone(),
         server_version_num: seen.server_version_num,
-        survey: seen.survey.clone(),
     })
 }
 

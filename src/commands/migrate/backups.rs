@@ -2,22 +2,33 @@
 
 use std::time::Duration;
 
-use crate::backup::gate::Fallback;
-use crate::context::Context;
+use chrono::Utc;
+
+use crate::backup::gate::{Fallback, Identity};
+use crate::db::session::{Mode, Session};
 use crate::failure::Failure;
 use crate::report::{Finding, Severity};
 
 const TAKE_ONE: &str = "markenmate backup";
 
 /// `--require-backup`
-pub(super) fn require(fallback: &Fallback, age: Duration, cx: &Context) -> Result<(), Failure> {
-    let Some(why) = fallback.lacks(age, cx.started_at) else { return Ok(()) };
+pub(super) fn require(fallback: &Fallback, age: Duration) -> Result<(), Failure> {
+    let Some(why) = fallback.lacks(age, Utc::now()) else { return Ok(()) };
     let failure = Failure::refused("the backup that is required is not there: nothing was changed")
         .because(why);
     let failure = fallback.passed_over.iter().take(5).fold(failure, Failure::because);
     Err(failure
         .hint(format!("take one: {TAKE_ONE}"))
         .hint("then prove it: markenmate backup verify PATH"))
+}
+
+/// Of which database a backup must be.
+pub(super) async fn identity(session: &Session) -> Result<Identity, Failure> {
+    let sql = "SELECT oid::text FROM pg_database WHERE datname = current_database()";
+    let sets = session.once(Mode::Read, "cannot look at the database", sql).await?;
+    let oid = sets.last().and_then(|rows| rows.first()).and_then(|row| row.get(0)?.parse().ok());
+    let system_identifier = session.facts.system_identifier.clone();
+    Ok(Identity { system_identifier, oid: oid.unwrap_or_default() })
 }
 
 /// Beside the plan, where nobody required one.

@@ -1,8 +1,11 @@
 //! `migrate`: brings the database to a version. What is there already is recorded, never run again.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::Utc;
 use serde_json::json;
+use tokio::sync::OnceCell;
 
 use crate::backup::gate::{self, Fallback, Identity, Requirement};
 use crate::commands::backup;
@@ -44,12 +47,14 @@ pub struct Args {
 /// The command.
 pub struct Migrate {
     args: Args,
+    /// Backups that are not what was written.
+    changed: OnceCell<Vec<PathBuf>>,
 }
 
 impl Migrate {
     /// With these flags.
     pub fn new(args: Args) -> Self {
-        Self { args }
+        Self { args, changed: OnceCell::new() }
     }
 
     async fn survey(
@@ -88,13 +93,48 @@ impl Migrate {
             system_identifier: session.facts.system_identifier.clone(),
             oid: survey.rights.database_oid,
         };
+        let changed = self.changed.get().map(Vec::as_slice).unwrap_or_default();
+        gate::look(self.backups(cx), &identity, changed)
+    }
+
+    /// What `--require-backup` demands, where there is something to lose.
+    fn required(
+        &self,
+        fallback: &Fallback,
+        settled: bool,
+        survey: &Survey,
+    ) -> Option<(Duration, Fallback)> {
+        let required = self.args.require_backup.as_ref()?;
+        (!settled && survey.rights.holds_users).then(|| (required.age, fallback.clone()))
+    }
+
+    /// A backup, or the folder of them.
+    fn backups<'a>(&'a self, cx: &'a Context) -> &'a Path {
         let named = self.args.require_backup.as_ref().and_then(|required| required.path.as_deref());
-        gate::look(named.unwrap_or(&cx.settings.backup_dir), &identity)
+        named.unwrap_or(&cx.settings.backup_dir)
+    }
+
+    /// What is required is read whole, once, and before any lock is taken.
+    async fn prove(&self, cx: &Context, session: &Session) -> Result<(), Failure> {
+        if self.args.require_backup.is_none() || self.changed.initialized() {
+            return Ok(());
+        }
+        let identity = backups::identity(session).await?;
+        let changed = gate::changed(cx, self.backups(cx), &identity).await?;
+        // It was empty a moment ago.
+        let _ = self.changed.set(changed);
+        Ok(())
     }
 
     fn target(&self) -> Result<i32, Failure> {
         self.args.to.as_deref().map_or_else(|| Ok(registry::latest()), registry::resolve)
     }
+}
+
+/// What is to be done, and what must be there to fall back on.
+pub struct Todo {
+    planned: Planned,
+    required: Option<(Duration, Fallback)>,
 }
 
 /// What there is to see: the database, and the backups of it.
@@ -105,7 +145,7 @@ pub struct Seen {
 
 impl Operation for Migrate {
     type State = Seen;
-    type Work = Planned;
+    type Work = Todo;
 
     fn access(&self) -> Access {
         if self.args.check { Access::Read } else { Access::Write }
@@ -118,6 +158,7 @@ impl Operation for Migrate {
         attempt: Attempt,
     ) -> Result<Seen, Setback> {
         self.target()?;
+        self.prove(cx, session).await?;
         let survey = self.survey(cx, session, attempt).await?;
         let fallback = match self.fallback(cx, session, &survey) {
             Ok(fallback) => fallback,
@@ -129,7 +170,7 @@ impl Operation for Migrate {
         Ok(Seen { survey, fallback })
     }
 
-    fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Planned>, Failure> {
+    fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Todo>, Failure> {
         let Seen { survey, fallback } = seen;
         let work = decide(survey, self.target()?)?;
         let steps = if self.args.check {
@@ -140,12 +181,10 @@ impl Operation for Migrate {
         let settled = work.is_empty();
         let mut findings = findings(survey, &work);
         let at_risk = survey.rights.holds_users && !work.apply.is_empty();
-        if let (Some(required), false) = (&self.args.require_backup, settled)
-            && survey.rights.holds_users
-        {
-            backups::require(fallback, required.age, cx)?;
+        if let Some((age, fallback)) = self.required(fallback, settled, survey) {
+            backups::require(&fallback, age)?;
         }
-        let unbacked = at_risk.then(|| fallback.lacks(gate::USUAL_AGE, cx.started_at)).flatten();
+        let unbacked = at_risk.then(|| fallback.lacks(gate::USUAL_AGE, Utc::now())).flatten();
         findings.extend(unbacked.iter().map(|why| backups::unbacked(why, fallback)));
         Ok(Plan {
             steps,
@@ -158,7 +197,10 @@ impl Operation for Migrate {
                 "would_apply": work.apply, "would_adopt": work.adopt,
             }),
             next: settled.then(|| Next::run("markenmate verify")),
-            work: Planned { work, under_lock: survey.under_lock },
+            work: Todo {
+                planned: Planned { work, under_lock: survey.under_lock },
+                required: self.required(fallback, settled, survey),
+            },
         })
     }
 
@@ -181,22 +223,26 @@ impl Operation for Migrate {
         &self,
         cx: &Context,
         session: &Session,
-        plan: Plan<Planned>,
+        plan: Plan<Todo>,
     ) -> Result<Report, Failure> {
         if self.args.check {
             return check(cx, session, plan).await;
         }
+        // The question may have been answered hours later.
+        if let Some((age, fallback)) = &plan.work.required {
+            backups::require(fallback, *age)?;
+        }
         let began = std::time::Instant::now();
         let target = self.target()?;
-        let done = run::run(cx, session, &plan.work, target).await?;
+        let done = run::run(cx, session, &plan.work.planned, target).await?;
         let undo = undo(&done.value.work, &session.login.conninfo);
         let attempts = session.attempts();
         Ok(report(plan, done.value, attempts, began.elapsed().as_millis(), undo))
     }
 }
 
-async fn check(cx: &Context, session: &Session, plan: Plan<Planned>) -> Result<Report, Failure> {
-    if plan.work.work.is_empty() {
+async fn check(cx: &Context, session: &Session, plan: Plan<Todo>) -> Result<Report, Failure> {
+    if plan.work.planned.work.is_empty() {
         let mut report = Report::new(Outcome::NothingToDo);
         report.body = plan.screen;
         report.data = plan.data;
@@ -204,7 +250,7 @@ async fn check(cx: &Context, session: &Session, plan: Plan<Planned>) -> Result<R
     }
     session.facts.check_writable()?;
     let mut holders = locks::run_holders(session).await?;
-    holders.extend(lasting_holders(cx, session, &plan.work.work.locked_tables()).await?);
+    holders.extend(lasting_holders(cx, session, &plan.work.planned.work.locked_tables()).await?);
     if !holders.is_empty() {
         let mut failure = Failure::new(Kind::Busy, "migrate would have to wait for a lock");
         for holder in &holders {
@@ -216,10 +262,11 @@ async fn check(cx: &Context, session: &Session, plan: Plan<Planned>) -> Result<R
     report.findings = plan.findings;
     let entries = plan
         .work
+        .planned
         .work
         .adopted()
         .map(|e| ("adopt", e))
-        .chain(plan.work.work.entries().map(|e| ("apply", e)));
+        .chain(plan.work.planned.work.entries().map(|e| ("apply", e)));
     for (verb, entry) in entries {
         report.findings.push(Finding {
             id: "pending".into(),
@@ -253,13 +300,7 @@ async fn lasting_holders(
     Ok(holders)
 }
 
-fn report(
-    plan: Plan<Planned>,
-    done: Done,
-    attempts: u32,
-    ms: u128,
-    undo: Option<String>,
-) -> Report {
+fn report(plan: Plan<Todo>, done: Done, attempts: u32, ms: u128, undo: Option<String>) -> Report {
     let Done { work, locked, recovered } = done;
     let nothing = work.is_empty();
     let mut report = Report::new(if nothing { Outcome::NothingToDo } else { Outcome::Done });

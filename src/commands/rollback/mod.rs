@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::backup::gate::Identity;
 use crate::backup::manifest::Table;
 use crate::backup::preflight::{self, Live};
-use crate::backup::restore::{self, How, Source};
+use crate::backup::restore::{self, Hands, How, Source};
 use crate::backup::restored;
 use crate::backup::staging::{Maintenance, Staged};
 use crate::backup::swap::{self, Swapped};
@@ -49,7 +49,11 @@ impl Rollback {
     }
 
     fn how(&self) -> How {
-        How { jobs: self.args.jobs, identity: self.args.identity.clone() }
+        How {
+            jobs: self.args.jobs,
+            identity: self.args.identity.clone(),
+            without_tablespaces: false,
+        }
     }
 }
 
@@ -197,7 +201,7 @@ impl Rollback {
     ) -> Result<Vec<String>, Failure> {
         let session = maintenance.connect(cx, staged).await?;
         let how = self.how();
-        let restoring = restore::into(cx, &session, &seen.source, &how);
+        let restoring = restore::into(cx, Hands::of(&session), &seen.source, &how);
         let left_out = done.step(shown::RESTORE, restoring).await?;
         // What a plain dump has set is not for us.
         let session = maintenance.connect(cx, staged).await?;

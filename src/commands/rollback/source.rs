@@ -21,7 +21,7 @@ pub(super) fn choose(
         return Ok(path.to_path_buf());
     }
     let dir = &cx.settings.backup_dir;
-    let fallback = gate::look(dir, identity)?;
+    let fallback = gate::look(dir, identity, &[])?;
     match fallback.newest {
         Some((path, _)) => Ok(path),
         None => {
