@@ -8,13 +8,11 @@ use std::process::Command;
 use markenmate::sandbox::Sandbox;
 use tempfile::TempDir;
 
-/// A program of PostgreSQL: beside the server, else where `MARKENMATE_TEST_CLIENT_BINDIR` says, else
-/// from the path, as server-only packages have neither `psql` nor `pg_dump`.
+/// A program of PostgreSQL: beside the server, else from the path, as packages of a server alone have
+/// neither `psql` nor `pg_dump`.
 pub fn program(server: &Sandbox, name: &str) -> PathBuf {
-    let clients = super::env().var("MARKENMATE_TEST_CLIENT_BINDIR").map(PathBuf::from);
-    let folders = [Some(server.bindir().to_path_buf()), clients];
-    let programs = folders.into_iter().flatten().map(|folder| folder.join(name));
-    programs.into_iter().find(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(name))
+    let beside = server.bindir().join(name);
+    if beside.is_file() { beside } else { PathBuf::from(name) }
 }
 
 /// A command that runs as whoever owns the server's files: PostgreSQL refuses root.
