@@ -1,5 +1,6 @@
 //! Running pg_dump into a place, hashing what it writes.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -97,6 +98,7 @@ fn through(child: &mut Child, mut encrypt: Command) -> Result<Child, Failure> {
 async fn listen(stderr: ChildStderr, progress: Arc<Progress>) -> Vec<String> {
     let mut stderr = BufReader::new(stderr);
     let (mut said, mut bytes) = (Vec::new(), Vec::new());
+    let mut last = VecDeque::new();
     // Names come in the database's encoding, which need not be UTF-8.
     while let Ok(1..) = stderr.read_until(b'\n', &mut bytes).await {
         let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
@@ -105,9 +107,16 @@ async fn listen(stderr: ChildStderr, progress: Arc<Progress>) -> Vec<String> {
             *progress.table.lock().unwrap_or_else(PoisonError::into_inner) =
                 table.trim_matches('"').into();
         } else if is_complaint(&line) && said.len() < 20 {
-            said.push(line);
+            said.push(line.clone());
+        }
+        last.push_back(line);
+        if last.len() > 5 {
+            last.pop_front();
         }
     }
+    // Several workers write at once, and through each other's lines.
+    last.retain(|line| !said.contains(line));
+    said.extend(last);
     said
 }
 

@@ -41,7 +41,7 @@ strange AS (
        AND (t.oid >= 16384 OR t.typtype <> 'b' OR a.attgenerated <> ''
             OR EXISTS (SELECT FROM regexp_matches(d.adbin::text, ':(?:func|opfunc|op)(?:id|no) (\d+)', 'g') called
                          LEFT JOIN pg_proc p ON p.oid = called[1]::oid
-                        WHERE p.proname IS NULL OR p.oid >= 16384 OR p.proname NOT IN ('nextval', 'now')))
+                        WHERE p.proname IS NULL OR p.oid >= 16384 OR p.proname NOT IN ('nextval', 'now', 'int4')))
 )
 SELECT pg_get_userbyid(relowner) AS owner,
        pg_get_userbyid(relowner) = current_user AS ours,

@@ -21,7 +21,7 @@ use crate::tools::secret_file::SecretFile;
 #[derive(Debug, Clone)]
 pub enum Source {
     /// A backup with its manifest.
-    Proven(Backup),
+    Proven(Box<Backup>),
     /// A plain dump without one, such as `pg_dump > file` makes.
     Bare(PathBuf, Summary),
 }
@@ -165,7 +165,7 @@ async fn play(hands: Hands<'_>, path: &Path, how: &How) -> Result<Vec<String>, F
     let mut session = hands.schema;
     // Whatever is committed later brings to disk what was committed before.
     session.alone(WHAT, "SET synchronous_commit = off").await?;
-    while let Some(piece) = script.next().map_err(|broken| failure().because(broken))? {
+    while let Some(piece) = script.next_piece().map_err(|broken| failure().because(broken))? {
         let (Piece::Statement(sql) | Piece::Copy(sql)) = &piece;
         has_cron |= sql.starts_with("CREATE EXTENSION ") && sql.split([' ', ';']).any(is_cron);
         let tablespace = how.without_tablespaces && sql.starts_with("SET default_tablespace ");

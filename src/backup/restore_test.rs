@@ -63,7 +63,7 @@ pub async fn run(
     let rows = open(cx, &sandbox, FILLER, DATABASE).await?;
     let how = How { jobs: 2, identity: identity.map(Path::to_path_buf), without_tablespaces: true };
     let hands = Hands { schema: &schema, rows: &rows };
-    into(cx, hands, &Source::Proven(backup.clone()), &how).await?;
+    into(cx, hands, &Source::Proven(Box::new(backup.clone())), &how).await?;
     // A plain dump leaves its settings behind.
     let session = open(cx, &sandbox, FILLER, DATABASE).await?;
     compare_with(&session, &backup.manifest).await

@@ -39,7 +39,8 @@ pub async fn swap(
     staged: &Staged,
 ) -> Result<Swapped, Failure> {
     let live = maintenance.live();
-    let stamp = cx.started_at.format("%Y%m%d%H%M%S");
+    // To the millisecond: a restore may follow upon another.
+    let stamp = cx.started_at.format("%Y%m%d%H%M%S%3f");
     let kept_as = named(&live.name, &format!("_before_restore_{stamp}"));
     let began = Instant::now();
     let mut pause = Duration::from_millis(100);

@@ -72,7 +72,7 @@ impl<R: BufRead> Script<R> {
     ///
     /// # Errors
     /// Whatever makes this no whole dump of one database.
-    pub fn next(&mut self) -> Result<Option<Piece>, Broken> {
+    pub fn next_piece(&mut self) -> Result<Option<Piece>, Broken> {
         loop {
             let end = self.lexer.end_of_statement(&self.text[self.looked..]);
             if self.lexer.has_backslash() {
@@ -193,7 +193,7 @@ mod tests {
         let mut script = Script::new(text.as_bytes());
         let mut pieces = Vec::new();
         let mut rows = Vec::new();
-        while let Some(piece) = script.next()? {
+        while let Some(piece) = script.next_piece()? {
             let copies = matches!(piece, Piece::Copy(_));
             pieces.push(piece);
             while copies && !script.rows(1, &mut rows)?.last {}

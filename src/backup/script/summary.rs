@@ -27,7 +27,7 @@ impl Summary {
         let mut script = Script::new(source);
         let mut found = Self::default();
         let mut rows = Vec::new();
-        while let Some(piece) = script.next()? {
+        while let Some(piece) = script.next_piece()? {
             match piece {
                 Piece::Statement(sql) => found.note(&sql),
                 Piece::Copy(sql) => loop {

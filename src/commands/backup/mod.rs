@@ -14,7 +14,7 @@ use crate::checks::registry;
 use crate::checks::run::{self, Request};
 use crate::commands::shell;
 use crate::context::Context;
-use crate::db::patience::{Attempt, Setback};
+use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
 use crate::pipeline::{Access, Operation};
@@ -149,7 +149,12 @@ impl Operation for Backup {
             return stdout::dump(cx, session, work).await;
         }
         let place = Place::take(&work.target, work.form, work.make_folder)?;
-        let snapshot = contents::snapshot(session, session.timeouts()).await?;
+        let (console, interrupt) = (&cx.console, &cx.interrupt);
+        // To read a table's defaults takes a lock on it, which whoever rewrites the table does not give.
+        let patience = Patience::new(session, console, interrupt, &[], cx.settings.max_wait);
+        let snapshot =
+            async |attempt: Attempt| Ok(contents::snapshot(session, attempt.timeouts).await?);
+        let snapshot = patience.exercise(snapshot).await?.value;
         let made = self.make(cx, session, work, &place, &snapshot).await;
         session.end().await;
         let (manifest, orphans) = made?;

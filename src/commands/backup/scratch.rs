@@ -33,7 +33,7 @@ pub(super) async fn restore_test(
     agree(cx, &session, why).await?;
     let identity = identity.map(Path::to_path_buf);
     let how = How { jobs: 2, identity, without_tablespaces: true };
-    let source = Source::Proven(backup.clone());
+    let source = Source::Proven(Box::new(backup.clone()));
     let extensions = source.extensions(cx, &how).await?;
     let live = Live::look(&session, &backup.manifest.roles, &extensions).await?;
     // It takes no name away: whose database this is does not matter, nor what is prepared in it.

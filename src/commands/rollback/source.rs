@@ -54,7 +54,7 @@ pub(super) async fn proven(
             .with_findings(findings));
     }
     backup.read_through(cx, identity).await?;
-    Ok(Source::Proven(backup))
+    Ok(Source::Proven(Box::new(backup)))
 }
 
 /// What `pg_dump > file` has written.
