@@ -129,7 +129,7 @@ fn what_was_backed_up_comes_back_whole_and_what_was_there_is_kept() {
         let safety = db.folder().join(safety);
         let args = ["backup", "verify", safety.to_str().unwrap()];
         markenmate(&args).run().assert_code(0);
-        assert_eq!(databases(&db), [kept.clone()]);
+        assert_eq!(databases(&db), std::slice::from_ref(&kept));
 
         // The printed way back is the way back.
         let human = markenmate(&[
