@@ -43,7 +43,7 @@ const WHAT: &str = "cannot take a snapshot of the database";
 pub async fn snapshot(session: &Session, timeouts: Timeouts) -> Result<Snapshot, Failure> {
     let sql = format!(
         "SET LOCAL TimeZone = 'UTC';SET LOCAL IntervalStyle = 'postgres';SET LOCAL bytea_output = 'hex';\
-         SET LOCAL extra_float_digits = 1;{};{};{};{};{}",
+         SET LOCAL extra_float_digits = 1;SET LOCAL jit = off;{};{};{};{};{}",
         include_str!("snapshot.sql"),
         include_str!("tables.sql"),
         include_str!("sequences.sql"),
@@ -104,6 +104,11 @@ impl Snapshot {
         session: &Session,
         checksums: Checksums,
     ) -> Result<Vec<Table>, Failure> {
+        if checksums == Checksums::Counts {
+            // The cores are pg_dump's: more processes would only cost more.
+            let alone = "SET LOCAL max_parallel_workers_per_gather = 0";
+            session.run("cannot count the rows", alone).await?;
+        }
         let mut tables = Vec::with_capacity(self.tables.len());
         for wanted in &self.tables {
             let mut table = Table { name: wanted.name.clone(), rows: None, checksum: None };
