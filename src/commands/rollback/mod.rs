@@ -127,7 +127,13 @@ impl Operation for Rollback {
         let phrase = pipeline::phrase_for(session);
         let mut safety = None;
         if !self.args.no_safety_backup {
-            safety = Some(done.step(shown::BACKUP, backup::now(cx, session)).await?);
+            let without = |failure: Failure| {
+                failure.hint(
+                    "it is kept under another name either way: --no-safety-backup goes on without",
+                )
+            };
+            let made = done.step(shown::BACKUP, backup::now(cx, session)).await;
+            safety = Some(made.map_err(without)?);
         }
         let maintenance = Maintenance::enter(cx, session, live).await?;
         let (whole, mut dropped) = maintenance.leavings(fingerprint).await?;
