@@ -78,10 +78,13 @@ pub async fn run(
         status.map_err(|error| Failure::unexpected("cannot wait for pg_dump").because(error))?;
     // A full disk ends both: what the system said is the reason.
     let file = written.map_err(|error| cannot_write(place, &error))?;
-    ended_well(status, &said)?;
+    // Where age ends early pg_dump's pipe breaks: age is the reason.
     if let Some(said) = complaint(age).await {
-        return Err(Failure::unexpected("age failed: there is no backup").because(said));
+        return Err(Failure::refused("age cannot encrypt: there is no backup")
+            .because(said)
+            .hint("is it a whole public key? --recipient age1..., as age-keygen prints it"));
     }
+    ended_well(status, &said)?;
     match file {
         Some(file) => Ok(vec![file]),
         None => hash_folder(place.partial()).map_err(|error| cannot_write(place, &error)),
@@ -114,8 +117,8 @@ async fn listen(stderr: ChildStderr, progress: Arc<Progress>) -> Vec<String> {
             last.pop_front();
         }
     }
-    // Several workers write at once, and through each other's lines.
-    last.retain(|line| !said.contains(line));
+    // Several workers write at once, and through each other's lines: what is nobody's may be the reason.
+    last.retain(|line| !line.starts_with("pg_dump: ") && !said.contains(line));
     said.extend(last);
     said
 }

@@ -10,6 +10,7 @@ use super::manifest::SUFFIX;
 use super::place::beside;
 use super::proof::Backup;
 use crate::context::Context;
+use crate::db::session::{Mode, Session};
 use crate::failure::Failure;
 
 /// How old a backup may be before a migration without being spoken of.
@@ -44,6 +45,21 @@ pub struct Identity {
     pub oid: u32,
 }
 
+impl Identity {
+    /// The session's database.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub async fn of(session: &Session) -> Result<Self, Failure> {
+        let sql = "SELECT oid::text FROM pg_database WHERE datname = current_database()";
+        let sets = session.once(Mode::Read, "cannot look at the database", sql).await?;
+        let oid =
+            sets.last().and_then(|rows| rows.first()).and_then(|row| row.get(0)?.parse().ok());
+        let system_identifier = session.facts.system_identifier.clone();
+        Ok(Self { system_identifier, oid: oid.unwrap_or_default() })
+    }
+}
+
 /// What there is to fall back on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fallback {
@@ -76,7 +92,7 @@ pub fn look(path: &Path, identity: &Identity, changed: &[PathBuf]) -> Result<Fal
     for backup in backups {
         let differs = || "is not what was written: markenmate backup verify says more".to_owned();
         let why = changed.contains(&backup.path).then(differs);
-        match why.or_else(|| passed_over(&backup, identity, Utc::now())) {
+        match why.or_else(|| passed_over(&backup, identity)) {
             Some(why) => found.passed_over.push(format!("{} {why}", backup.path.display())),
             None if found.newest.is_none() => {
                 found.newest = Some((backup.path.clone(), backup.manifest.snapshot_at));
@@ -108,10 +124,7 @@ pub async fn changed(
     }
 }
 
-/// By how much the clocks of two machines may differ.
-const CLOCKS: Duration = Duration::from_secs(5 * 60);
-
-fn passed_over(backup: &Backup, identity: &Identity, now: DateTime<Utc>) -> Option<String> {
+fn passed_over(backup: &Backup, identity: &Identity) -> Option<String> {
     let of = &backup.manifest.database;
     if of.system_identifier.is_none() || identity.system_identifier.is_none() {
         return Some("is of a server that may not be asked for its identity: GRANT EXECUTE ON FUNCTION pg_control_system() lets a role ask".into());
@@ -122,7 +135,7 @@ fn passed_over(backup: &Backup, identity: &Identity, now: DateTime<Utc>) -> Opti
     if of.oid != identity.oid {
         return Some(format!("is of another database, {:?} at that time", of.name));
     }
-    if backup.manifest.snapshot_at > now + CLOCKS {
+    if backup.is_to_come() {
         return Some(format!("is of {}, which is still to come", backup.manifest.snapshot_at));
     }
     if !backup.is_there() {

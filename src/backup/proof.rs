@@ -26,6 +26,9 @@ pub const RESTORE_TESTED: &str = ".restore-tested.json";
 /// The longest manifest that is read: a thousand tables take a quarter of a megabyte.
 const LONGEST: u64 = 64 * 1024 * 1024;
 
+/// By how much the clocks of two machines may differ.
+const CLOCKS: std::time::Duration = std::time::Duration::from_secs(5 * 60);
+
 /// That a backup was verified or restore-tested, and which one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,6 +105,11 @@ impl Backup {
             _ => fs::remove_file(&partial)?,
         }
         fs::File::open(folder_of(&self.path))?.sync_all()
+    }
+
+    /// It shows a moment that has not been yet: nobody knows how old it is.
+    pub fn is_to_come(&self) -> bool {
+        self.manifest.snapshot_at > chrono::Utc::now() + CLOCKS
     }
 
     /// All its files are there, and as long as they were. Says nothing of what is in them.

@@ -164,7 +164,7 @@ async fn play(hands: Hands<'_>, path: &Path, how: &How) -> Result<Vec<String>, F
     let mut has_cron = false;
     let mut session = hands.schema;
     // Whatever is committed later brings to disk what was committed before.
-    session.alone(WHAT, "SET synchronous_commit = off").await?;
+    session.run(WHAT, "SET synchronous_commit = off").await?;
     while let Some(piece) = script.next_piece().map_err(|broken| failure().because(broken))? {
         let (Piece::Statement(sql) | Piece::Copy(sql)) = &piece;
         has_cron |= sql.starts_with("CREATE EXTENSION ") && sql.split([' ', ';']).any(is_cron);
@@ -219,7 +219,7 @@ fn stopped(failure: Failure, at: String, cause: Failure) -> Failure {
 }
 
 async fn statement(session: &Session, sql: &str) -> Result<(), Failure> {
-    match session.alone(WHAT, sql).await {
+    match session.run(WHAT, sql).await {
         // A newer pg_dump names settings that an older server does not know; they are pauses only.
         Err(failure) if sql.starts_with("SET ") && failure.sqlstate.as_deref() == Some("42704") => {
             Ok(())

@@ -75,17 +75,17 @@ async fn prepare(cx: &Context, sandbox: &Sandbox, backup: &Backup) -> Result<(),
     sandbox.execute("postgres", &format!("CREATE ROLE {SUPERUSER} SUPERUSER LOGIN")).await?;
     let session = open(cx, sandbox, SUPERUSER, "postgres").await?;
     // The server's first role is a superuser for ever, and the backup may know one of its name.
-    session.alone(WHAT, "ALTER ROLE postgres RENAME TO markenmate_sandbox_first").await?;
-    session.alone(WHAT, &format!("CREATE ROLE {FILLER} LOGIN")).await?;
-    session.alone(WHAT, &format!("GRANT pg_read_all_data TO {FILLER}")).await.or_else(older)?;
+    session.run(WHAT, "ALTER ROLE postgres RENAME TO markenmate_sandbox_first").await?;
+    session.run(WHAT, &format!("CREATE ROLE {FILLER} LOGIN")).await?;
+    session.run(WHAT, &format!("GRANT pg_read_all_data TO {FILLER}")).await.or_else(older)?;
     for role in backup.manifest.roles.iter().filter(|role| !role.starts_with("pg_")) {
         let role = quoted(role);
-        session.alone(WHAT, &format!("CREATE ROLE {role}; GRANT {role} TO {FILLER}")).await?;
+        session.run(WHAT, &format!("CREATE ROLE {role}; GRANT {role} TO {FILLER}")).await?;
     }
     let encoding = literal(&backup.manifest.database.encoding);
     let sql =
         format!("CREATE DATABASE {DATABASE} TEMPLATE template0 ENCODING {encoding} OWNER {FILLER}");
-    session.alone(WHAT, &sql).await.map(drop)
+    session.run(WHAT, &sql).await.map(drop)
 }
 
 /// PostgreSQL 13 has no such role.

@@ -111,22 +111,49 @@ impl Maintenance {
     /// # Errors
     /// The server refuses: nothing is left.
     pub async fn create(&self, cx: &Context, of: Option<&Database>) -> Result<Staged, Failure> {
-        const WHAT: &str = "cannot make the new database";
+        let name = self.make(cx, of).await?;
+        let furnished = self.furnish(&name).await;
+        self.made(name, furnished).await
+    }
+
+    /// Makes an empty one that is to be dropped again: nobody but its owner, which we are, may connect.
+    ///
+    /// # Errors
+    /// The server refuses: nothing is left.
+    pub async fn create_scratch(&self, cx: &Context, of: &Database) -> Result<Staged, Failure> {
+        let name = self.make(cx, Some(of)).await?;
+        let closed = self
+            .equip(&name, vec![format!("REVOKE ALL ON DATABASE {} FROM PUBLIC", quoted(&name))]);
+        let closed = closed.await;
+        self.made(name, closed).await
+    }
+
+    async fn make(&self, cx: &Context, of: Option<&Database>) -> Result<String, Failure> {
         let run = cx.run_id.simple().to_string();
         let name = named(&self.live.name, &suffix(self.live.oid, &run[..8]));
-        self.worker.alone(WHAT, &create_sql(&name, &self.live, of)).await?;
-        let furnished = self.furnish(&name).await;
-        if furnished.is_err() {
-            let _ = self.drop(&name).await;
+        let what = "cannot make the new database";
+        self.worker.run(what, &create_sql(&name, &self.live, of)).await.map(|_| name)
+    }
+
+    async fn made(&self, name: String, oid: Result<u32, Failure>) -> Result<Staged, Failure> {
+        match oid {
+            Ok(oid) => Ok(Staged { name, oid }),
+            Err(failure) => {
+                let _ = self.drop(&name).await;
+                Err(failure)
+            }
         }
-        Ok(Staged { oid: furnished?, name })
     }
 
     async fn furnish(&self, name: &str) -> Result<u32, Failure> {
-        const WHAT: &str =
-            "cannot give the new database the grants and settings of the present one";
         let (oid, owner) = (self.live.oid, &self.live.owner);
-        let mut sql = carried::statements(&self.worker, oid, owner, name).await?;
+        let sql = carried::statements(&self.worker, oid, owner, name).await?;
+        self.equip(name, sql).await
+    }
+
+    /// Runs the statements that make it what it is to be; says its oid.
+    async fn equip(&self, name: &str, mut sql: Vec<String>) -> Result<u32, Failure> {
+        const WHAT: &str = "cannot give the new database its grants and settings";
         sql.push(format!("SELECT oid::text FROM pg_database WHERE datname = {}", literal(name)));
         let sets = self.worker.once(Mode::Write, WHAT, &sql.join(";")).await?;
         let oid =

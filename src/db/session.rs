@@ -147,7 +147,7 @@ impl Session {
         result
     }
 
-    /// Runs statements in the open transaction.
+    /// Runs statements in the open transaction; without one, by themselves.
     pub async fn run(&self, what: &str, sql: &str) -> Result<Vec<Rows>, Failure> {
         batch(&self.client, &self.interrupt, what, sql).await
     }
@@ -224,11 +224,6 @@ impl Session {
     /// Notes that it is tried once more.
     pub fn tries(&self) {
         self.attempts.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Runs one statement that no transaction can hold, by itself.
-    pub async fn alone(&self, what: &str, sql: &str) -> Result<Vec<Rows>, Failure> {
-        self.run(what, sql).await
     }
 
     /// Runs one statement that takes away what was begun, whatever signals came.

@@ -193,7 +193,12 @@ async fn look<O: Operation>(
     tried.await.map(|tried| tried.value)
 }
 
-async fn connect(cx: &Context, target: &mut Option<Target>) -> Result<Session, Failure> {
+/// Connects as every command does: asks for the password where that is wanted, says the target line,
+/// and compares `--confirm`.
+///
+/// # Errors
+/// No connection, a version that is not supported, another database than the one that was confirmed.
+pub async fn connect(cx: &Context, target: &mut Option<Target>) -> Result<Session, Failure> {
     let mut endpoint = cx.endpoint.clone()?;
     if endpoint.needs_password_prompt() {
         if !cx.console.is_interactive() {

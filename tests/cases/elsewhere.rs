@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::support::own_server::{program, succeed};
 use crate::support::schema::digests;
-use crate::support::state::one;
+use crate::support::state::{one, owned_by};
 use crate::support::{Invocation, Session, TestDb, cluster, markenmate, sql};
 
 const CONTAINER: &str = "markenmate-db-1";
@@ -114,10 +114,36 @@ fn a_restore_test_can_use_a_scratch_database_on_the_server() {
     let nowhere = run(&["backup", "verify", "b.dump", "--restore-test", "--yes"]);
     let nowhere = nowhere.env("DATABASE_URL", "").run().assert_code(4);
     assert!(nowhere.stderr.contains("-d URL"), "{}", nowhere.stderr);
+    let other = run(&["backup", "verify", "b.dump", "--restore-test", "--confirm", "production"]);
+    let other = other.run().assert_code(4);
+    assert!(other.stderr.contains("does not name this database"), "{}", other.stderr);
     let tested =
         run(&["backup", "verify", "b.dump", "--restore-test", "--yes"]).run().assert_code(0);
     assert!(tested.stdout.contains("restored and compared"), "{}", tested.stdout);
     assert!(db.folder().join("b.dump.restore-tested.json").exists());
+    assert_eq!(leavings(&db), "0");
+}
+
+/// Whoever owns the tables and may make databases needs no more, whatever the live one lets him do.
+#[test]
+fn a_scratch_database_is_its_makers_own() {
+    let (db, docker) = (TestDb::baseline(), docker());
+    let app = format!("app_{}", db.name);
+    sql(
+        &db,
+        &format!(
+            "CREATE ROLE {app} LOGIN CREATEDB; {}; REVOKE ALL ON DATABASE {n} FROM PUBLIC;
+             GRANT CONNECT ON DATABASE {n} TO {app}",
+            owned_by(&app),
+            n = db.name,
+        ),
+    );
+    let run = |args: &[&str]| {
+        let run = bare_host(&[args, &["--via-docker", CONTAINER]].concat(), &db, &docker);
+        run.env("DATABASE_URL", &db.url_as(&app)).run()
+    };
+    run(&["backup", "-o", "b.sql"]).assert_code(0);
+    run(&["backup", "verify", "b.sql", "--restore-test", "--yes"]).assert_code(0);
     assert_eq!(leavings(&db), "0");
 }
 
@@ -169,8 +195,10 @@ fn an_encrypted_backup_comes_back_with_the_right_identity_only() {
     assert_eq!(digests(&db), rows);
 
     for wrong in ["AGE-SECRET-KEY-1QQ", "me@example.org", "age1nobody"] {
-        let code = run(&["backup", "-o", "x.dump.age", "--recipient", wrong]).code;
-        assert!([1, 2].contains(&code), "{wrong}: {code}");
+        let wrong = run(&["backup", "-o", "x.dump.age", "--recipient", wrong]);
+        let said = [(2, "recipient"), (4, "age cannot encrypt")];
+        let is_said = |(code, text)| wrong.code == code && wrong.stderr.contains(text);
+        assert!(said.into_iter().any(is_said), "{wrong:?}");
         assert!(!folder.join("x.dump.age").exists());
     }
     run(&["backup", "-o", "-", "--recipient", &right]).assert_code(2);

@@ -165,6 +165,11 @@ fn a_backup_of_tomorrow_opens_no_gate() {
     let gate = ["migrate", "--check", "--require-backup", "24h,b.dump"];
     let run = markenmate(&gate).db(&db).run().assert_code(4);
     assert!(run.stderr.contains("which is still to come"), "{}", run.stderr);
+    // Nor does it make older ones old.
+    markenmate(&["backup", "-o", "a.dump"]).db(&db).run().assert_code(0);
+    markenmate(&["backup", "verify", "a.dump"]).db(&db).run().assert_code(0);
+    markenmate(&["backup", "prune", ".", "--keep", "1", "--yes"]).db(&db).run().assert_code(0);
+    assert!(db.folder().join("a.dump").exists());
 }
 
 /// Names in another encoding, a name that looks like an option, a log behind stdout, a linked folder.

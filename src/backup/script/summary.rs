@@ -14,8 +14,6 @@ pub struct Summary {
     pub roles: BTreeSet<String>,
     /// Extensions that must be there to be had.
     pub extensions: BTreeSet<String>,
-    /// All bytes that are rows.
-    pub bytes: u64,
 }
 
 impl Summary {
@@ -32,7 +30,6 @@ impl Summary {
                 Piece::Statement(sql) => found.note(&sql),
                 Piece::Copy(sql) => loop {
                     let chunk = script.rows(64 * 1024, &mut rows)?;
-                    found.bytes += rows.len() as u64;
                     *found.tables.entry(copied(&sql).to_owned()).or_default() += chunk.rows;
                     if chunk.last {
                         break;
@@ -128,7 +125,6 @@ mod tests {
         );
         assert_eq!(found.roles, ["maker", "reader", "the \"owner"].map(String::from).into());
         assert_eq!(found.extensions, ["uuid-ossp".to_owned()].into());
-        assert_eq!(found.bytes, 8);
     }
 
     #[test]

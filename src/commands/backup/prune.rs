@@ -95,7 +95,10 @@ fn outdated<'a>(
         let seen = verified.entry((server, of.oid)).or_default();
         if *seen >= keep {
             old.push(backup);
-        } else if backup.is_verified() && !changed.contains(&backup.path.as_path()) {
+        } else if backup.is_verified()
+            && !backup.is_to_come()
+            && !changed.contains(&backup.path.as_path())
+        {
             *seen += 1;
             counted.push(backup);
         }

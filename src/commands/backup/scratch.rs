@@ -12,7 +12,7 @@ use crate::backup::restored;
 use crate::backup::staging::Maintenance;
 use crate::context::Context;
 use crate::db::session::Session;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::pipeline;
 use crate::plan::{Plan, Risk, Step};
 use crate::report::Finding;
@@ -24,11 +24,10 @@ pub(super) async fn restore_test(
     identity: Option<&Path>,
     why: Failure,
 ) -> Result<Vec<Finding>, Failure> {
-    let Ok(endpoint) = &cx.endpoint else {
+    if cx.endpoint.is_err() {
         return Err(why.hint("or name a server, for a scratch database there: -d URL --yes"));
-    };
-    let session = Session::open(endpoint, &cx.settings, &cx.interrupt).await?;
-    session.facts.check_version()?;
+    }
+    let session = pipeline::connect(cx, &mut None).await?;
     session.facts.check_writable()?;
     agree(cx, &session, why).await?;
     let identity = identity.map(Path::to_path_buf);
@@ -45,7 +44,7 @@ pub(super) async fn restore_test(
     }
     let maintenance = Maintenance::enter(cx, &session, &live).await?;
     maintenance.leavings("").await?;
-    let staged = maintenance.create(cx, Some(&backup.manifest.database)).await?;
+    let staged = maintenance.create_scratch(cx, &backup.manifest.database).await?;
     let compared = async {
         let session = maintenance.connect(cx, &staged).await?;
         restore::into(cx, Hands::of(&session), &source, &how).await?;
@@ -83,6 +82,7 @@ async fn agree(cx: &Context, session: &Session, why: Failure) -> Result<(), Fail
     match pipeline::consent(cx, &phrase, &plan).await {
         Ok(None) => Ok(()),
         Ok(Some(_)) => Err(Failure::refused("not confirmed; nothing was restored")),
+        Err(failure) if failure.kind != Kind::Refused => Err(failure),
         Err(_) => Err(why.hint("or in a scratch database on the server that -d names: --yes")),
     }
 }

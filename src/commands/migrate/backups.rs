@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use crate::backup::gate::{Fallback, Identity};
-use crate::db::session::{Mode, Session};
+use crate::backup::gate::Fallback;
 use crate::failure::Failure;
 use crate::report::{Finding, Severity};
 
@@ -20,15 +19,6 @@ pub(super) fn require(fallback: &Fallback, age: Duration) -> Result<(), Failure>
     Err(failure
         .hint(format!("take one: {TAKE_ONE}"))
         .hint("then prove it: markenmate backup verify PATH"))
-}
-
-/// Of which database a backup must be.
-pub(super) async fn identity(session: &Session) -> Result<Identity, Failure> {
-    let sql = "SELECT oid::text FROM pg_database WHERE datname = current_database()";
-    let sets = session.once(Mode::Read, "cannot look at the database", sql).await?;
-    let oid = sets.last().and_then(|rows| rows.first()).and_then(|row| row.get(0)?.parse().ok());
-    let system_identifier = session.facts.system_identifier.clone();
-    Ok(Identity { system_identifier, oid: oid.unwrap_or_default() })
 }
 
 /// Beside the plan, where nobody required one.

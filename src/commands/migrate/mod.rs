@@ -119,7 +119,7 @@ impl Migrate {
         if self.args.require_backup.is_none() || self.changed.initialized() {
             return Ok(());
         }
-        let identity = backups::identity(session).await?;
+        let identity = Identity::of(session).await?;
         let changed = gate::changed(cx, self.backups(cx), &identity).await?;
         // It was empty a moment ago.
         let _ = self.changed.set(changed);

@@ -81,9 +81,7 @@ impl Operation for Rollback {
             // Not after an hour.
             pipeline::can_consent(cx, Risk::Destructive, &pipeline::phrase_for(session))?;
         }
-        let live = Live::look(session, &[], &[]).await?;
-        let system_identifier = live.system_identifier.clone();
-        let identity = Identity { system_identifier, oid: live.oid };
+        let identity = Identity::of(session).await?;
         let path = source::choose(cx, named.as_deref(), &identity)?;
         let source = source::proven(cx, &path, self.args.identity.as_deref()).await?;
         let roles = match &source {
@@ -211,7 +209,7 @@ impl Rollback {
         let left_out = done.step(shown::RESTORE, restoring).await?;
         // What a plain dump has set is not for us.
         let session = maintenance.connect(cx, staged).await?;
-        let analyzing = session.alone("cannot analyze the restored database", "ANALYZE");
+        let analyzing = session.run("cannot analyze the restored database", "ANALYZE");
         done.step(shown::ANALYZE, analyzing).await?;
         let findings = done.step(shown::COMPARE, compare(&session, &seen.source)).await?;
         if !findings.is_empty() {
