@@ -1,17 +1,23 @@
-//! A backup beside the guide's `pg_dump > file`: time, size, memory.
+//! A backup beside the guide's `pg_dump > file`, and its restore beside `psql < file`: time, size,
+//! memory.
 
 use std::cell::Cell;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use markenmate::sandbox::sample::Sample;
 
-use super::child::alternate;
+use super::child::{Cost, alternate, listen, median, run};
 use super::ground::Ground;
-use super::table::{Line, costs, mib};
+use super::table::{Line, costs, mib, ms};
 
 /// Rows of each of two tables: about 100 MB of plain dump, and about 1 GB with `--full`.
 const ROWS: [u32; 2] = [230_000, 2_300_000];
+
+const DATABASE: &str = "bench_backup";
+/// What psql restores into.
+const FLOOR: &str = "bench_restored";
 
 /// Text as an application's is: words, numbers, and an id that nothing compresses.
 const FILL: [&str; 3] = [
@@ -27,12 +33,11 @@ const FILL: [&str; 3] = [
 ];
 
 pub fn backup(g: &Ground) -> Vec<Line> {
-    let rows = ROWS[usize::from(g.full)];
-    let url = g.build("bench_backup", Sample::default());
+    let url = g.build(DATABASE, Sample::default());
     for statement in FILL {
-        g.execute("bench_backup", &statement.replace("%ROWS%", &rows.to_string()));
+        g.execute(DATABASE, &statement.replace("%ROWS%", &ROWS[usize::from(g.full)].to_string()));
     }
-    g.execute("bench_backup", "CHECKPOINT");
+    g.execute(DATABASE, "CHECKPOINT");
     let folder = tempfile::TempDir::new().unwrap();
     let path = |name: String| folder.path().join(name).to_str().unwrap().to_owned();
     let number = Cell::new(0);
@@ -48,28 +53,87 @@ pub fn backup(g: &Ground) -> Vec<Line> {
     let runs = alternate(
         rounds,
         [&|| g.tool(["backup", "-q", "-d", &url, "-o", &fresh("")]), &|| {
-            g.pg_dump(["-d", &url, "-f", &fresh(".sql")])
+            // What a shell's `>` does not bring to disk is not brought there here.
+            g.pg_dump(["--no-sync", "-d", &url, "-f", &fresh(".sql")])
         }],
     );
     let n = number.get();
-    let [ours, plain] = [path(format!("{}", n - 2)), path(format!("{}.sql", n - 1))].map(size);
-    let what = format!("backup of {} : pg_dump -f, plain", mib(plain));
+    let [ours, plain] = [path(format!("{}", n - 2)), path(format!("{}.sql", n - 1))];
+    let [ours_bytes, plain_bytes] = [&ours, &plain].map(size);
+    let what = format!("backup of {} : pg_dump > file", mib(plain_bytes));
     let [wall, cpu] = costs(&what, &runs, None).try_into().unwrap();
-    let ratio = ours as f64 / plain as f64;
-    vec![
+    let ratio = ours_bytes as f64 / plain_bytes as f64;
+    let mut lines = vec![
         wall.at_most(1.1),
         cpu,
         Line {
-            floor: mib(plain),
+            floor: mib(plain_bytes),
             ratio: Some(ratio),
-            ..Line::alone("its size", mib(ours)).target("≤ 0.34 × floor", ratio <= 0.34)
+            ..Line::alone("its size", mib(ours_bytes)).target("≤ 0.34 × floor", ratio <= 0.34)
         },
         Line {
             floor: mib(runs[1].memory()),
             ..Line::alone("peak memory of a backup", mib(runs[0].memory()))
                 .target("< 32 MiB", runs[0].memory() < 32 << 20)
         },
+    ];
+    lines.extend(restore(g, rounds, &url, &ours, &plain));
+    lines
+}
+
+fn restore(g: &Ground, rounds: u32, url: &str, ours: &str, plain: &str) -> Vec<Line> {
+    let tool = g.tool([
+        "rollback",
+        "--restore",
+        ours,
+        "--no-safety-backup",
+        "--confirm",
+        DATABASE,
+        "--format",
+        "json",
+        "-d",
+        url,
+    ]);
+    let target = g.url(FLOOR);
+    let psql = g.psql(["-q", "-v", "ON_ERROR_STOP=1", "-d", &target, "-f", plain]);
+    let (mut steps, mut whole, mut floor) = (Vec::new(), Vec::<Cost>::new(), Vec::new());
+    for round in 0..=rounds {
+        let (cost, said) = listen(&tool);
+        let (millis, kept) = read(&said);
+        g.wait(g.server.drop_database(&kept)).unwrap();
+        g.execute(DATABASE, "CHECKPOINT");
+        g.wait(g.server.create_database(FLOOR, None)).unwrap();
+        let beside = run(&psql);
+        g.wait(g.server.drop_database(FLOOR)).unwrap();
+        g.execute(DATABASE, "CHECKPOINT");
+        if round > 0 {
+            steps.push(Duration::from_millis(millis));
+            whole.push(cost);
+            floor.push(beside.wall);
+        }
+    }
+    let memory = whole.iter().map(|cost| cost.memory).max().unwrap();
+    let walls = median(whole.iter().map(|cost| cost.wall));
+    vec![
+        Line::beside(
+            "restore into a new database : psql < file into one that is there, wall",
+            median(steps),
+            median(floor.iter().copied()),
+        )
+        .at_most(0.75),
+        Line::alone("all of it: proven, restored, analyzed, compared, swapped", ms(walls)),
+        Line::alone("peak memory of a restore", mib(memory)).target("< 32 MiB", memory < 32 << 20),
     ]
+}
+
+/// How long it took to make the database and fill it, and what the old one is called.
+fn read(said: &str) -> (u64, String) {
+    let report: serde_json::Value = serde_json::from_str(said).unwrap();
+    let steps = report["steps"].as_array().unwrap().iter();
+    let filling =
+        steps.filter(|step| ["create", "restore"].contains(&step["id"].as_str().unwrap()));
+    let kept = report["data"]["kept_as"].as_str().unwrap().to_owned();
+    (filling.map(|step| step["duration_ms"].as_u64().unwrap()).sum(), kept)
 }
 
 fn remove(folder: &Path, n: u32) {
@@ -78,8 +142,8 @@ fn remove(folder: &Path, n: u32) {
     let _ = fs::remove_file(folder.join(format!("{n}.sql")));
 }
 
-fn size(path: String) -> u64 {
-    let path = Path::new(&path);
+fn size(path: &String) -> u64 {
+    let path = Path::new(path);
     match path.is_dir() {
         true => fs::read_dir(path).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum(),
         false => path.metadata().unwrap().len(),

@@ -4,6 +4,7 @@
 //! process, this very binary under another word, starts it.
 
 use std::ffi::OsString;
+use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,11 @@ pub struct Cost {
 
 /// Runs it; it must succeed.
 pub fn run(program: &Program) -> Cost {
+    listen(program).0
+}
+
+/// Runs it, and hears what it says on stdout.
+pub fn listen(program: &Program) -> (Cost, String) {
     let mut small = Command::new(std::env::current_exe().unwrap());
     small.arg(WORD).args(&program.0).env_clear().env("LC_ALL", "C.UTF-8");
     for name in ["PATH", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
@@ -41,24 +47,31 @@ pub fn run(program: &Program) -> Cost {
     }
     let output = small.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    let numbers: Vec<u64> = said.split_whitespace().filter_map(|n| n.parse().ok()).collect();
+    let (numbers, said) = said.split_once('\n').unwrap_or_default();
+    let numbers: Vec<u64> = numbers.split_whitespace().filter_map(|n| n.parse().ok()).collect();
     let [wall, cpu, memory] = numbers[..] else {
         eprintln!("error: {:?}: {}", program.0, String::from_utf8_lossy(&output.stderr));
         std::process::exit(1);
     };
-    Cost { wall: Duration::from_nanos(wall), cpu: Duration::from_nanos(cpu), memory }
+    let cost = Cost { wall: Duration::from_nanos(wall), cpu: Duration::from_nanos(cpu), memory };
+    (cost, said.to_owned())
 }
 
-/// The small process: nanoseconds, nanoseconds and bytes on stdout; nothing where it failed.
+/// The small process: nanoseconds, nanoseconds and bytes on stdout, then what the program said there;
+/// nothing where it failed.
 pub fn serve(words: &[String]) {
     let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null());
+    command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::piped());
     let began = Instant::now();
-    let end = command.spawn().unwrap().wait4().unwrap();
+    let mut child = command.spawn().unwrap();
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    let end = child.wait4().unwrap();
     let wall = began.elapsed();
     if end.status.success() {
         let cpu = end.rusage.utime + end.rusage.stime;
         println!("{} {} {}", wall.as_nanos(), cpu.as_nanos(), end.rusage.maxrss);
+        print!("{said}");
     }
 }
 

@@ -127,7 +127,8 @@ impl Snapshot {
 }
 
 impl Wanted {
-    /// The sum of both halves of each row's MD5: no order matters, and equal rows count.
+    /// The sum of both halves of each row's MD5: no order matters, and equal rows count. Without
+    /// `OFFSET 0` the digest would be computed anew for each half.
     fn sql(&self, checksums: Checksums) -> String {
         let name = &self.name;
         if checksums != Checksums::Full {
@@ -137,7 +138,7 @@ impl Wanted {
             "SELECT count(*), \
                     concat(coalesce(sum(('x' || left(d, 16))::bit(64)::bigint), 0), ':', \
                            coalesce(sum(('x' || right(d, 16))::bit(64)::bigint), 0)) \
-               FROM (SELECT md5({}) AS d FROM ONLY {name} t) digests",
+               FROM (SELECT md5({}) AS d FROM ONLY {name} t OFFSET 0) digests",
             self.row_text
         )
     }

@@ -3,13 +3,12 @@
 SELECT c.oid::text AS oid,
        format('%I.%I', n.nspname, c.relname) AS name,
        -- One row as a text that neither a dropped column nor another major version changes: the
-       -- columns in the order of their names, each with its length before it. The text is what the
-       -- type itself writes: a cast may be anybody's code. And whether there is a value is counted,
-       -- as a composite one IS NULL when its parts are.
-       coalesce((SELECT string_agg(format('CASE num_nulls(t.%1$I) WHEN 1 THEN ''-'' ELSE concat(octet_length(concat(t.%1$I)), '':'', t.%1$I) END',
-                                          a.attname), ' || ' ORDER BY a.attname COLLATE "C")
-                   FROM pg_attribute a
-                  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '''''') AS row_text
+       -- columns in the order of their names, each as its type itself writes it, quoted where that is
+       -- needed; a cast may be anybody's code.
+       format('concat(ROW(%s))',
+              (SELECT string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attname COLLATE "C")
+                 FROM pg_attribute a
+                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)) AS row_text
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind = 'r' AND c.relpersistence <> 't'

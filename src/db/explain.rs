@@ -133,12 +133,13 @@ fn server(endpoint: &Endpoint, host: &Host, error: &tokio_postgres::Error) -> Mi
         "28000" => failure.hint(
             "pg_hba.conf on the server decides who may connect, from where, and whether encrypted (sslmode)",
         ),
-        "3D000" => failure.hint(format!(
-            "databases there: psql -h {} -p {} -U {} -l",
-            host.name,
-            host.port,
-            endpoint.user()
-        )),
+        "3D000" => {
+            let to = format!("-h {} -p {} -U {}", host.name, host.port, endpoint.user());
+            failure.hint(format!("databases there: psql {to} -l")).hint(format!(
+                "to bring it back from a backup, make an empty one first: createdb {to} -T template0 {}",
+                endpoint.database()
+            ))
+        }
         "08P01" if endpoint.options.is_some() => failure
             .hint("a pooler in between takes no `options`: leave them (PGOPTIONS) out, or connect past it"),
         "57P03" => failure.hint("the server is starting or stopping: try again shortly"),

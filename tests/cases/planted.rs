@@ -186,10 +186,16 @@ fn odd_names_and_places_are_no_trouble() {
     let folder = tempfile::TempDir::new().unwrap();
     let run = |args: &[&str]| markenmate(args).url(&url).cwd(folder.path()).run();
     // All of it belongs to the server's first superuser, of whom no list of dependencies knows.
-    for name in ["a.dump", "a", "-x.dump"] {
+    for name in ["a.dump", "a", "-x.dump", "p.sql"] {
         let output = format!("--output={name}");
         run(&["backup", &output, "--restore-test"]).assert_code(0);
     }
+    run(&["rollback", "--restore", "p.sql", "--no-safety-backup", "--confirm", "latin"])
+        .assert_code(0);
+    let restored = Session::open(&url).sql(
+        "SELECT \"größe\", pg_encoding_to_char(encoding) FROM \"größe\", pg_database WHERE datname = 'latin'",
+    );
+    assert_eq!(restored[0], [Some("ü".into()), Some("LATIN1".into())]);
     let text = fs::read_to_string(folder.path().join("a.dump.manifest.json")).unwrap();
     assert!(text.contains("\"postgres\""), "{text}");
     symlink("a", folder.path().join("linked")).unwrap();

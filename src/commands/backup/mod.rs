@@ -322,7 +322,10 @@ impl Work {
             format!("--format={}", self.form.word()),
             format!("--lock-wait-timeout={}", cx.settings.max_wait.as_millis().max(1)),
         ];
-        if self.form != Form::Plain {
+        if self.form == Form::Plain {
+            // Whatever the database's is: the reader of plain dumps knows this one only.
+            arguments.push("--encoding=UTF8".into());
+        } else {
             arguments
                 .push(format!("--compress={}", self.compression.argument(self.pg_dump.major)?));
         }
