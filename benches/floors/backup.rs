@@ -44,28 +44,35 @@ pub fn backup(g: &Ground) -> Vec<Line> {
     // Each under a name of its own; the one before is not to fill the disk.
     let fresh = |extension: &str| {
         let n = number.replace(number.get() + 1);
-        if n > 2 {
-            remove(folder.path(), n - 2);
+        if n > 3 {
+            remove(folder.path(), n - 3);
         }
         path(format!("{n}{extension}"))
     };
     let rounds = if g.full { 5 } else { 3 };
-    let runs = alternate(
+    let [tool, plain_dump, bare] = alternate(
         rounds,
-        [&|| g.tool(["backup", "-q", "-d", &url, "-o", &fresh("")]), &|| {
+        [
+            &|| g.tool(["backup", "-q", "-d", &url, "-o", &fresh("")]),
             // What a shell's `>` does not bring to disk is not brought there here.
-            g.pg_dump(["--no-sync", "-d", &url, "-f", &fresh(".sql")])
-        }],
+            &|| g.pg_dump(["--no-sync", "-d", &url, "-f", &fresh(".sql")]),
+            // What is left when all is taken away that the tool adds.
+            &|| g.pg_dump(["--no-sync", "-d", &url, "-Fd", "-Z1", "-j2", "-f", &fresh(".bare")]),
+        ],
     );
     let n = number.get();
-    let [ours, plain] = [path(format!("{}", n - 2)), path(format!("{}.sql", n - 1))];
+    let [ours, plain] = [path(format!("{}", n - 3)), path(format!("{}.sql", n - 2))];
     let [ours_bytes, plain_bytes] = [&ours, &plain].map(size);
+    let scale = "pg_dump -Fd -Z1 -j2 of the same : pg_dump > file (for scale), wall";
+    let scale = Line::beside(scale, bare.wall(), plain_dump.wall());
+    let runs = [tool, plain_dump];
     let what = format!("backup of {} : pg_dump > file", mib(plain_bytes));
     let [wall, cpu] = costs(&what, &runs, None).try_into().unwrap();
     let ratio = ours_bytes as f64 / plain_bytes as f64;
     let mut lines = vec![
         wall.at_most(1.1),
         cpu,
+        scale,
         Line {
             floor: mib(plain_bytes),
             ratio: Some(ratio),
@@ -140,6 +147,7 @@ fn remove(folder: &Path, n: u32) {
     let _ = fs::remove_dir_all(folder.join(n.to_string()));
     let _ = fs::remove_file(folder.join(format!("{n}.manifest.json")));
     let _ = fs::remove_file(folder.join(format!("{n}.sql")));
+    let _ = fs::remove_dir_all(folder.join(format!("{n}.bare")));
 }
 
 fn size(path: &String) -> u64 {

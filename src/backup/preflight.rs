@@ -49,6 +49,8 @@ pub struct Live {
     pub prepared: u64,
     /// Logical replication slots of it.
     pub slots: Option<String>,
+    /// Subscriptions in it.
+    pub subscriptions: Option<String>,
     /// Where the server keeps its files, where we may know.
     pub data_directory: Option<String>,
     /// pg_cron keeps its jobs in it.
@@ -70,11 +72,10 @@ impl Live {
         extensions: &[String],
     ) -> Result<Self, Failure> {
         const WHAT: &str = "cannot look at what a restore needs";
-        let list =
-            |names: &[String]| names.iter().map(|name| literal(name)).collect::<Vec<_>>().join(",");
-        let sql = include_str!("preflight.sql")
-            .replace("%ROLES%", &list(roles))
-            .replace("%EXTENSIONS%", &list(extensions));
+        let of = |kind| move |name: &String| format!(",('{kind}', {})", literal(name));
+        let wanted: String =
+            roles.iter().map(of("role")).chain(extensions.iter().map(of("extension"))).collect();
+        let sql = include_str!("preflight.sql").replace("%WANTED%", &wanted);
         let sets = session.once(Mode::Read, WHAT, &sql).await?;
         let row = sets.last().and_then(|rows| rows.first());
         let row =
@@ -102,6 +103,7 @@ impl Live {
             may_signal: yes("may_signal"),
             prepared: text("prepared").parse().unwrap_or_default(),
             slots: maybe("slots"),
+            subscriptions: maybe("subscriptions"),
             data_directory: maybe("data_directory"),
             has_cron: row.get("cron") != Some("0"),
             missing_roles: lines("missing_roles"),
@@ -221,6 +223,15 @@ pub fn remarks(source: &Source, live: &Live) -> Vec<Finding> {
             "replication",
             format!("logical slot(s) {slots} stay with the database that is set aside"),
             "make them anew afterwards, and have subscribers copy again",
+        );
+    }
+    if let Some(subscriptions) = &live.subscriptions {
+        warn(
+            "replication",
+            format!(
+                "subscription(s) {subscriptions} go on in the database that is set aside; none is restored"
+            ),
+            "drop them there afterwards, and make them anew",
         );
     }
     if live.has_cron {

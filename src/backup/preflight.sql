@@ -1,4 +1,5 @@
 -- What a restore beside this database, and the swap of both names, needs to know of the server.
+WITH wanted(kind, name) AS (VALUES (NULL::text, NULL::text)%WANTED%)
 SELECT d.oid::text AS oid,
        pg_get_userbyid(d.datdba) AS owner,
        pg_encoding_to_char(d.encoding) AS encoding,
@@ -16,12 +17,14 @@ SELECT d.oid::text AS oid,
        (SELECT count(*) FROM pg_prepared_xacts x WHERE x.database = d.datname)::text AS prepared,
        (SELECT string_agg(s.slot_name, ', ' ORDER BY s.slot_name)
           FROM pg_replication_slots s WHERE s.database = d.datname) AS slots,
+       (SELECT string_agg(s.subname, ', ' ORDER BY s.subname)
+          FROM pg_subscription s WHERE s.subdbid = d.oid) AS subscriptions,
        (SELECT setting FROM pg_settings WHERE name = 'data_directory') AS data_directory,
        (SELECT count(*) FROM pg_extension WHERE extname = 'pg_cron')::text AS cron,
-       (SELECT string_agg(wanted.name, E'\n' ORDER BY wanted.name) FROM unnest(ARRAY[%ROLES%]::text[]) wanted(name)
-         WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.name)) AS missing_roles,
-       (SELECT string_agg(wanted.name, E'\n' ORDER BY wanted.name) FROM unnest(ARRAY[%EXTENSIONS%]::text[]) wanted(name)
-         WHERE NOT EXISTS (SELECT FROM pg_available_extensions e WHERE e.name = wanted.name)) AS missing_extensions
+       (SELECT string_agg(wanted.name, E'\n' ORDER BY wanted.name) FROM wanted
+         WHERE wanted.kind = 'role' AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.name)) AS missing_roles,
+       (SELECT string_agg(wanted.name, E'\n' ORDER BY wanted.name) FROM wanted
+         WHERE wanted.kind = 'extension' AND NOT EXISTS (SELECT FROM pg_available_extensions e WHERE e.name = wanted.name)) AS missing_extensions
   FROM pg_database d
   JOIN pg_tablespace t ON t.oid = d.dattablespace
   JOIN pg_roles r ON r.rolname = current_user

@@ -131,7 +131,8 @@ async fn archive(
         .map(|(kept, _)| SecretFile::with(kept, &cx.env.temp_dir()).map_err(failed))
         .transpose()?;
     let use_list = list.as_ref().map(|list| format!("--use-list={}", list.path().display()));
-    let mut more = vec!["--exit-on-error"];
+    // Two of one name would share a slot, and a database that has one cannot be dropped.
+    let mut more = vec!["--exit-on-error", "--no-subscriptions"];
     more.extend(use_list.as_deref());
     more.extend(how.without_tablespaces.then_some("--no-tablespaces"));
     let sections: &[(&Session, &[&str])] = match hands.are_one() {
@@ -169,8 +170,9 @@ async fn play(hands: Hands<'_>, path: &Path, how: &How) -> Result<Vec<String>, F
         let (Piece::Statement(sql) | Piece::Copy(sql)) = &piece;
         has_cron |= sql.starts_with("CREATE EXTENSION ") && sql.split([' ', ';']).any(is_cron);
         let tablespace = how.without_tablespaces && sql.starts_with("SET default_tablespace ");
-        let skipped = tablespace || has_cron && mentions_cron(sql);
-        if skipped && !tablespace {
+        let subscription = SUBSCRIPTION.iter().any(|words| sql.starts_with(words));
+        let skipped = tablespace || subscription || has_cron && mentions_cron(sql);
+        if skipped && !tablespace && !subscription {
             left_out.push(first_line(sql));
         }
         if is_setting(sql) {
@@ -190,6 +192,10 @@ async fn play(hands: Hands<'_>, path: &Path, how: &How) -> Result<Vec<String>, F
     }
     Ok(left_out)
 }
+
+/// What pg_restore leaves out with `--no-subscriptions`.
+const SUBSCRIPTION: [&str; 3] =
+    ["CREATE SUBSCRIPTION ", "ALTER SUBSCRIPTION ", "COMMENT ON SUBSCRIPTION "];
 
 fn is_setting(sql: &str) -> bool {
     sql.starts_with("SET ") || sql.starts_with("SELECT pg_catalog.set_config(")

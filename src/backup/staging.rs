@@ -170,6 +170,21 @@ impl Maintenance {
         Session::open(&endpoint, &cx.settings, &cx.interrupt).await
     }
 
+    /// Connects to one to fill it: what is committed there need not be on disk until something is
+    /// committed that must be, and the mark that it is whole is such a thing.
+    ///
+    /// # Errors
+    /// Not let in.
+    pub async fn connect_to_fill(&self, cx: &Context, staged: &Staged) -> Result<Session, Failure> {
+        let endpoint = self.worker.endpoint.with_database(&staged.name);
+        let endpoint = endpoint.with_setting("synchronous_commit", "off");
+        match Session::open(&endpoint, &cx.settings, &cx.interrupt).await {
+            Ok(session) => Ok(session),
+            // A pooler takes no settings: then it takes longer.
+            Err(_) => self.connect(cx, staged).await,
+        }
+    }
+
     /// Marks one as whole, so that it need not be restored again should this run end now.
     ///
     /// # Errors

@@ -208,6 +208,15 @@ impl Endpoint {
     pub fn with_database(&self, name: &str) -> Self {
         Self { database: name.to_owned(), ..self.clone() }
     }
+
+    /// The same, with one more server setting for the session. A pooler in between may not take it.
+    #[must_use]
+    pub fn with_setting(&self, name: &str, value: &str) -> Self {
+        let options = self.options.iter().map(String::as_str);
+        let setting = format!("-c {name}={value}");
+        let options = options.chain([setting.as_str()]).collect::<Vec<_>>().join(" ");
+        Self { options: Some(options), ..self.clone() }
+    }
 }
 
 impl fmt::Display for Endpoint {

@@ -40,8 +40,8 @@ const HANDED_ON: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD
 
 impl ClientProgram {
     /// Finds the program for a server of that major version: in the container where one is named;
-    /// else in the folder that `MARKENMATE_PG_BINDIR` names alone; else in `PATH`, where `pg_config`
-    /// says, and where packages put it. The server's own major version is best; an older program
+    /// else in the folder that `MARKENMATE_PG_BINDIR` names alone; else in `PATH`, where packages put
+    /// it, and where `pg_config` says. The server's own major version is best; an older program
     /// cannot read the server.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl ClientProgram {
     ) -> Result<Self, Failure> {
         let seen = match via_docker {
             Some(container) => vec![Self::inside(Container::find(env, container)?, name)?],
-            None => Self::installed(env, name),
+            None => Self::installed(env, name, server_major),
         };
         let fits = seen.iter().filter(|program| program.major >= server_major);
         match fits.min_by_key(|program| program.major) {
@@ -63,19 +63,21 @@ impl ClientProgram {
         }
     }
 
-    fn installed(env: &Env, name: &str) -> Vec<Self> {
+    /// Those that are installed, up to the first of the server's own version: to ask each costs a
+    /// process.
+    fn installed(env: &Env, name: &str, server_major: u32) -> Vec<Self> {
         let named = env.var(BINDIR_VARIABLE).filter(|dir| !dir.is_empty()).map(PathBuf::from);
-        let folders: Vec<PathBuf> = match named {
-            Some(dir) => vec![dir],
-            None => env
-                .path()
-                .into_iter()
-                .chain(pg_config_bindir(env))
-                .chain(packaged(Path::new("/")))
-                .collect(),
+        let folders: Box<dyn Iterator<Item = PathBuf>> = match named {
+            Some(dir) => Box::new(std::iter::once(dir)),
+            None => Box::new(
+                env.path()
+                    .into_iter()
+                    .chain(packaged(Path::new("/")))
+                    .chain(std::iter::once_with(|| pg_config_bindir(env)).flatten()),
+            ),
         };
         let mut seen: Vec<Self> = Vec::new();
-        for path in folders.iter().map(|dir| dir.join(name)).filter(|path| path.is_file()) {
+        for path in folders.map(|dir| dir.join(name)).filter(|path| path.is_file()) {
             let real = path.canonicalize().unwrap_or_else(|_| path.clone());
             let known = |other: &Self| other.path == path || other.path == real;
             if real.ends_with(WRAPPER) || seen.iter().any(known) {
@@ -84,6 +86,9 @@ impl ClientProgram {
             // What does not say that it is PostgreSQL's is not.
             let Ok(version) = version_of(&path) else { continue };
             seen.extend(Self::new(path, version, None));
+            if seen.last().is_some_and(|program| program.major == server_major) {
+                break;
+            }
         }
         seen
     }

@@ -323,8 +323,53 @@ fn what_stands_in_the_way_is_said_before_anything_is_made() {
     .unwrap();
     let run = restore(&db, &sql_file, &[]).run().assert_code(4);
     assert!(run.stdout.contains("nobody_has_this is in the backup"), "{}", run.stdout);
+
+    // Names that are no names: each is looked for as it stands.
+    fs::write(
+        &sql_file,
+        "GRANT SELECT ON TABLE public.t TO \"%EXTENSIONS%\";\nGRANT SELECT ON TABLE public.t TO \"%WANTED%\";\n\
+         CREATE EXTENSION \"'),('role', 'x')) SELECT 1; DROP SCHEMA public CASCADE; --\";\n\
+         -- PostgreSQL database dump complete\n",
+    )
+    .unwrap();
+    let run = restore(&db, &sql_file, &[]).run().assert_code(4);
+    for name in ["%EXTENSIONS%", "%WANTED%", "DROP SCHEMA public CASCADE; -- is in the backup"] {
+        assert!(run.stdout.contains(name), "{name}: {}", run.stdout);
+    }
     assert_eq!(digests(&db), before);
     assert_eq!(databases(&db), <[String; 0]>::default());
+}
+
+/// Two subscriptions of one name would share a slot on the publisher, and a database that has one
+/// cannot be dropped.
+#[test]
+fn subscriptions_are_not_restored_and_said() {
+    let db = TestDb::baseline();
+    sql(
+        &db,
+        "CREATE SUBSCRIPTION mm_sub CONNECTION 'host=nowhere.invalid password=secret'
+         PUBLICATION p WITH (connect = false)",
+    );
+    for name in ["s.dump", "s.sql"] {
+        let path = backup(&db, name, &[]);
+        let run = restore(&db, &path, &["--no-safety-backup"]).run().assert_code(0);
+        assert!(run.stdout.contains("subscription(s) mm_sub go on"), "{name}: {}", run.stdout);
+        assert!(!run.stdout.contains("secret"), "{name}: {}", run.stdout);
+        let here = "SELECT count(*) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+                     WHERE d.datname = current_database()";
+        assert_eq!(one(&db.session(), here), "0", "{name}");
+        let kept = run.json()["data"]["kept_as"].as_str().unwrap().to_owned();
+        let old = Session::open(&cluster().url(&kept));
+        old.sql("ALTER SUBSCRIPTION mm_sub SET (slot_name = NONE)");
+        old.sql("DROP SUBSCRIPTION mm_sub");
+        sql(
+            &db,
+            "CREATE SUBSCRIPTION mm_sub CONNECTION 'host=nowhere.invalid password=secret'
+             PUBLICATION p WITH (connect = false)",
+        );
+    }
+    sql(&db, "ALTER SUBSCRIPTION mm_sub SET (slot_name = NONE); DROP SUBSCRIPTION mm_sub");
+    drop_databases(&db);
 }
 
 /// Rows without parents: known since the backup, said before the restore.

@@ -140,24 +140,48 @@ impl<R: BufRead> Script<R> {
         let words: Vec<String> =
             sql.split_ascii_whitespace().take(3).map(str::to_ascii_uppercase).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let ours = |what: &str| Err(self.foreign(what));
         match words.as_slice() {
-            ["CREATE" | "DROP" | "ALTER", "DATABASE", ..] => {
-                Err(self.foreign("it makes or changes a database itself: dump it without --create"))
+            [
+                "CREATE" | "DROP" | "ALTER" | "COMMENT" | "GRANT" | "REVOKE" | "SECURITY",
+                ..,
+                "DATABASE",
+            ]
+            | ["CREATE" | "DROP" | "ALTER", "DATABASE", ..] => {
+                ours("it makes or changes a database itself: dump it without --create")
             }
-            ["CREATE" | "DROP", "ROLE" | "TABLESPACE", ..] => {
-                Err(self.foreign("it is a dump of a whole server, not of one database"))
+            [
+                "CREATE" | "DROP" | "ALTER",
+                "ROLE" | "USER" | "GROUP" | "TABLESPACE" | "SYSTEM",
+                ..,
+            ] if !matches!(words.as_slice(), [_, "USER", "MAPPING"]) => {
+                ours("it is a dump of a whole server, not of one database")
             }
             ["SET", "STANDARD_CONFORMING_STRINGS", ..] if sql.contains("off") => {
-                Err(self.foreign("it turns standard_conforming_strings off"))
+                ours("it turns standard_conforming_strings off")
             }
+            ["SET", "SESSION" | "ROLE" | "LOCAL", ..] => ours(
+                "it changes who it is: dump it without --role and --use-set-session-authorization",
+            ),
             ["COPY", ..] if sql.to_ascii_lowercase().ends_with(" from stdin;") => {
                 if !self.text.trim_ascii().is_empty() {
-                    return Err(self.foreign("rows that do not begin on a line of their own"));
+                    return ours("rows that do not begin on a line of their own");
                 }
                 self.text.clear();
                 Ok(Piece::Copy(sql.to_owned()))
             }
-            _ => Ok(Piece::Statement(sql.to_owned())),
+            [
+                "SET" | "CREATE" | "ALTER" | "DROP" | "GRANT" | "REVOKE" | "INSERT" | "BEGIN;"
+                | "COMMIT;",
+                ..,
+            ]
+            | ["COMMENT", "ON", ..]
+            | ["SECURITY", "LABEL", ..]
+            | ["REFRESH", "MATERIALIZED", ..] => Ok(Piece::Statement(sql.to_owned())),
+            ["SELECT", called, ..] if called.starts_with("PG_CATALOG.") => {
+                Ok(Piece::Statement(sql.to_owned()))
+            }
+            _ => ours("pg_dump writes no such statement"),
         }
     }
 
@@ -239,6 +263,14 @@ mod tests {
             ("SELECT 1 \\gexec\n;", "a command to psql"),
             ("CREATE DATABASE x;", "--create"),
             ("CREATE ROLE x;", "whole server"),
+            ("ALTER SYSTEM SET a = 1;", "whole server"),
+            ("COMMENT ON DATABASE x IS 'y';", "--create"),
+            ("/* */ DROP DATABASE x;", "no such statement"),
+            ("DO $$BEGIN END$$;", "no such statement"),
+            ("COPY t FROM PROGRAM 'touch /tmp/x';", "no such statement"),
+            ("SELECT public.f();", "no such statement"),
+            ("SET SESSION AUTHORIZATION x;", "changes who it is"),
+            ("SET ROLE x;", "changes who it is"),
             ("SET standard_conforming_strings = off;", "standard_conforming_strings"),
             ("SELECT 'open", "within a statement"),
         ] {

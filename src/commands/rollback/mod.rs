@@ -203,11 +203,11 @@ impl Rollback {
         staged: &Staged,
         done: &mut Done<'_>,
     ) -> Result<Vec<String>, Failure> {
-        let session = maintenance.connect(cx, staged).await?;
+        let session = maintenance.connect_to_fill(cx, staged).await?;
         let how = self.how();
         let restoring = restore::into(cx, Hands::of(&session), &seen.source, &how);
         let left_out = done.step(shown::RESTORE, restoring).await?;
-        // What a plain dump has set is not for us.
+        // What the session was given, and a plain dump has set, is not for the rest.
         let session = maintenance.connect(cx, staged).await?;
         let analyzing = session.run("cannot analyze the restored database", "ANALYZE");
         done.step(shown::ANALYZE, analyzing).await?;
