@@ -65,6 +65,8 @@ impl Identity {
 pub struct Fallback {
     /// The newest that is verified and of this database, and the moment it shows.
     pub newest: Option<(PathBuf, DateTime<Utc>)>,
+    /// The newest of those that no restore made of what it was about to replace.
+    pub newest_chosen: Option<PathBuf>,
     /// Why others do not count.
     pub passed_over: Vec<String>,
 }
@@ -94,10 +96,13 @@ pub fn look(path: &Path, identity: &Identity, changed: &[PathBuf]) -> Result<Fal
         let why = changed.contains(&backup.path).then(differs);
         match why.or_else(|| passed_over(&backup, identity)) {
             Some(why) => found.passed_over.push(format!("{} {why}", backup.path.display())),
-            None if found.newest.is_none() => {
-                found.newest = Some((backup.path.clone(), backup.manifest.snapshot_at));
+            None => {
+                if !backup.manifest.safety && found.newest_chosen.is_none() {
+                    found.newest_chosen = Some(backup.path.clone());
+                }
+                let newest = || (backup.path.clone(), backup.manifest.snapshot_at);
+                found.newest.get_or_insert_with(newest);
             }
-            None => {}
         }
     }
     Ok(found)

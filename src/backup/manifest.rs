@@ -26,6 +26,10 @@ pub struct Manifest {
     pub snapshot_at: DateTime<Utc>,
     /// The same as a place in the write-ahead log; none on a standby.
     pub lsn: Option<String>,
+    /// A restore made it of what it was about to replace: nobody's choice, and maybe just what is
+    /// broken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub safety: bool,
     /// Where it is from.
     pub database: Database,
     /// Where its schema stood.

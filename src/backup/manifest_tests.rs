@@ -3,6 +3,7 @@ use super::*;
 pub(crate) fn sample() -> Manifest {
     Manifest {
         manifest: 1,
+        safety: false,
         tool_version: "0.1.0".into(),
         run_id: "00000000-0000-0000-0000-000000000000".into(),
         snapshot_at: DateTime::UNIX_EPOCH,

@@ -214,7 +214,10 @@ fn sweep(folder: &Path, target: &Path) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let Some(name) = name.strip_suffix(PARTIAL) else { continue };
         let of = path.with_file_name(name);
-        if !name.starts_with(PREFIX) && of != target && of != beside(target, SUFFIX) {
+        // By its name: the folder of one may be written as `.` and of the other not at all.
+        let ours = [target.to_path_buf(), beside(target, SUFFIX)];
+        if !name.starts_with(PREFIX) && !ours.iter().any(|path| path.file_name() == of.file_name())
+        {
             continue;
         }
         // A manifest in the making belongs to a backup in the making.

@@ -42,6 +42,10 @@ impl Maintenance {
     /// Busy where another restore of it is under way.
     pub async fn enter(cx: &Context, session: &Session, live: &Live) -> Result<Self, Failure> {
         let (guard, worker) = (open(cx, session).await?, open(cx, session).await?);
+        // It waits as long as the restore takes.
+        let patient = "SELECT set_config('idle_session_timeout', '0', false) \
+                        WHERE current_setting('server_version_num')::int >= 140000";
+        worker.run("cannot prepare the connection beside the database", patient).await?;
         let sql = locks::try_restore_lock_sql(live.oid);
         let what = "cannot take the lock between restores";
         let sets = guard.begin_within(Mode::Guard, guard.timeouts(), what, &sql).await?;
@@ -87,15 +91,48 @@ impl Maintenance {
             let Some(of) = restored_beside(&name, &self.live.name) else { continue };
             let is_whole = of == self.live.oid
                 && row.get("comment") == Some(format!("{WHOLE}{fingerprint}").as_str());
-            if is_whole && whole.is_none() {
-                let oid = row.get("oid").and_then(|oid| oid.parse().ok()).unwrap_or_default();
-                whole = Some(Staged { name, oid });
+            let oid = row.get("oid").and_then(|oid| oid.parse().ok()).unwrap_or_default();
+            let staged = Staged { name: name.clone(), oid };
+            if is_whole && whole.is_none() && self.is_alike(&staged).await? {
+                whole = Some(staged);
             } else if of == self.live.oid || self.is_over(of).await? {
                 self.drop(&name).await?;
                 dropped.push(name);
             }
         }
         Ok((whole, dropped))
+    }
+
+    /// It belongs to whom the live one belongs to, and has its grants and settings as they are now: one
+    /// that others have made has not, nor has one from before they were changed.
+    async fn is_alike(&self, staged: &Staged) -> Result<bool, Failure> {
+        const WHAT: &str = "cannot compare the restored database with the live one";
+        let sql = format!(
+            "SELECT count(DISTINCT datdba)::text, count(*)::text FROM pg_database WHERE oid IN ({}, {})",
+            self.live.oid, staged.oid
+        );
+        let sets = self.worker.once(Mode::Read, WHAT, &sql).await?;
+        let row = sets.last().and_then(|rows| rows.first());
+        let of = async |oid| {
+            carried::statements(&self.worker, oid, &self.live.owner, &self.live.name).await
+        };
+        Ok(row.is_some_and(|row| (row.get(0), row.get(1)) == (Some("1"), Some("2")))
+            && of(self.live.oid).await? == of(staged.oid).await?)
+    }
+
+    /// The same, right before the swap.
+    ///
+    /// # Errors
+    /// Refused where it is not so any more.
+    pub async fn still_alike(&self, staged: &Staged) -> Result<(), Failure> {
+        match self.is_alike(staged).await? {
+            true => Ok(()),
+            false => Err(Failure::refused(format!(
+                "owner, grants or settings of {} were changed during the restore: nothing was changed",
+                self.live.name
+            ))
+            .hint("run the same command again: it restores anew")),
+        }
     }
 
     /// Nobody restores the database of this oid any more.
@@ -132,7 +169,14 @@ impl Maintenance {
         let run = cx.run_id.simple().to_string();
         let name = named(&self.live.name, &suffix(self.live.oid, &run[..8]));
         let what = "cannot make the new database";
-        self.worker.run(what, &create_sql(&name, &self.live, of)).await.map(|_| name)
+        match self.worker.run(what, &create_sql(&name, &self.live, of)).await {
+            Ok(_) => Ok(name),
+            Err(failure) => {
+                // A signal may have come when the server had just made it.
+                let _ = self.drop(&name).await;
+                Err(failure)
+            }
+        }
     }
 
     async fn made(&self, name: String, oid: Result<u32, Failure>) -> Result<Staged, Failure> {
@@ -208,10 +252,11 @@ impl Maintenance {
 /// Another session on the same server.
 pub(super) async fn open(cx: &Context, session: &Session) -> Result<Session, Failure> {
     let mut failed = None;
-    for place in PLACES {
+    for place in PLACES.into_iter().filter(|place| *place != session.facts.database) {
         let endpoint = session.endpoint.with_database(place);
         match Session::open(&endpoint, &cx.settings, &cx.interrupt).await {
             Ok(other) => return same_server(session, other),
+            Err(failure) if failure.kind == Kind::Interrupted => return Err(failure),
             Err(failure) => failed = failed.or(Some(failure)),
         }
     }

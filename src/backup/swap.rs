@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::context::Context;
 use crate::db::identifiers::{literal, quoted};
-use crate::db::session::{Mode, Session, Timeouts};
+use crate::db::session::{Mode, Rows, Session, Timeouts};
 use crate::failure::{Failure, Kind};
 
 use super::preflight::Live;
@@ -22,6 +22,9 @@ pub struct Swapped {
 
 /// How long one attempt may keep new connections waiting.
 const LONGEST: Duration = Duration::from_secs(2);
+
+/// How long it is looked for what became of a lost commit.
+const LONG: Duration = Duration::from_secs(60);
 
 /// How often sessions are sent away meanwhile.
 const OFTEN: Duration = Duration::from_millis(5);
@@ -46,7 +49,7 @@ pub async fn swap(
     let mut pause = Duration::from_millis(100);
     loop {
         cx.interrupt.check()?;
-        let failure = match in_reach(maintenance.worker(), live.oid).await {
+        let failure = match in_reach(maintenance.worker(), &[live.oid, staged.oid]).await {
             Err(failure) => failure,
             Ok(()) => {
                 let started = Instant::now();
@@ -78,45 +81,82 @@ async fn attempt(
     let live = maintenance.live();
     let session = open(cx, maintenance.worker()).await?;
     let timeouts = Timeouts { lock: LONGEST, statement: LONGEST };
-    let sql = rename_sql(live, &staged.name, kept_as);
+    let sql = format!("{};{}", same_sql(live, staged), rename_sql(live, &staged.name, kept_as));
+    let both = [live.oid, staged.oid];
     let renamed = tokio::select! {
         renamed = session.begin_within(Mode::Write, timeouts, WHAT, &sql) => renamed,
-        failure = send_away(maintenance.worker(), live.oid) => Err(failure),
+        failure = send_away(maintenance.worker(), &both) => Err(failure),
     };
-    if let Err(failure) = renamed {
-        session.end().await;
-        return Err(failure);
-    }
+    let transaction = match renamed.and_then(|sets| transaction(&sets)) {
+        Ok(transaction) => transaction,
+        Err(failure) => {
+            session.end().await;
+            return Err(failure);
+        }
+    };
     cx.interrupt.set_committing(true);
     let committed = session.commit(WHAT, "COMMIT").await;
     let committed = match committed {
-        Err(failure) if session.is_closed() => settle(cx, maintenance, staged, failure).await,
+        Err(failure) if session.is_closed() => {
+            settle(cx, maintenance, staged, &transaction, failure).await
+        }
         other => other.map(drop),
     };
     cx.interrupt.set_committing(false);
     committed
 }
 
-/// The connection is gone with the answer: the name says what became of it.
+/// How many of both databases are those that were looked at, and the transaction's id.
+fn same_sql(live: &Live, staged: &Staged) -> String {
+    let one = |name: &str, oid| format!("datname = {} AND oid = {oid}", literal(name));
+    format!(
+        "SELECT (SELECT count(*) FROM pg_database WHERE {} OR {})::text AS both_there, pg_current_xact_id()::text AS transaction",
+        one(&live.name, live.oid),
+        one(&staged.name, staged.oid)
+    )
+}
+
+/// The swap's transaction, where it is of the right databases.
+fn transaction(sets: &[Rows]) -> Result<String, Failure> {
+    let row = sets.iter().flatten().find(|row| row.try_get("both_there").is_ok());
+    match row.and_then(|row| Some((row.get("both_there")?, row.get("transaction")?))) {
+        Some(("2", id)) => Ok(id.to_owned()),
+        _ => Err(Failure::refused(WHAT)
+            .because("one of them was renamed or dropped meanwhile")
+            .hint("run the same command again: it looks anew")),
+    }
+}
+
+/// The connection is gone with the answer: the transaction's id says what became of it, and where the
+/// server does not know it any more, the name. A commit that waits for a standby is still under way.
 async fn settle(
     cx: &Context,
     maintenance: &Maintenance,
     staged: &Staged,
+    transaction: &str,
     failure: Failure,
 ) -> Result<(), Failure> {
-    let name = literal(&maintenance.live().name);
-    let sql = format!("SELECT oid::text FROM pg_database WHERE datname = {name}");
-    for _ in 0..20 {
+    let sql = format!(
+        "SELECT oid::text, pg_xact_status({}::xid8) FROM pg_database WHERE datname = {}",
+        literal(transaction),
+        literal(&maintenance.live().name)
+    );
+    let deadline = Instant::now() + cx.settings.max_wait.min(LONG);
+    loop {
         let asked = match open(cx, maintenance.worker()).await {
             Ok(session) => session.once(Mode::Read, WHAT, &sql).await,
             Err(failure) => Err(failure),
         };
-        if let Ok(sets) = asked {
-            let oid = sets.last().and_then(|rows| rows.first()).and_then(|row| row.get(0));
-            return match oid == Some(staged.oid.to_string().as_str()) {
-                true => Ok(()),
-                false => Err(failure),
-            };
+        if let Some(row) = asked.ok().as_ref().and_then(|sets| sets.last()?.first()) {
+            let is_ours = row.get(0) == Some(staged.oid.to_string().as_str());
+            match (row.get(1), is_ours) {
+                (Some("in progress"), false) => {}
+                (_, true) => return Ok(()),
+                (_, false) => return Err(failure),
+            }
+        }
+        if Instant::now() >= deadline {
+            break;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
@@ -132,8 +172,8 @@ async fn settle(
 }
 
 /// Sends everybody away, again and again.
-async fn send_away(worker: &Session, oid: u32) -> Failure {
-    let sessions = include_str!("sessions.sql").replace("%OID%", &oid.to_string());
+async fn send_away(worker: &Session, oids: &[u32]) -> Failure {
+    let sessions = sessions_sql(oids);
     let sql =
         format!("SELECT pg_terminate_backend(pid::int) FROM ({sessions}) s WHERE NOT out_of_reach");
     loop {
@@ -144,10 +184,14 @@ async fn send_away(worker: &Session, oid: u32) -> Failure {
     }
 }
 
+fn sessions_sql(oids: &[u32]) -> String {
+    let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
+    include_str!("sessions.sql").replace("%OIDS%", &oids.join(", "))
+}
+
 /// Nobody is kept waiting for a swap that cannot be: whoever we may not send away is named first.
-async fn in_reach(worker: &Session, oid: u32) -> Result<(), Failure> {
-    let sql = include_str!("sessions.sql").replace("%OID%", &oid.to_string());
-    let sets = worker.once(Mode::Read, WHAT, &sql).await?;
+async fn in_reach(worker: &Session, oids: &[u32]) -> Result<(), Failure> {
+    let sets = worker.once(Mode::Read, WHAT, &sessions_sql(oids)).await?;
     let text = |row: &tokio_postgres::SimpleQueryRow, name| row.get(name).unwrap_or("?").to_owned();
     let mut staying = sets
         .iter()
@@ -182,9 +226,16 @@ fn rename_sql(live: &Live, staged: &str, kept_as: &str) -> String {
     )
 }
 
-/// The statements that swap back, for psql.
+/// The statements that swap back, for psql: whoever is connected is sent away here, too.
 pub fn undo(live: &Live, swapped: &Swapped) -> String {
     let (name, kept_as) = (quoted(&live.name), quoted(&swapped.kept_as));
-    let aside = quoted(&named(&live.name, "_restored"));
-    format!("ALTER DATABASE {name} RENAME TO {aside}; ALTER DATABASE {kept_as} RENAME TO {name};")
+    // As unique as the name that it comes from.
+    let stamp = swapped.kept_as.rsplit('_').next().unwrap_or_default();
+    let aside = quoted(&named(&live.name, &format!("_restored_{stamp}")));
+    format!(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname IN ({}, {}); \
+         ALTER DATABASE {name} RENAME TO {aside}; ALTER DATABASE {kept_as} RENAME TO {name};",
+        literal(&live.name),
+        literal(&swapped.kept_as)
+    )
 }

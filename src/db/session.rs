@@ -349,11 +349,17 @@ fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
              EXCEPTION WHEN OTHERS THEN NULL; \
              END $$;\
              SELECT set_config('synchronous_commit', 'on', true) \
-              WHERE current_setting('synchronous_commit') = 'off';\
-             SELECT set_config('transaction_timeout', '0', true) \
-              WHERE current_setting('server_version_num')::int >= 170000;"
+              WHERE current_setting('synchronous_commit') = 'off';"
         }
         Mode::Read | Mode::Snapshot | Mode::Held | Mode::Guard => "",
+    };
+    // What takes as long as a dump or a restore is not to be ended for it.
+    let patient = match mode {
+        Mode::Write | Mode::Held | Mode::Guard => {
+            "SELECT set_config('transaction_timeout', '0', true) \
+              WHERE current_setting('server_version_num')::int >= 170000;"
+        }
+        Mode::Read | Mode::Snapshot => "",
     };
     // As pg_dump has it: a view put in a table's place would run its owner's code as us.
     let views = if restricts_views {
@@ -370,7 +376,7 @@ fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
          SET LOCAL row_security = off;\
          SET LOCAL lock_timeout = '{}ms';\
          SET LOCAL statement_timeout = '{}ms';\
-         SET LOCAL idle_in_transaction_session_timeout = '{silence}';{views}{write}",
+         SET LOCAL idle_in_transaction_session_timeout = '{silence}';{views}{write}{patient}",
         timeouts.lock.as_millis().max(1),
         timeouts.statement.as_millis(),
     )

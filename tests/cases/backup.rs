@@ -267,6 +267,28 @@ fn verified_is_what_was_verified() {
     assert_eq!(verified, [("./w.dump".to_owned(), false), ("./v.dump".to_owned(), true)]);
 }
 
+/// However its name is written, what a killed run has left of it is no other run.
+#[test]
+fn what_a_killed_run_left_under_a_name_is_swept() {
+    let db = TestDb::baseline();
+    for name in ["k.dump", "./k2.dump", "k3"] {
+        let partial = db.folder().join(format!("{name}.partial"));
+        match name {
+            "k3" => fs::create_dir(&partial).unwrap(),
+            _ => fs::write(&partial, "left").unwrap(),
+        }
+        markenmate(&["backup", "-o", name]).db(&db).run().assert_code(0);
+        assert!(!partial.exists(), "{name}");
+    }
+    let run = markenmate(&["backup", "-o", "-", "--restore-test"]).db(&db).run().assert_code(2);
+    assert!(run.stderr.contains("no manifest"), "{}", run.stderr);
+    for verb in [&["backup", "list", "nowhere"][..], &["backup", "prune", "nowhere", "--keep", "1"]]
+    {
+        let run = markenmate(verb).db(&db).run().assert_code(4);
+        assert!(run.stderr.contains("there is no folder nowhere"), "{}", run.stderr);
+    }
+}
+
 #[test]
 fn nothing_is_overwritten_and_a_folder_that_is_not_there_is_said() {
     let db = TestDb::baseline();

@@ -178,7 +178,12 @@ fn an_encrypted_backup_comes_back_with_the_right_identity_only() {
     // Its bytes are what was written: whoever has no key can see that.
     let seen = run(&["backup", "verify", "b.dump.age"]).assert_code(0);
     assert!(seen.stdout.contains("it is encrypted and was not read"), "{}", seen.stdout);
+    // Nobody knows whether it can be read: that is not enough for a migration.
+    let gate = ["migrate", "--yes", "--require-backup", "1h,b.dump.age"];
+    let run_gate = run(&gate).assert_code(4);
+    assert!(run_gate.stderr.contains("is not verified"), "{}", run_gate.stderr);
     run(&["backup", "verify", "b.dump.age", "--identity", "right.key"]).assert_code(0);
+    run(&["migrate", "--check", "--require-backup", "1h,b.dump.age"]).assert_code(3);
     let wrong = run(&["backup", "verify", "b.dump.age", "--identity", "wrong.key"]).assert_code(4);
     assert!(wrong.stderr.contains("age cannot decrypt"), "{}", wrong.stderr);
     run(&["backup", "verify", "b.dump.age", "--identity", "right.key", "--restore-test"])

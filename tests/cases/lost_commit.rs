@@ -211,3 +211,42 @@ fn after_a_failover_the_server_that_took_over_is_asked() {
         }
     }
 }
+
+/// The swap of both names as well: what is said is what became of it.
+#[test]
+fn a_swap_whose_answer_was_lost_is_found_out() {
+    for (breaks, code) in
+        [(Break::BeforeCommit, 1), (Break::AfterAnswer, 0), (Break::AfterCommit, 0)]
+    {
+        let db = TestDb::baseline();
+        markenmate(&["backup", "-o", "b.dump"]).db(&db).run().assert_code(0);
+        let oid =
+            || one(&db.session(), "SELECT oid FROM pg_database WHERE datname = current_database()");
+        let before = oid();
+        let proxy = Proxy::before(cluster().socket_dir(), breaks, NO_OUTAGE);
+        let path = db.folder().join("b.dump");
+        let args = [
+            "rollback",
+            "--restore",
+            path.to_str().unwrap(),
+            "--no-safety-backup",
+            "--confirm",
+            &db.name,
+        ];
+        let run = markenmate(&args).url(&proxy.url(&db.name)).run().assert_code(code);
+        assert!(proxy.has_broken(), "no COMMIT came by: {run:?}");
+        assert_eq!(oid() == before, code != 0, "{breaks:?}: {run:?}");
+        if code != 0 {
+            // What was restored waits, and only the swap is left to do.
+            let again = markenmate(&args).db(&db).run().assert_code(0);
+            assert!(again.stdout.contains("skipped restore "), "{}", again.stdout);
+        }
+        let old = Session::open(&cluster().url("postgres"));
+        for row in old.sql(&format!(
+            "SELECT datname FROM pg_database WHERE datname LIKE '{}\\_before%'",
+            db.name
+        )) {
+            old.sql(&format!("DROP DATABASE \"{}\" WITH (FORCE)", row[0].clone().unwrap()));
+        }
+    }
+}

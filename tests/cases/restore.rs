@@ -254,7 +254,7 @@ fn consent_is_asked_when_all_is_restored_and_compared() {
     terminal.expect(&format!("Type {} to go on", db.name)).send_line("no");
     let (said, code) = terminal.finish();
     assert_eq!(code, 4, "{said}");
-    assert!(said.contains("the same command goes on with it"), "{said}");
+    assert!(said.contains("to go on with it: markenmate rollback --restore"), "{said}");
     let waiting = databases(&db);
     assert_eq!(waiting.len(), 1);
     assert!(waiting[0].contains("_restoring_"), "{waiting:?}");
@@ -266,6 +266,92 @@ fn consent_is_asked_when_all_is_restored_and_compared() {
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("skipped restore "), "{said}");
     assert!(databases(&db)[0].contains("_before_restore_"));
+    drop_databases(&db);
+}
+
+/// What a restore has backed up of the database that it was to replace is no choice of anybody's: the
+/// same command goes on with the same backup, and `prune` counts it for nothing.
+#[test]
+fn a_safety_backup_is_chosen_and_counted_by_nobody() {
+    let db = TestDb::baseline();
+    let folder = db.folder().join("backups");
+    let run = |args: &[&str]| markenmate(args).db(&db).run();
+    run(&["backup"]).assert_code(0);
+    let made = || -> Vec<PathBuf> {
+        let paths = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.is_dir()).collect()
+    };
+    let good = made().remove(0);
+    run(&["backup", "verify", good.to_str().unwrap()]).assert_code(0);
+    let rows = one(&db.session(), "SELECT count(*) FROM public.token_lending");
+    sql(&db, "DELETE FROM public.token_lending");
+    for _ in 0..2 {
+        let mut terminal = on_a_terminal(markenmate(&["rollback", "--restore"]).db(&db));
+        terminal.expect(&format!("Type {} to go on", db.name)).send_line("no");
+        assert_eq!(terminal.finish().1, 4);
+    }
+    assert_eq!(made().len(), 3);
+    run(&["backup", "prune", "backups", "--keep", "1", "--yes"]).assert_code(0);
+    assert!(good.exists());
+    let args = ["rollback", "--restore", "--confirm", &db.name, "--format", "json"];
+    let done = run(&args).assert_code(0).json();
+    assert!(
+        done["data"]["path"]
+            .as_str()
+            .unwrap()
+            .ends_with(good.file_name().unwrap().to_str().unwrap())
+    );
+    assert_eq!(one(&db.session(), "SELECT count(*) FROM public.token_lending"), rows);
+    let listed = run(&["backup", "list", "backups"]).assert_code(0);
+    assert!(listed.stdout.contains("made by a restore"), "{}", listed.stdout);
+    drop_databases(&db);
+}
+
+/// What waits for its name may have been written to, be somebody else's, or be from before the live one's
+/// grants were changed.
+#[test]
+fn what_waits_is_looked_at_again() {
+    let db = TestDb::baseline();
+    let path = backup(&db, "b.dump", &[]);
+    let args = ["rollback", "--restore", path.to_str().unwrap(), "--no-safety-backup"];
+    let decline = || {
+        let mut terminal = on_a_terminal(markenmate(&args).db(&db));
+        terminal.expect(&format!("Type {} to go on", db.name)).send_line("no");
+        assert_eq!(terminal.finish().1, 4);
+        databases(&db).remove(0)
+    };
+    let waiting = decline();
+    Session::open(&cluster().url(&waiting)).sql("DELETE FROM public.token_lending");
+    let run = restore(&db, &path, &["--no-safety-backup"]).run().assert_code(4);
+    assert!(run.stdout.contains("not what was dumped"), "{}", run.stdout);
+    assert_eq!(databases(&db), [waiting.clone()], "{}", run.stdout);
+
+    // One that is not the owner's, marked as if it were whole.
+    let admin = Session::open(&cluster().url("postgres"));
+    let mark = one(
+        &admin,
+        &format!(
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{waiting}'"
+        ),
+    );
+    admin.sql(&format!("DROP DATABASE \"{waiting}\" WITH (FORCE)"));
+    admin.sql(&format!("CREATE ROLE forger_{}", db.name));
+    admin.sql(&format!("CREATE DATABASE \"{waiting}\" OWNER forger_{}", db.name));
+    admin.sql(&format!("COMMENT ON DATABASE \"{waiting}\" IS '{mark}'"));
+    let waiting = decline();
+    let rows = "SELECT count(*) > 0 FROM public.token_lending";
+    assert_eq!(one(&Session::open(&cluster().url(&waiting)), rows), "t");
+
+    // The live one's grants are changed meanwhile: they are the ones that count.
+    admin.sql(&format!("REVOKE CONNECT ON DATABASE {} FROM PUBLIC", db.name));
+    let granted = belongings(&db.name);
+    let done = restore(&db, &path, &["--no-safety-backup"]).run().assert_code(0).json();
+    let steps = done["steps"].as_array().unwrap();
+    assert!(
+        steps.iter().any(|step| step["id"] == "restore" && step["status"] == "done"),
+        "{done:#}"
+    );
+    assert_eq!(belongings(&db.name), granted);
     drop_databases(&db);
 }
 
@@ -505,7 +591,11 @@ fn whoever_may_not_be_sent_away_is_named() {
     let run = || markenmate(&args).db(&db).env("DATABASE_URL", &db.url_as(&owner)).run();
     let busy = run().assert_code(7);
     assert!(busy.stderr.contains(&format!("pid {pid}")), "{}", busy.stderr);
-    assert!(busy.stderr.contains("the same command goes on with it"), "{}", busy.stderr);
+    assert!(
+        busy.stderr.contains("to go on with it: markenmate rollback --restore"),
+        "{}",
+        busy.stderr
+    );
     // Once it is gone the same command only swaps.
     drop(admin);
     run().assert_code(0);

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 /// How the round trip that commits a migration ends on the wire.
 const COMMIT: &[u8] = b"; COMMIT\0";
 
+const RENAME: &[u8] = b" RENAME TO ";
+
 /// What becomes of the connection whose COMMIT comes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Break {
@@ -118,15 +120,19 @@ impl Plan {
             silent
         };
         let mut buffer = [0; 16384];
+        let mut renames = false;
         while let Ok(count @ 1..) = client.read(&mut buffer) {
             let bytes = &buffer[..count];
-            if bytes.ends_with(COMMIT) && !self.broken.swap(true, Ordering::SeqCst) {
+            // A migration's, or that of a swap of two names.
+            renames |= bytes.windows(RENAME.len()).any(|window| window == RENAME);
+            let commits = bytes.ends_with(COMMIT) || renames && bytes.get(5..) == Some(b"COMMIT\0");
+            if commits && !self.broken.swap(true, Ordering::SeqCst) {
                 *self.down_until.lock().unwrap() = Some(Instant::now() + self.outage);
                 answers.store(true, Ordering::SeqCst);
                 match self.breaks {
                     Break::BeforeCommit => {}
                     Break::MidCommit => {
-                        let _ = server.write_all(&bytes[..count - COMMIT.len() / 2]);
+                        let _ = server.write_all(&bytes[..count - 4]);
                     }
                     Break::AfterCommit => drop(server.write_all(bytes)),
                     Break::AfterAnswer => {

@@ -42,7 +42,21 @@ pub async fn verify(
         megabytes(backup.manifest.bytes()),
         backup.manifest.files.len()
     )));
-    report.findings.extend(noted(cx, &backup, VERIFIED));
+    if is_read {
+        report.findings.extend(noted(cx, &backup, VERIFIED));
+    } else {
+        report.findings.push(Finding {
+            id: "verified".into(),
+            severity: Severity::Warning,
+            title: "This does not make it a verified backup".into(),
+            subject: path.display().to_string(),
+            detail: "nobody has seen that it can be decrypted and read".into(),
+            remedy: format!(
+                "where the secret key is: markenmate backup verify {} --identity FILE",
+                crate::commands::shell::word(&path.to_string_lossy())
+            ),
+        });
+    }
     if with_restore {
         let findings = match restore_test::has_server(cx, &backup) {
             Ok(()) => {
@@ -80,7 +94,7 @@ fn noted(cx: &Context, backup: &Backup, suffix: &str) -> Option<Finding> {
 
 /// The backups of a folder, the newest first.
 pub fn list(cx: &Context, dir: Option<&Path>) -> Result<Report, Failure> {
-    let dir = dir.unwrap_or(&cx.settings.backup_dir);
+    let dir = named_or_usual(cx, dir)?;
     let listed = folder::list(dir)?;
     let mut report = Report::new(Outcome::Done);
     let rows = listed.backups.iter().map(|backup| {
@@ -91,7 +105,10 @@ pub fn list(cx: &Context, dir: Option<&Path>) -> Result<Report, Failure> {
             manifest.snapshot_at.format("%Y-%m-%d %H:%M:%SZ").to_string(),
             megabytes(manifest.bytes()),
             manifest.schema.state.clone(),
-            proven(backup).to_owned(),
+            match backup.manifest.safety {
+                true => format!("{}; made by a restore", proven(backup)),
+                false => proven(backup).to_owned(),
+            },
         ]
     });
     let columns =
@@ -104,6 +121,19 @@ pub fn list(cx: &Context, dir: Option<&Path>) -> Result<Report, Failure> {
     report.findings = listed.broken.iter().map(|(name, why)| broken(name, why)).collect();
     report.data = json!({ "backups": listed.backups.iter().map(entry).collect::<Vec<_>>() });
     Ok(report)
+}
+
+/// The folder that was named, which must be there; else the usual one, which the first backup makes.
+pub(super) fn named_or_usual<'a>(
+    cx: &'a Context,
+    dir: Option<&'a Path>,
+) -> Result<&'a Path, Failure> {
+    match dir {
+        Some(dir) if !dir.is_dir() => {
+            Err(Failure::refused(format!("there is no folder {}", dir.display())))
+        }
+        dir => Ok(dir.unwrap_or(&cx.settings.backup_dir)),
+    }
 }
 
 const fn word(verified: bool, restored: bool) -> &'static str {
@@ -135,6 +165,7 @@ fn entry(backup: &Backup) -> serde_json::Value {
         "database": backup.manifest.database.name,
         "created_at": backup.manifest.snapshot_at,
         "bytes": backup.manifest.bytes(),
+        "safety": backup.manifest.safety,
         "verified": backup.is_verified(),
         "restore_tested": backup.is_restore_tested(),
     })

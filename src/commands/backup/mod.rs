@@ -35,18 +35,25 @@ mod wanted;
 
 pub use args::{Args, Kept};
 pub use kept::{list, verify};
-pub use now::now;
+pub use now::{now, of_what_goes};
 pub use prune::prune;
 
 /// The command.
 pub struct Backup {
     args: Args,
+    /// Of what a restore is about to replace.
+    safety: bool,
 }
 
 impl Backup {
     /// With these flags.
     pub fn new(args: Args) -> Self {
-        Self { args }
+        Self { args, safety: false }
+    }
+
+    /// With all defaults, of what a restore is about to replace.
+    pub fn before_restore() -> Self {
+        Self { args: Args::default(), safety: true }
     }
 
     /// What there is to dump, and with what.
@@ -180,8 +187,9 @@ impl Operation for Backup {
             report.findings.extend(proven.findings);
             return Ok(report);
         }
+        let identity = if work.recipients.is_empty() { "" } else { " --identity FILE" };
         report.next = Some(Next::run(format!(
-            "markenmate backup verify {}",
+            "markenmate backup verify {}{identity}",
             shell::word(&work.target.to_string_lossy())
         )));
         Ok(report)
@@ -232,6 +240,7 @@ impl Backup {
             run_id: cx.run_id.to_string(),
             snapshot_at: snapshot.taken_at,
             lsn: snapshot.lsn.clone(),
+            safety: self.safety,
             database: snapshot.database.clone(),
             schema,
             archive: Archive {

@@ -12,7 +12,15 @@ use super::{Args, Backup, verify};
 
 /// One with all its defaults, and proven.
 pub async fn now(cx: &Context, session: &Session) -> Result<PathBuf, Failure> {
-    let operation = Backup::new(Args::default());
+    make(cx, session, &Backup::new(Args::default())).await
+}
+
+/// The same, of what a restore is about to replace.
+pub async fn of_what_goes(cx: &Context, session: &Session) -> Result<PathBuf, Failure> {
+    make(cx, session, &Backup::before_restore()).await
+}
+
+async fn make(cx: &Context, session: &Session, operation: &Backup) -> Result<PathBuf, Failure> {
     let seen = operation.look(cx, session).await.map_err(|setback| match setback {
         Setback::Fatal(failure) | Setback::Obstacle(_, failure) => failure,
     })?;

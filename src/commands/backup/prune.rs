@@ -12,9 +12,11 @@ use crate::failure::{Failure, Kind};
 use crate::report::{Block, Outcome, Report, StepResult, StepStatus};
 use crate::settings::Consent;
 
+use super::kept::named_or_usual;
+
 /// Removes what is older than the `keep` newest verified ones of each database.
 pub async fn prune(cx: &Context, dir: Option<&Path>, keep: usize) -> Result<Report, Failure> {
-    let dir = dir.unwrap_or(&cx.settings.backup_dir);
+    let dir = named_or_usual(cx, dir)?;
     let listed = list(dir)?;
     let old = sound(cx, &listed.backups, keep).await?;
     let step = |backup: &Backup, status| StepResult {
@@ -79,7 +81,8 @@ async fn sound<'a>(
     }
 }
 
-/// Only verified ones count, each database for itself; what is newer than the oldest that is kept
+/// Only verified ones count, and none that a restore made of what it was about to replace; each database
+/// for itself. What is newer than the oldest that is kept
 /// stays, verified or not, and so does what may be of any server. `backups` are sorted, the newest
 /// first. Those that count, and those that may go. Pure.
 fn outdated<'a>(
@@ -96,6 +99,7 @@ fn outdated<'a>(
         if *seen >= keep {
             old.push(backup);
         } else if backup.is_verified()
+            && !backup.manifest.safety
             && !backup.is_to_come()
             && !changed.contains(&backup.path.as_path())
         {

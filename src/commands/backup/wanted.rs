@@ -15,6 +15,10 @@ pub(super) fn work(cx: &Context, args: &Args, seen: &Seen) -> Result<Work, Failu
         return Err(Failure::usage("the backup and the JSON document cannot both go to stdout")
             .hint("write the backup to a file: -o FILE.sql"));
     }
+    if args.to_stdout() && args.restore_test {
+        return Err(Failure::usage("what goes to stdout has no manifest to be tested against")
+            .hint("write it to a file: -o FILE.sql --restore-test"));
+    }
     if args.to_stdout() && !args.recipient.is_empty() {
         return Err(Failure::usage(
             "an encrypted backup has a manifest beside it: stdout has no place for it",

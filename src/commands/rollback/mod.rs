@@ -17,10 +17,11 @@ use crate::context::Context;
 use crate::db::identifiers::quoted;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::pipeline::{self, Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Finding, Next, Outcome, Report, StepResult, StepStatus};
+use crate::settings::Consent;
 
 mod args;
 mod shown;
@@ -126,22 +127,37 @@ impl Operation for Rollback {
         let mut safety = None;
         if !self.args.no_safety_backup {
             let without = |failure: Failure| {
-                failure.hint(
-                    "it is kept under another name either way: --no-safety-backup goes on without",
-                )
+                match failure.kind {
+                Kind::Interrupted => failure,
+                _ => failure.hint("to go on without a safety backup: --no-safety-backup; what is live is kept under another name either way"),
+            }
             };
-            let made = done.step(shown::BACKUP, backup::now(cx, session)).await;
+            let made = done.step(shown::BACKUP, backup::of_what_goes(cx, session)).await;
             safety = Some(made.map_err(without)?);
         }
         let maintenance = Maintenance::enter(cx, session, live).await?;
         let (whole, mut dropped) = maintenance.leavings(fingerprint).await?;
+        let waited = whole.is_some();
         let (staged, left_out) = match whole {
-            Some(staged) => (staged, Vec::new()),
+            Some(staged) => {
+                cx.console.say(&format!("it was restored before, into {}", staged.name));
+                (staged, Vec::new())
+            }
             None => self.stage(cx, &maintenance, &plan.work, &mut done).await?,
         };
         self.agree(cx, &phrase, &plan, &staged).await?;
+        if waited || cx.settings.consent == Consent::Ask {
+            // Somebody may have looked at it meanwhile, and more than that.
+            let session = maintenance.connect(cx, &staged).await?;
+            done.step(shown::COMPARE, same(&session, source)).await?;
+        }
+        maintenance.still_alike(&staged).await?;
         let swapping = swap::swap(cx, &maintenance, &staged);
-        let waits = |failure: Failure| failure.hint(shown::waits(&staged));
+        let waits = |failure: Failure| match failure.kind {
+            // It may have its name.
+            Kind::Unknown => failure,
+            _ => failure.hint(shown::waits(&staged, source)),
+        };
         let swapped = done.step(shown::SWAP, swapping).await.map_err(waits)?;
         // The server goes on with what a killed run had asked it for: it may have come to light since.
         dropped.extend(maintenance.leavings("").await.map(|(_, late)| late).unwrap_or_default());
@@ -209,15 +225,8 @@ impl Rollback {
         let left_out = done.step(shown::RESTORE, restoring).await?;
         // What the session was given, and a plain dump has set, is not for the rest.
         let session = maintenance.connect(cx, staged).await?;
-        let analyzing = session.run("cannot analyze the restored database", "ANALYZE");
-        done.step(shown::ANALYZE, analyzing).await?;
-        let findings = done.step(shown::COMPARE, compare(&session, &seen.source)).await?;
-        if !findings.is_empty() {
-            return Err(Failure::refused(
-                "what was restored is not what was dumped: nothing was changed",
-            )
-            .with_findings(findings));
-        }
+        done.step(shown::ANALYZE, analyze(&session)).await?;
+        done.step(shown::COMPARE, same(&session, &seen.source)).await?;
         maintenance.mark(staged, &seen.fingerprint).await?;
         Ok(left_out)
     }
@@ -233,8 +242,25 @@ impl Rollback {
         let swap = plan.steps.iter().filter(|step| step.id == shown::SWAP).cloned().collect();
         let last = Plan { steps: swap, ..plan.clone() };
         let agreed = pipeline::consent(cx, phrase, &last).await;
-        agreed.map(drop).map_err(|failure| failure.hint(shown::waits(staged)))
+        agreed.map(drop).map_err(|failure| failure.hint(shown::waits(staged, &plan.work.source)))
     }
+}
+
+/// As long as it takes, whatever the database's settings say.
+async fn analyze(session: &Session) -> Result<(), Failure> {
+    const WHAT: &str = "cannot analyze the restored database";
+    session.run(WHAT, "SET statement_timeout = 0; SET lock_timeout = 0").await?;
+    session.run(WHAT, "ANALYZE").await.map(drop)
+}
+
+/// Refused where it is not what was dumped.
+async fn same(session: &Session, source: &Source) -> Result<(), Failure> {
+    let findings = compare(session, source).await?;
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let what = "what was restored is not what was dumped: nothing was changed";
+    Err(Failure::refused(what).with_findings(findings))
 }
 
 async fn compare(session: &Session, source: &Source) -> Result<Vec<Finding>, Failure> {

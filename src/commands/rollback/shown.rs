@@ -4,6 +4,7 @@ use crate::backup::dump::megabytes;
 use crate::backup::preflight::Live;
 use crate::backup::restore::Source;
 use crate::backup::staging::Staged;
+use crate::commands::shell;
 use crate::plan::{Risk, Step};
 use crate::report::{Block, Finding, Severity};
 
@@ -133,6 +134,10 @@ pub(super) fn kept(kept_as: &str, drop: &str) -> Finding {
 }
 
 /// After the restore, where it does not come to the swap.
-pub(super) fn waits(staged: &Staged) -> String {
-    format!("the restored database waits as {}: the same command goes on with it", staged.name)
+pub(super) fn waits(staged: &Staged, source: &Source) -> String {
+    format!(
+        "the restored database waits as {}; to go on with it: markenmate rollback --restore {}",
+        staged.name,
+        shell::word(&source.path().to_string_lossy())
+    )
 }

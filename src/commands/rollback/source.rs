@@ -22,13 +22,19 @@ pub(super) fn choose(
     }
     let dir = &cx.settings.backup_dir;
     let fallback = gate::look(dir, identity, &[])?;
-    match fallback.newest {
-        Some((path, _)) => Ok(path),
+    match fallback.newest_chosen {
+        Some(path) => Ok(path),
         None => {
             let failure = Failure::refused(format!(
                 "there is no verified backup of this database in {}",
                 dir.display()
             ));
+            let failure = fallback.newest.iter().fold(failure, |failure, (path, _)| {
+                failure.because(format!(
+                    "{} was made by a restore, of what it replaced: such a one must be named",
+                    path.display()
+                ))
+            });
             let failure = fallback.passed_over.iter().take(5).fold(failure, Failure::because);
             Err(failure
                 .hint("name the backup: markenmate rollback --restore PATH")
