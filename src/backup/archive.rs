@@ -105,7 +105,12 @@ impl Readable {
             None => format!("pg_restore cannot read {}", self.path.display()),
         };
         let said = String::from_utf8_lossy(&output.stderr);
-        Err(said.lines().take(8).fold(Failure::refused(what), Failure::because))
+        // Not the statement and not the row that it failed at: they hold secrets of others.
+        let lines = said
+            .lines()
+            .take_while(|line| !line.contains("Command was:"))
+            .filter(|line| !["DETAIL:  Failing row", "CONTEXT:"].iter().any(|w| line.contains(w)));
+        Err(lines.take(8).fold(Failure::refused(what), Failure::because))
     }
 
     fn decrypt(&self, cx: &Context, identity: &Path) -> Result<Child, Failure> {

@@ -2,7 +2,7 @@
 -- those of roles in it.
 SELECT 'grant' AS kind,
        CASE WHEN a.grantee = 0 THEN NULL ELSE pg_get_userbyid(a.grantee) END AS role,
-       string_agg(a.privilege_type, ', ' ORDER BY a.privilege_type) AS name,
+       string_agg(DISTINCT a.privilege_type, ', ' ORDER BY a.privilege_type) AS name,
        CASE WHEN a.is_grantable THEN 'WITH GRANT OPTION' ELSE '' END AS value,
        0 AS place
   FROM pg_database d, aclexplode(d.datacl) a

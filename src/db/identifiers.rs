@@ -13,10 +13,14 @@ pub fn identifier(name: &str) -> String {
     if plain { name.to_owned() } else { quoted(name) }
 }
 
-/// A text as a literal. Backslashes are plain under `standard_conforming_strings`, which every
-/// transaction of ours pins.
+/// A text as a literal, whatever `standard_conforming_strings` is: a batch is read as a whole before
+/// the setting that stands in it takes effect. As libpq's `PQescapeLiteral` has it.
 pub fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+    let quotes = text.replace('\'', "''");
+    match text.contains('\\') {
+        true => format!(" E'{}'", quotes.replace('\\', "\\\\")),
+        false => format!("'{quotes}'"),
+    }
 }
 
 /// What any supported PostgreSQL does not take as a name everywhere: a test asks the server for them.
@@ -32,5 +36,6 @@ mod tests {
         assert_eq!(identifier("user"), "\"user\"");
         assert_eq!(identifier("Müller\"x"), "\"Müller\"\"x\"");
         assert_eq!(literal("O'Brien"), "'O''Brien'");
+        assert_eq!(literal(r"\'; x"), r" E'\\''; x'");
     }
 }

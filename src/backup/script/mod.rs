@@ -3,6 +3,7 @@
 
 use std::io::{self, BufRead};
 
+mod head;
 mod lexer;
 mod summary;
 
@@ -59,13 +60,15 @@ pub struct Script<R> {
     looked: usize,
     line: u64,
     complete: bool,
+    /// Between BEGIN and COMMIT.
+    begun: bool,
 }
 
 impl<R: BufRead> Script<R> {
     /// From its first byte.
     pub fn new(source: R) -> Self {
         let (lexer, text) = (Lexer::default(), Vec::new());
-        Self { source, lexer, text, looked: 0, line: 0, complete: false }
+        Self { source, lexer, text, looked: 0, line: 0, complete: false, begun: false }
     }
 
     /// The next piece; none after the last.
@@ -137,57 +140,35 @@ impl<R: BufRead> Script<R> {
             return Err(self.foreign("it is not UTF-8: dump it in the custom form"));
         };
         let sql = without_comments(text);
-        let words: Vec<String> =
-            sql.split_ascii_whitespace().take(3).map(str::to_ascii_uppercase).collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let ours = |what: &str| Err(self.foreign(what));
-        match words.as_slice() {
-            [
-                "CREATE" | "DROP" | "ALTER" | "COMMENT" | "GRANT" | "REVOKE" | "SECURITY",
-                ..,
-                "DATABASE",
-            ]
-            | ["CREATE" | "DROP" | "ALTER", "DATABASE", ..] => {
-                ours("it makes or changes a database itself: dump it without --create")
+        // What follows pg_dump's last line is another dump, which has one of its own.
+        self.complete = false;
+        let upper = sql.trim_end().to_ascii_uppercase();
+        match upper.as_str() {
+            "BEGIN;" if self.begun => return Err(self.foreign("a BEGIN within another")),
+            "BEGIN;" => self.begun = true,
+            "COMMIT;" if !self.begun => return Err(self.foreign("a COMMIT without a BEGIN")),
+            "COMMIT;" => self.begun = false,
+            _ => {}
+        }
+        if sql.starts_with("COPY ") && upper.ends_with(" FROM STDIN;") {
+            if !self.text.trim_ascii().is_empty() {
+                return Err(self.foreign("rows that do not begin on a line of their own"));
             }
-            [
-                "CREATE" | "DROP" | "ALTER",
-                "ROLE" | "USER" | "GROUP" | "TABLESPACE" | "SYSTEM",
-                ..,
-            ] if !matches!(words.as_slice(), [_, "USER", "MAPPING"]) => {
-                ours("it is a dump of a whole server, not of one database")
-            }
-            ["SET", "STANDARD_CONFORMING_STRINGS", ..] if sql.contains("off") => {
-                ours("it turns standard_conforming_strings off")
-            }
-            ["SET", "SESSION" | "ROLE" | "LOCAL", ..] => ours(
-                "it changes who it is: dump it without --role and --use-set-session-authorization",
-            ),
-            ["COPY", ..] if sql.to_ascii_lowercase().ends_with(" from stdin;") => {
-                if !self.text.trim_ascii().is_empty() {
-                    return ours("rows that do not begin on a line of their own");
-                }
-                self.text.clear();
-                Ok(Piece::Copy(sql.to_owned()))
-            }
-            [
-                "SET" | "CREATE" | "ALTER" | "DROP" | "GRANT" | "REVOKE" | "INSERT" | "BEGIN;"
-                | "COMMIT;",
-                ..,
-            ]
-            | ["COMMENT", "ON", ..]
-            | ["SECURITY", "LABEL", ..]
-            | ["REFRESH", "MATERIALIZED", ..] => Ok(Piece::Statement(sql.to_owned())),
-            ["SELECT", called, ..] if called.starts_with("PG_CATALOG.") => {
-                Ok(Piece::Statement(sql.to_owned()))
-            }
-            _ => ours("pg_dump writes no such statement"),
+            self.text.clear();
+            return Ok(Piece::Copy(sql.to_owned()));
+        }
+        match head::foreign(sql) {
+            Some(why) => Err(self.foreign(why)),
+            None => Ok(Piece::Statement(sql.to_owned())),
         }
     }
 
     fn end(&self) -> Result<(), Broken> {
         if !self.lexer.is_blank() {
             return Err(Broken::CutOff("within a statement"));
+        }
+        if self.begun {
+            return Err(Broken::CutOff("within a transaction"));
         }
         match self.complete {
             true => Ok(()),
@@ -263,14 +244,9 @@ mod tests {
             ("SELECT 1 \\gexec\n;", "a command to psql"),
             ("CREATE DATABASE x;", "--create"),
             ("CREATE ROLE x;", "whole server"),
-            ("ALTER SYSTEM SET a = 1;", "whole server"),
-            ("COMMENT ON DATABASE x IS 'y';", "--create"),
-            ("/* */ DROP DATABASE x;", "no such statement"),
-            ("DO $$BEGIN END$$;", "no such statement"),
-            ("COPY t FROM PROGRAM 'touch /tmp/x';", "no such statement"),
-            ("SELECT public.f();", "no such statement"),
-            ("SET SESSION AUTHORIZATION x;", "changes who it is"),
-            ("SET ROLE x;", "changes who it is"),
+            ("DROP /* */ DATABASE x;", "a comment"),
+            ("BEGIN;", "within a transaction"),
+            ("BEGIN;\nBEGIN;", "within another"),
             ("SET standard_conforming_strings = off;", "standard_conforming_strings"),
             ("SELECT 'open", "within a statement"),
         ] {
