@@ -79,7 +79,8 @@ async fn attempt(
     kept_as: &str,
 ) -> Result<(), Failure> {
     let live = maintenance.live();
-    let session = open(cx, maintenance.worker()).await?;
+    maintenance.still_alone().await?;
+    let session = open(cx, maintenance.worker(), &live.name).await?;
     let timeouts = Timeouts { lock: LONGEST, statement: LONGEST };
     let sql = format!("{};{}", same_sql(live, staged), rename_sql(live, &staged.name, kept_as));
     let both = [live.oid, staged.oid];
@@ -143,7 +144,7 @@ async fn settle(
     );
     let deadline = Instant::now() + cx.settings.max_wait.min(LONG);
     loop {
-        let asked = match open(cx, maintenance.worker()).await {
+        let asked = match open(cx, maintenance.worker(), &maintenance.live().name).await {
             Ok(session) => session.once(Mode::Read, WHAT, &sql).await,
             Err(failure) => Err(failure),
         };
@@ -184,7 +185,8 @@ async fn send_away(worker: &Session, oids: &[u32]) -> Failure {
     }
 }
 
-fn sessions_sql(oids: &[u32]) -> String {
+/// Who is connected to these.
+pub(super) fn sessions_sql(oids: &[u32]) -> String {
     let oids: Vec<String> = oids.iter().map(u32::to_string).collect();
     include_str!("sessions.sql").replace("%OIDS%", &oids.join(", "))
 }
@@ -220,7 +222,7 @@ fn rename_sql(live: &Live, staged: &str, kept_as: &str) -> String {
     format!(
         "ALTER DATABASE {name} RENAME TO {kept_as};\
          ALTER DATABASE {staged} RENAME TO {name};\
-         ALTER DATABASE {name} CONNECTION LIMIT {};\
+         ALTER DATABASE {name} ALLOW_CONNECTIONS true CONNECTION LIMIT {};\
          COMMENT ON DATABASE {name} IS {comment}",
         live.connection_limit
     )
@@ -233,7 +235,9 @@ pub fn undo(live: &Live, swapped: &Swapped) -> String {
     let stamp = swapped.kept_as.rsplit('_').next().unwrap_or_default();
     let aside = quoted(&named(&live.name, &format!("_restored_{stamp}")));
     format!(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname IN ({}, {}); \
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname IN ({}, {}) \
+         AND pid <> pg_backend_pid() AND backend_type = 'client backend' \
+         AND usesysid IN (SELECT oid FROM pg_roles WHERE pg_has_role(oid, 'USAGE')); \
          ALTER DATABASE {name} RENAME TO {aside}; ALTER DATABASE {kept_as} RENAME TO {name};",
         literal(&live.name),
         literal(&swapped.kept_as)

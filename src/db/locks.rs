@@ -1,5 +1,6 @@
 //! The lock between runs of this tool, and who holds the locks that a run is waiting for.
 
+use super::identifiers::literal;
 use super::session::Session;
 use crate::failure::Failure;
 
@@ -66,6 +67,16 @@ const RESTORE: i32 = 0x7265_7374;
 pub fn try_restore_lock_sql(oid: u32) -> String {
     // The same bits: keys are signed.
     format!("SELECT pg_try_advisory_xact_lock({RESTORE}, {})", oid.cast_signed())
+}
+
+/// The statement that says who holds the same lock in another database than that.
+pub fn restore_lock_holders_sql(oid: u32, beside: &str) -> String {
+    format!(
+        "SELECT l.pid::text FROM pg_locks l JOIN pg_database d ON d.oid = l.database \
+          WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 \
+            AND l.classid = {RESTORE} AND l.objid = {oid} AND d.datname <> {}",
+        literal(beside)
+    )
 }
 
 /// The statement that tries for the lock and proves that it is our own session which holds it:

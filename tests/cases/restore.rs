@@ -321,13 +321,19 @@ fn what_waits_is_looked_at_again() {
         databases(&db).remove(0)
     };
     let waiting = decline();
+    // It is closed: nobody writes to it by mistake.
+    let admin = Session::open(&cluster().url("postgres"));
+    let may = format!("SELECT datallowconn FROM pg_database WHERE datname = '{waiting}'");
+    assert_eq!(one(&admin, &may), "f");
+
+    // Whoever has opened it: nobody knows what was written there.
+    admin.sql(&format!("ALTER DATABASE \"{waiting}\" ALLOW_CONNECTIONS true"));
     Session::open(&cluster().url(&waiting)).sql("DELETE FROM public.token_lending");
-    let run = restore(&db, &path, &["--no-safety-backup"]).run().assert_code(4);
-    assert!(run.stdout.contains("not what was dumped"), "{}", run.stdout);
-    assert_eq!(databases(&db), [waiting.clone()], "{}", run.stdout);
+    let other = decline();
+    assert_ne!(other, waiting);
+    let waiting = other;
 
     // One that is not the owner's, marked as if it were whole.
-    let admin = Session::open(&cluster().url("postgres"));
     let mark = one(
         &admin,
         &format!(
@@ -338,9 +344,14 @@ fn what_waits_is_looked_at_again() {
     admin.sql(&format!("CREATE ROLE forger_{}", db.name));
     admin.sql(&format!("CREATE DATABASE \"{waiting}\" OWNER forger_{}", db.name));
     admin.sql(&format!("COMMENT ON DATABASE \"{waiting}\" IS '{mark}'"));
-    let waiting = decline();
-    let rows = "SELECT count(*) > 0 FROM public.token_lending";
-    assert_eq!(one(&Session::open(&cluster().url(&waiting)), rows), "t");
+    admin.sql(&format!("ALTER DATABASE \"{waiting}\" ALLOW_CONNECTIONS false"));
+    let forged = waiting;
+    let mut terminal = on_a_terminal(markenmate(&args).db(&db));
+    terminal.expect(&format!("Type {} to go on", db.name)).send_line("no");
+    assert_eq!(terminal.finish().1, 4);
+    // What is not ours is left alone.
+    assert_eq!(databases(&db).len(), 2);
+    admin.sql(&format!("DROP DATABASE \"{forged}\""));
 
     // The live one's grants are changed meanwhile: they are the ones that count.
     admin.sql(&format!("REVOKE CONNECT ON DATABASE {} FROM PUBLIC", db.name));
@@ -352,6 +363,31 @@ fn what_waits_is_looked_at_again() {
         "{done:#}"
     );
     assert_eq!(belongings(&db.name), granted);
+    drop_databases(&db);
+}
+
+/// A text is a literal also where the database's own setting reads backslashes: whoever owns it sets both.
+#[test]
+fn a_comment_is_no_statement() {
+    let db = TestDb::baseline();
+    sql(
+        &db,
+        &format!(
+            "ALTER DATABASE {n} SET standard_conforming_strings = off;
+             COMMENT ON DATABASE {n} IS E'\\\\''; CREATE ROLE injected_{n}; --'",
+            n = db.name
+        ),
+    );
+    // As the tool's own sessions may have it.
+    sql(&db, "ALTER ROLE postgres IN DATABASE postgres SET standard_conforming_strings = off");
+    let path = backup(&db, "b.dump", &[]);
+    let before = belongings(&db.name);
+    restore(&db, &path, &["--no-safety-backup"]).run().assert_code(0);
+    assert_eq!(belongings(&db.name), before);
+    let roles = format!("SELECT count(*) FROM pg_roles WHERE rolname = 'injected_{}'", db.name);
+    let admin = Session::open(&cluster().url("postgres"));
+    assert_eq!(one(&admin, &roles), "0");
+    admin.sql("ALTER ROLE postgres IN DATABASE postgres RESET standard_conforming_strings");
     drop_databases(&db);
 }
 

@@ -21,7 +21,6 @@ use crate::failure::{Failure, Kind};
 use crate::pipeline::{self, Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Finding, Next, Outcome, Report, StepResult, StepStatus};
-use crate::settings::Consent;
 
 mod args;
 mod shown;
@@ -137,7 +136,6 @@ impl Operation for Rollback {
         }
         let maintenance = Maintenance::enter(cx, session, live).await?;
         let (whole, mut dropped) = maintenance.leavings(fingerprint).await?;
-        let waited = whole.is_some();
         let (staged, left_out) = match whole {
             Some(staged) => {
                 cx.console.say(&format!("it was restored before, into {}", staged.name));
@@ -146,11 +144,6 @@ impl Operation for Rollback {
             None => self.stage(cx, &maintenance, &plan.work, &mut done).await?,
         };
         self.agree(cx, &phrase, &plan, &staged).await?;
-        if waited || cx.settings.consent == Consent::Ask {
-            // Somebody may have looked at it meanwhile, and more than that.
-            let session = maintenance.connect(cx, &staged).await?;
-            done.step(shown::COMPARE, same(&session, source)).await?;
-        }
         maintenance.still_alike(&staged).await?;
         let swapping = swap::swap(cx, &maintenance, &staged);
         let waits = |failure: Failure| match failure.kind {

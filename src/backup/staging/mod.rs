@@ -11,6 +11,8 @@ use super::carried;
 use super::manifest::Database;
 use super::preflight::Live;
 
+mod leavings;
+
 /// A place on the server outside of the live database, and the lock that keeps other restores of it
 /// away for as long as this value lives.
 pub struct Maintenance {
@@ -41,7 +43,8 @@ impl Maintenance {
     /// # Errors
     /// Busy where another restore of it is under way.
     pub async fn enter(cx: &Context, session: &Session, live: &Live) -> Result<Self, Failure> {
-        let (guard, worker) = (open(cx, session).await?, open(cx, session).await?);
+        let beside = &live.name;
+        let (guard, worker) = (open(cx, session, beside).await?, open(cx, session, beside).await?);
         // It waits as long as the restore takes.
         let patient = "SELECT set_config('idle_session_timeout', '0', false) \
                         WHERE current_setting('server_version_num')::int >= 140000";
@@ -50,7 +53,8 @@ impl Maintenance {
         let what = "cannot take the lock between restores";
         let sets = guard.begin_within(Mode::Guard, guard.timeouts(), what, &sql).await?;
         let taken = sets.last().and_then(|rows| rows.first()).and_then(|row| row.get(0));
-        if taken != Some("t") {
+        let elsewhere = taken_elsewhere(&worker, live.oid, &guard).await?;
+        if taken != Some("t") || elsewhere {
             guard.end().await;
             return Err(Failure::new(
                 Kind::Busy,
@@ -71,75 +75,18 @@ impl Maintenance {
         &self.live
     }
 
-    /// The database that an earlier run has restored from the very same backup, where there is one.
-    /// All other leavings of this database's restores are dropped; says their names.
+    /// Still the only restore of this database: whoever ended the session that holds the lock has let
+    /// another run in.
     ///
     /// # Errors
-    /// The server refuses.
-    pub async fn leavings(
-        &self,
-        fingerprint: &str,
-    ) -> Result<(Option<Staged>, Vec<String>), Failure> {
-        const WHAT: &str = "cannot look for what earlier restores have left";
-        let sql = "SELECT datname, oid::text AS oid, shobj_description(oid, 'pg_database') AS comment \
-                     FROM pg_database WHERE datname LIKE '%\\_restoring\\_%' ORDER BY oid DESC";
-        let sets = self.worker.once(Mode::Read, WHAT, sql).await?;
-        let (mut whole, mut dropped) = (None, Vec::new());
-        for row in sets.iter().flatten() {
-            let name = row.get("datname").unwrap_or_default().to_owned();
-            // After a swap the live database is another one: what is left is older than that.
-            let Some(of) = restored_beside(&name, &self.live.name) else { continue };
-            let is_whole = of == self.live.oid
-                && row.get("comment") == Some(format!("{WHOLE}{fingerprint}").as_str());
-            let oid = row.get("oid").and_then(|oid| oid.parse().ok()).unwrap_or_default();
-            let staged = Staged { name: name.clone(), oid };
-            if is_whole && whole.is_none() && self.is_alike(&staged).await? {
-                whole = Some(staged);
-            } else if of == self.live.oid || self.is_over(of).await? {
-                self.drop(&name).await?;
-                dropped.push(name);
-            }
-        }
-        Ok((whole, dropped))
-    }
-
-    /// It belongs to whom the live one belongs to, and has its grants and settings as they are now: one
-    /// that others have made has not, nor has one from before they were changed.
-    async fn is_alike(&self, staged: &Staged) -> Result<bool, Failure> {
-        const WHAT: &str = "cannot compare the restored database with the live one";
-        let sql = format!(
-            "SELECT count(DISTINCT datdba)::text, count(*)::text FROM pg_database WHERE oid IN ({}, {})",
-            self.live.oid, staged.oid
-        );
-        let sets = self.worker.once(Mode::Read, WHAT, &sql).await?;
-        let row = sets.last().and_then(|rows| rows.first());
-        let of = async |oid| {
-            carried::statements(&self.worker, oid, &self.live.owner, &self.live.name).await
-        };
-        Ok(row.is_some_and(|row| (row.get(0), row.get(1)) == (Some("1"), Some("2")))
-            && of(self.live.oid).await? == of(staged.oid).await?)
-    }
-
-    /// The same, right before the swap.
-    ///
-    /// # Errors
-    /// Refused where it is not so any more.
-    pub async fn still_alike(&self, staged: &Staged) -> Result<(), Failure> {
-        match self.is_alike(staged).await? {
-            true => Ok(()),
-            false => Err(Failure::refused(format!(
-                "owner, grants or settings of {} were changed during the restore: nothing was changed",
-                self.live.name
-            ))
-            .hint("run the same command again: it restores anew")),
-        }
-    }
-
-    /// Nobody restores the database of this oid any more.
-    async fn is_over(&self, oid: u32) -> Result<bool, Failure> {
-        let sql = locks::try_restore_lock_sql(oid);
-        let sets = self.guard.run("cannot take the lock between restores", &sql).await?;
-        Ok(sets.last().and_then(|rows| rows.first()).and_then(|row| row.get(0)) == Some("t"))
+    /// Refused where the lock is gone.
+    pub async fn still_alone(&self) -> Result<(), Failure> {
+        let held = self.guard.run("cannot ask for the lock between restores", "SELECT 1").await;
+        held.map(drop).map_err(|failure| {
+            failure
+                .attempting("the lock between restores was lost: another restore may be under way")
+                .hint("run the same command again")
+        })
     }
 
     /// Makes an empty one, as the backup's was where that is known, with the grants and settings of the
@@ -229,14 +176,25 @@ impl Maintenance {
         }
     }
 
-    /// Marks one as whole, so that it need not be restored again should this run end now.
+    /// Closes one and marks it as whole: it need not be restored again should this run end now, and
+    /// nobody writes to it any more, not even by mistake.
     ///
     /// # Errors
     /// The server refuses.
     pub async fn mark(&self, staged: &Staged, fingerprint: &str) -> Result<(), Failure> {
-        let text = literal(&format!("{WHOLE}{fingerprint}"));
-        let sql = format!("COMMENT ON DATABASE {} IS {text}", quoted(&staged.name));
-        self.worker.once(Mode::Write, "cannot mark the new database", &sql).await.map(drop)
+        const WHAT: &str = "cannot mark the new database";
+        self.still_alone().await?;
+        let (name, text) = (quoted(&staged.name), literal(&format!("{WHOLE}{fingerprint}")));
+        let sql = format!(
+            "ALTER DATABASE {name} ALLOW_CONNECTIONS false;COMMENT ON DATABASE {name} IS {text}"
+        );
+        self.worker.once(Mode::Write, WHAT, &sql).await?;
+        // Whoever looked in before the door was shut.
+        let sessions = super::swap::sessions_sql(&[staged.oid]);
+        let sql = format!(
+            "SELECT pg_terminate_backend(pid::int) FROM ({sessions}) s WHERE NOT out_of_reach"
+        );
+        self.worker.once(Mode::Read, WHAT, &sql).await.map(drop)
     }
 
     /// Drops one, and whoever is connected to it, even after a signal.
@@ -249,10 +207,22 @@ impl Maintenance {
     }
 }
 
-/// Another session on the same server.
-pub(super) async fn open(cx: &Context, session: &Session) -> Result<Session, Failure> {
+/// Locks are each database's own, and not every role is let in to the same: whether somebody holds the
+/// lock in another one.
+async fn taken_elsewhere(worker: &Session, oid: u32, guard: &Session) -> Result<bool, Failure> {
+    let sql = locks::restore_lock_holders_sql(oid, &guard.facts.database);
+    let sets = worker.once(Mode::Read, "cannot see who holds locks", &sql).await?;
+    Ok(sets.last().is_some_and(|rows| !rows.is_empty()))
+}
+
+/// Another session on the same server, outside of the database of that name.
+pub(super) async fn open(
+    cx: &Context,
+    session: &Session,
+    beside: &str,
+) -> Result<Session, Failure> {
     let mut failed = None;
-    for place in PLACES.into_iter().filter(|place| *place != session.facts.database) {
+    for place in PLACES.into_iter().filter(|place| *place != beside) {
         let endpoint = session.endpoint.with_database(place);
         match Session::open(&endpoint, &cx.settings, &cx.interrupt).await {
             Ok(other) => return same_server(session, other),
@@ -296,15 +266,6 @@ fn suffix(oid: u32, run: &str) -> String {
     format!("_restoring_{oid}_{run}")
 }
 
-/// The oid of the database that this one was to replace, where it is the leaving of a restore of the
-/// live one.
-fn restored_beside(name: &str, live: &str) -> Option<u32> {
-    let (rest, run) = name.rsplit_once('_')?;
-    let oid = rest.rsplit_once("_restoring_")?.1.parse().ok()?;
-    let is_run = run.len() == 8 && run.chars().all(|c| c.is_ascii_hexdigit());
-    (is_run && named(live, &suffix(oid, run)) == name).then_some(oid)
-}
-
 fn create_sql(name: &str, live: &Live, of: Option<&Database>) -> String {
     let (encoding, collate, ctype) = match of {
         Some(of) => (&of.encoding, &of.collate, &of.ctype),
@@ -344,20 +305,6 @@ mod tests {
         assert_eq!(named("markenmate", "_before_restore_1"), "markenmate_before_restore_1");
         let long = named(&"ä".repeat(40), "_before_restore_20261125093000");
         assert!(long.len() <= 63 && long.ends_with("_before_restore_20261125093000"), "{long}");
-    }
-
-    #[test]
-    fn leavings_are_known_by_their_names() {
-        let of = |name: &str| restored_beside(name, "markenmate");
-        assert_eq!(of("markenmate_restoring_16384_0a1b2c3d"), Some(16384));
-        for other in [
-            "markenmate_restoring_16384_0a1b2c3",
-            "markenmate_restoring_x_0a1b2c3d",
-            "other_restoring_16384_0a1b2c3d",
-            "markenmate_before_restore_20261125093000",
-        ] {
-            assert_eq!(of(other), None, "{other}");
-        }
     }
 
     #[test]
