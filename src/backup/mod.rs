@@ -9,6 +9,7 @@ pub mod gate;
 pub mod list;
 pub mod manifest;
 pub mod place;
+mod play;
 pub mod preflight;
 pub mod proof;
 pub mod restore;

@@ -24,6 +24,23 @@ pub struct Restored {
 /// # Errors
 /// It cannot be looked at.
 pub async fn compare_with(session: &Session, manifest: &Manifest) -> Result<Vec<Finding>, Failure> {
+    Ok(differences(manifest, &look(session, manifest).await?))
+}
+
+/// The same where all was restored as one role's, whosever it was: an extension's tables are another's.
+///
+/// # Errors
+/// It cannot be looked at.
+pub async fn compare_all_but_owners(
+    session: &Session,
+    manifest: &Manifest,
+) -> Result<Vec<Finding>, Failure> {
+    let mut restored = look(session, manifest).await?;
+    restored.catalogue.tables.values_mut().for_each(|table| table.owner = None);
+    Ok(differences(manifest, &restored))
+}
+
+async fn look(session: &Session, manifest: &Manifest) -> Result<Restored, Failure> {
     let snapshot = contents::snapshot(session, session.timeouts()).await?;
     let restored = Restored {
         tables: snapshot.tables(session, manifest.checksums).await?,
@@ -31,7 +48,7 @@ pub async fn compare_with(session: &Session, manifest: &Manifest) -> Result<Vec<
         catalogue: snapshot.catalogue,
     };
     session.end().await;
-    Ok(differences(manifest, &restored))
+    Ok(restored)
 }
 
 /// Counts the rows of these tables alone.

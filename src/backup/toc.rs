@@ -24,16 +24,51 @@ impl Toc {
         self.lines.iter().filter_map(named).collect()
     }
 
-    /// The list for `--use-list` without pg_cron, and what was left out; none where there is no pg_cron.
-    pub fn without_cron(&self) -> Option<(String, Vec<String>)> {
+    /// The list without pg_cron, and what was left out: nothing where there is no pg_cron.
+    pub fn without_cron(self) -> (Self, Vec<String>) {
         if !self.extensions().iter().any(|name| is_cron(name)) {
-            return None;
+            return (self, Vec::new());
         }
-        let (out, kept): (Vec<_>, Vec<_>) =
-            self.lines.iter().partition(|line| belongs_to_cron(what(line)));
-        let kept = kept.iter().map(|line| line.as_str()).collect::<Vec<_>>().join("\n");
-        Some((kept, out.iter().map(|line| what(line).trim_end().to_owned()).collect()))
+        let (out, kept) = self.split(belongs_to_cron);
+        (kept, out.lines.iter().map(|line| what(line).trim_end().to_owned()).collect())
     }
+
+    /// In the order in which they can be restored: an extension stands in a schema, and the rest may use it.
+    pub fn parts(self) -> Parts {
+        let (extensions, others) = self.split(|what| {
+            what.starts_with("EXTENSION - ") || what.starts_with("COMMENT - EXTENSION ")
+        });
+        let (schemas, rest) = others.split(|what| what.starts_with("SCHEMA - "));
+        Parts { schemas, extensions, rest }
+    }
+
+    /// Whether nothing is listed.
+    pub const fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    fn split(self, is_of: impl Fn(&str) -> bool) -> (Self, Self) {
+        let (of, others) = self.lines.into_iter().partition(|line| is_of(what(line)));
+        (Self { lines: of }, Self { lines: others })
+    }
+}
+
+/// As `--use-list` takes it.
+impl std::fmt::Display for Toc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
+/// A list, by who restores it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Schemas alone.
+    pub schemas: Toc,
+    /// Extensions and what is said of them.
+    pub extensions: Toc,
+    /// What is neither.
+    pub rest: Toc,
 }
 
 /// The entry without its three numbers: `TABLE DATA cron job postgres`.
@@ -69,14 +104,35 @@ mod tests {
     fn pg_cron_is_left_out_and_nothing_else() {
         let toc = Toc::parse(LIST);
         assert_eq!(toc.extensions(), ["pg_cron", "pgcrypto"]);
-        let (kept, out) = toc.without_cron().unwrap();
-        let kept: Vec<_> = kept.lines().map(|line| what(line).trim_end()).collect();
+        let (kept, out) = toc.without_cron();
         assert_eq!(
-            kept,
+            whats(&kept),
             ["EXTENSION - pgcrypto", "TABLE public cron owner", "TABLE DATA public cron owner"]
         );
         assert_eq!(out.len(), 6);
         let without = LIST.replace("EXTENSION - pg_cron", "EXTENSION - other");
-        assert_eq!(Toc::parse(&without).without_cron(), None);
+        let without = Toc::parse(&without);
+        assert_eq!(without.clone().without_cron(), (without, Vec::new()));
+    }
+
+    #[test]
+    fn extensions_and_their_schemas_are_told_from_the_rest() {
+        let list = "6; 2615 16385 SCHEMA - EXTENSION owner\n\
+            2; 3079 16384 EXTENSION - hstore \n\
+            3401; 0 0 COMMENT - EXTENSION hstore \n\
+            3402; 0 0 COMMENT - SCHEMA \"EXTENSION\" owner\n\
+            209; 1259 16440 TABLE EXTENSION - owner\n";
+        let parts = Toc::parse(list).parts();
+        assert_eq!(whats(&parts.schemas), ["SCHEMA - EXTENSION owner"]);
+        assert_eq!(whats(&parts.extensions), ["EXTENSION - hstore", "COMMENT - EXTENSION hstore"]);
+        assert_eq!(
+            whats(&parts.rest),
+            ["COMMENT - SCHEMA \"EXTENSION\" owner", "TABLE EXTENSION - owner"]
+        );
+        assert_eq!(parts.schemas.to_string(), "6; 2615 16385 SCHEMA - EXTENSION owner\n");
+    }
+
+    fn whats(toc: &Toc) -> Vec<&str> {
+        toc.lines.iter().map(|line| what(line).trim_end()).collect()
     }
 }

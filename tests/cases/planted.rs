@@ -5,7 +5,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use markenmate::backup::manifest::Manifest;
+use markenmate::backup::manifest::{Manifest, hex};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 use crate::support::own_server::Standby;
 use crate::support::state::{one, owned_by};
@@ -65,22 +67,34 @@ fn listing_a_backup_runs_nobodys_code() {
     }
 }
 
+/// A folder that the server's account may write to.
+fn open_folder() -> TempDir {
+    let folder = TempDir::new_in("/tmp").unwrap();
+    fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
+        .unwrap();
+    folder
+}
+
+/// A body of PL/pgSQL that leaves a file where it runs as a superuser, and ends as if nothing were.
+fn leaves(folder: &TempDir, name: &str) -> String {
+    format!(
+        "BEGIN BEGIN COPY (SELECT 1) TO PROGRAM 'touch {}'; EXCEPTION WHEN OTHERS THEN NULL; END;",
+        folder.path().join(name).display()
+    )
+}
+
+fn left(folder: &TempDir) -> Vec<std::ffi::OsString> {
+    fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+}
+
 /// A cast of the owner's is no part of a row's content, and a check does not run as anybody who could
 /// harm this machine.
 #[test]
 fn digests_and_restore_tests_run_nothing_with_rights() {
     let db = TestDb::baseline();
     let role = owner(&db);
-    let folder = tempfile::TempDir::new_in("/tmp").unwrap();
-    fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
-        .unwrap();
-    let file = |name: &str| folder.path().join(name);
-    let program = |name: &str| {
-        format!(
-            "BEGIN BEGIN COPY (SELECT 1) TO PROGRAM 'touch {}'; EXCEPTION WHEN OTHERS THEN NULL; END;",
-            file(name).display()
-        )
-    };
+    let folder = open_folder();
+    let program = |name: &str| leaves(&folder, name);
     Session::open(&db.url_as(&role)).sql(&format!(
         "CREATE TYPE public.word AS ENUM ('a', 'b');
          CREATE FUNCTION public.cast_word(public.word) RETURNS text LANGUAGE plpgsql AS $$ {} RETURN 'same'; END $$;
@@ -98,8 +112,7 @@ fn digests_and_restore_tests_run_nothing_with_rights() {
     for name in ["b.dump", "b", "b.sql"] {
         markenmate(&["backup", "-o", name, "--restore-test"]).db(&db).run().assert_code(0);
     }
-    let made: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
-    assert!(made.is_empty(), "{made:?}");
+    assert!(left(&folder).is_empty(), "{:?}", left(&folder));
     // And the content counts, whatever the cast says.
     let checksum = |name: &str| {
         let text = fs::read(db.folder().join(format!("{name}.manifest.json"))).unwrap();
@@ -110,6 +123,91 @@ fn digests_and_restore_tests_run_nothing_with_rights() {
     sql(&db, "UPDATE public.words SET w = 'b'");
     markenmate(&["backup", "-o", "c.dump", "--checksums", "full"]).db(&db).run().assert_code(0);
     assert_ne!(checksum("b.dump"), checksum("c.dump"));
+}
+
+/// To make an object is to run its owner's code: the server computes what is constant in an expression
+/// while it makes the table.
+#[test]
+fn a_restore_test_makes_tables_without_rights() {
+    let db = TestDb::baseline();
+    let role = owner(&db);
+    let folder = open_folder();
+    Session::open(&db.url_as(&role)).sql(&format!(
+        "CREATE FUNCTION public.v() RETURNS int VOLATILE LANGUAGE plpgsql AS $$ {} RETURN 1; END $$;
+         CREATE FUNCTION public.f(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN public.v(); END $$;
+         CREATE TABLE public.p (a int) PARTITION BY RANGE ((public.f(1) + a))",
+        leaves(&folder, "partition"),
+    ));
+    for name in ["b.dump", "b", "b.sql"] {
+        markenmate(&["backup", "-o", name, "--restore-test"]).db(&db).run().assert_code(0);
+        assert!(left(&folder).is_empty(), "{name}: {:?}", left(&folder));
+    }
+}
+
+/// What of a plain file runs code at once: pg_dump does not write it so, whoever forges a file does.
+#[test]
+fn a_plain_file_runs_nothing_with_rights() {
+    let db = TestDb::baseline();
+    let role = owner(&db);
+    let folder = open_folder();
+    Session::open(&db.url_as(&role)).sql(&format!(
+        "CREATE FUNCTION public.view() RETURNS text LANGUAGE plpgsql AS $$ {} RETURN 'a'; END $$;
+         CREATE FUNCTION public.setting() RETURNS text LANGUAGE plpgsql AS $$ {} RETURN 'a'; END $$;
+         CREATE MATERIALIZED VIEW public.m AS SELECT public.view() AS a",
+        leaves(&folder, "view"),
+        leaves(&folder, "setting"),
+    ));
+    markenmate(&["backup", "-o", "b.sql"]).db(&db).run().assert_code(0);
+    let path = db.folder().join("b.sql");
+    let view = "CREATE MATERIALIZED VIEW public.m AS";
+    let forged = fs::read_to_string(&path).unwrap().replace("WITH NO DATA;", "WITH DATA;").replace(
+        view,
+        &format!("SELECT pg_catalog.set_config('a.b', public.setting(), false);\n\n{view}"),
+    );
+    assert!(forged.contains("public.setting(), false") && forged.contains("  WITH DATA;"));
+    fs::write(&path, &forged).unwrap();
+    let file = db.folder().join("b.sql.manifest.json");
+    let mut manifest = Manifest::open(&fs::read(&file).unwrap()).unwrap();
+    manifest.files[0].bytes = forged.len() as u64;
+    manifest.files[0].sha256 = hex(&Sha256::digest(&forged));
+    fs::write(&file, manifest.seal()).unwrap();
+    markenmate(&["backup", "verify", "b.sql", "--restore-test"]).db(&db).run().assert_code(0);
+    assert!(left(&folder).is_empty(), "{:?}", left(&folder));
+}
+
+/// What only a superuser may make, where that is an extension, and what no role without rights could
+/// read: a restore test is not stopped by them.
+#[test]
+fn a_restore_test_makes_extensions_and_fills_what_is_guarded() {
+    let db = TestDb::baseline();
+    let role = owner(&db);
+    sql(
+        &db,
+        &format!(
+            "CREATE SCHEMA \"for extensions\" AUTHORIZATION {role};
+             CREATE EXTENSION pageinspect SCHEMA \"for extensions\";
+             COMMENT ON EXTENSION pageinspect IS 'ours'; COMMENT ON SCHEMA public IS 'ours';
+             CREATE EXTENSION hstore;
+             CREATE TABLE public.guarded (a int, h public.hstore);
+             INSERT INTO public.guarded VALUES (1, 'a=>1');
+             ALTER TABLE public.guarded ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+             CREATE POLICY none ON public.guarded TO {role} USING (false);
+             ALTER TABLE public.guarded OWNER TO {role};
+             ALTER DEFAULT PRIVILEGES FOR ROLE {role} GRANT SELECT ON TABLES TO PUBLIC;
+             ALTER TABLE public.restaurant ALTER COLUMN name SET DEFAULT 'a OWNER TO b'"
+        ),
+    );
+    for name in ["b.dump", "b", "b.sql"] {
+        markenmate(&["backup", "-o", name, "--restore-test"]).db(&db).run().assert_code(0);
+    }
+    // And what it cannot make, it names.
+    sql(&db, "CREATE FUNCTION public.c(int) RETURNS int LANGUAGE internal AS 'int4abs'");
+    for name in ["c.dump", "c.sql"] {
+        let run = markenmate(&["backup", "-o", name, "--restore-test"]).db(&db).run();
+        let run = run.assert_code(4);
+        assert!(run.stderr.contains("permission denied for language internal"), "{}", run.stderr);
+        assert!(run.stderr.contains("without a superuser's rights"), "{}", run.stderr);
+    }
 }
 
 /// The gate and `prune` rely on what is there, not on what once was verified.
