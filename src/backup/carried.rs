@@ -7,8 +7,18 @@ use crate::failure::Failure;
 /// One grant or setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Carried {
-    Grant { role: Option<String>, privileges: String, option: String },
-    Setting { role: Option<String>, name: String, value: String },
+    /// Who has what is written down, be it that nobody has anything.
+    List,
+    Grant {
+        role: Option<String>,
+        privileges: String,
+        option: String,
+    },
+    Setting {
+        role: Option<String>,
+        name: String,
+        value: String,
+    },
 }
 
 /// The statements that give the database `to` what the one with this oid has.
@@ -29,6 +39,7 @@ pub async fn statements(
         let text = |name| row.get(name).unwrap_or_default().to_owned();
         let role = row.get("role").map(str::to_owned);
         match row.get("kind") {
+            Some("list") => Carried::List,
             Some("grant") => {
                 Carried::Grant { role, privileges: text("name"), option: text("value") }
             }
@@ -41,20 +52,22 @@ pub async fn statements(
 /// Pure.
 fn as_sql(carried: &[Carried], owner: &str, to: &str) -> Vec<String> {
     let (to, mut sql) = (quoted(to), Vec::new());
-    if carried.iter().any(|one| matches!(one, Carried::Grant { .. })) {
+    if carried.contains(&Carried::List) {
         sql.push(format!("REVOKE ALL ON DATABASE {to} FROM PUBLIC, {}", quoted(owner)));
     }
-    sql.extend(carried.iter().map(|one| match one {
+    sql.extend(carried.iter().filter_map(|one| match one {
+        Carried::List => None,
         Carried::Grant { role, privileges, option } => {
             let role = role.as_deref().map_or_else(|| "PUBLIC".into(), quoted);
-            format!("GRANT {privileges} ON DATABASE {to} TO {role} {option}").trim_end().to_owned()
+            let grant = format!("GRANT {privileges} ON DATABASE {to} TO {role} {option}");
+            Some(grant.trim_end().to_owned())
         }
         Carried::Setting { role, name, value } => {
             let whose = match role {
                 Some(role) => format!("ROLE {} IN DATABASE {to}", quoted(role)),
                 None => format!("DATABASE {to}"),
             };
-            format!("ALTER {whose} SET {} TO {}", quoted(name), value_of(name, value))
+            Some(format!("ALTER {whose} SET {} TO {}", quoted(name), value_of(name, value)))
         }
     }));
     sql
@@ -118,6 +131,7 @@ mod tests {
         };
         let sql = as_sql(
             &[
+                Carried::List,
                 grant(None, "CONNECT", ""),
                 grant(Some("app"), "CONNECT, CREATE", "WITH GRANT OPTION"),
                 setting(None, "search_path", "\"$user\", public, \"a,\"\"b\""),
@@ -137,6 +151,10 @@ mod tests {
             ]
         );
         assert_eq!(as_sql(&[], "owner", "new"), <[&str; 0]>::default());
+        assert_eq!(
+            as_sql(&[Carried::List], "owner", "new"),
+            ["REVOKE ALL ON DATABASE \"new\" FROM PUBLIC, \"owner\""]
+        );
         assert_eq!(value_of("search_path", "\"\""), "''");
     }
 }

@@ -9,6 +9,9 @@ SELECT 'grant' AS kind,
  WHERE d.oid = %OID%
  GROUP BY a.grantee, a.is_grantable
 UNION ALL
+-- Even where nobody is on it: a list that is empty lets nobody in, none at all everybody.
+SELECT 'list', NULL, '', '', 0 FROM pg_database d WHERE d.oid = %OID% AND d.datacl IS NOT NULL
+UNION ALL
 SELECT 'setting',
        CASE WHEN s.setrole = 0 THEN NULL ELSE pg_get_userbyid(s.setrole) END,
        left(c.pair, strpos(c.pair, '=') - 1),

@@ -5,7 +5,7 @@ use std::io::BufRead;
 use bytes::Bytes;
 
 use super::restore::{Hands, How};
-use super::script::{Piece, Script, is_cron, mentions_cron};
+use super::script::{Cron, Piece, Script};
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
 
@@ -25,13 +25,12 @@ pub(super) async fn play<R: BufRead>(
     failure: impl Fn() -> Failure,
 ) -> Result<Vec<String>, Failure> {
     let mut left_out = Vec::new();
-    let (mut has_cron, mut is_bare) = (false, true);
+    let (mut cron, mut is_bare) = (Cron::default(), true);
     // Whatever is committed later brings to disk what was committed before.
     hands.rest.run(WHAT, "SET synchronous_commit = off").await?;
     while let Some(piece) = script.next_piece().map_err(|broken| failure().because(broken))? {
         let (Piece::Statement(sql) | Piece::Copy(sql)) = &piece;
-        has_cron |= sql.starts_with("CREATE EXTENSION ") && sql.split([' ', ';']).any(is_cron);
-        let of_cron = has_cron && mentions_cron(sql);
+        let of_cron = cron.owns(sql);
         let skipped = of_cron || is_left_out(sql, how, hands);
         if of_cron {
             left_out.push(first_line(sql));

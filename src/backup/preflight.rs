@@ -9,6 +9,7 @@ use crate::report::{Finding, Severity};
 use super::dump::megabytes;
 use super::manifest::Manifest;
 use super::restore::Source;
+use super::script::Summary;
 
 /// The live database and its server, as far as a restore must know them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub struct Live {
     pub subscriptions: Option<String>,
     /// Where the server keeps its files, where we may know.
     pub data_directory: Option<String>,
+    /// Somebody is in the app's table of users.
+    pub has_users: bool,
     /// pg_cron keeps its jobs in it.
     pub has_cron: bool,
     /// Roles that the backup needs and the server lacks.
@@ -105,6 +108,7 @@ impl Live {
             slots: maybe("slots"),
             subscriptions: maybe("subscriptions"),
             data_directory: maybe("data_directory"),
+            has_users: yes("has_users"),
             has_cron: row.get("cron") != Some("0"),
             missing_roles: lines("missing_roles"),
             missing_extensions: lines("missing_extensions"),
@@ -174,6 +178,9 @@ pub fn obstacles(source: &Source, live: &Live, free_bytes: Option<u64>) -> Vec<F
                 .into(),
         );
     }
+    if let Source::Bare(_, summary) = source {
+        emptiness(summary, live, &mut refuse);
+    }
     if let Source::Proven(backup) = source {
         for key in &backup.manifest.broken_keys {
             refuse(
@@ -196,6 +203,24 @@ pub fn obstacles(source: &Source, live: &Live, free_bytes: Option<u64>) -> Vec<F
         }
     }
     found
+}
+
+/// A file that is complete and yet no database: it would be an empty one under the live one's name.
+fn emptiness(summary: &Summary, live: &Live, refuse: &mut dyn FnMut(&str, String, String)) {
+    if !summary.makes_tables {
+        refuse(
+            "no tables",
+            "it makes no table at all: it is no dump of the app's database, or of its rows only".into(),
+            "name a dump of the whole database, made without --data-only: markenmate rollback --restore PATH".into(),
+        );
+    } else if live.has_users && summary.rows() == Some(0) {
+        refuse(
+            "no rows",
+            format!("it holds not one row, and database {} has users", identifier(&live.name)),
+            "name a dump that was made without --schema-only: markenmate rollback --restore PATH"
+                .into(),
+        );
+    }
 }
 
 /// What to know before, and does not stop it. Pure.

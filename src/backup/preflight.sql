@@ -20,6 +20,11 @@ SELECT d.oid::text AS oid,
        (SELECT string_agg(s.subname, ', ' ORDER BY s.subname)
           FROM pg_subscription s WHERE s.subdbid = d.oid) AS subscriptions,
        (SELECT setting FROM pg_settings WHERE name = 'data_directory') AS data_directory,
+       -- By query_to_xml: without the table there is nothing to plan. Where it may not be read, the statistics.
+       coalesce((SELECT CASE WHEN has_table_privilege(u.oid, 'SELECT') AND NOT row_security_active(u.oid)
+                             THEN query_to_xml('SELECT 1 AS one FROM public."user" LIMIT 1', false, false, '')::text ~ '<one>'
+                             ELSE u.reltuples > 0 END
+                   FROM pg_class u WHERE u.oid = to_regclass('public."user"') AND u.relkind = 'r'), false) AS has_users,
        (SELECT count(*) FROM pg_extension WHERE extname = 'pg_cron')::text AS cron,
        (SELECT string_agg(wanted.name, E'\n' ORDER BY wanted.name) FROM wanted
          WHERE wanted.kind = 'role' AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.name)) AS missing_roles,

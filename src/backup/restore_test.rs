@@ -18,7 +18,7 @@ use crate::tools::postgres_binaries::PostgresBinaries;
 
 use super::proof::Backup;
 use super::restore::{Hands, How, Source, into};
-use super::restored::compare_all_but_owners;
+use super::restored::{Owners, compare_with};
 
 const DATABASE: &str = "restored";
 
@@ -73,7 +73,7 @@ pub async fn run(
     restored.map_err(|failure| without_rights(failure, &backup.path))?;
     // A plain dump leaves its settings behind.
     let session = open(cx, &sandbox, FILLER, DATABASE).await?;
-    compare_all_but_owners(&session, &backup.manifest).await
+    compare_with(&session, &backup.manifest, Owners::Anybody).await
 }
 
 /// A database of the same encoding, and the roles, which are in no dump of a database.

@@ -372,6 +372,7 @@ fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
         "BEGIN {characteristics};\
          SET LOCAL search_path = pg_catalog;\
          SET LOCAL standard_conforming_strings = on;\
+         SET LOCAL quote_all_identifiers = off;\
          SET LOCAL DateStyle = ISO;\
          SET LOCAL row_security = off;\
          SET LOCAL lock_timeout = '{}ms';\

@@ -160,19 +160,23 @@ fn a_plain_file_runs_nothing_with_rights() {
     markenmate(&["backup", "-o", "b.sql"]).db(&db).run().assert_code(0);
     let path = db.folder().join("b.sql");
     let view = "CREATE MATERIALIZED VIEW public.m AS";
-    let forged = fs::read_to_string(&path).unwrap().replace("WITH NO DATA;", "WITH DATA;").replace(
-        view,
-        &format!("SELECT pg_catalog.set_config('a.b', public.setting(), false);\n\n{view}"),
-    );
-    assert!(forged.contains("public.setting(), false") && forged.contains("  WITH DATA;"));
-    fs::write(&path, &forged).unwrap();
+    let sound = fs::read_to_string(&path).unwrap();
+    let setting = "SELECT pg_catalog.set_config('a.b', public.setting(), false);";
     let file = db.folder().join("b.sql.manifest.json");
     let mut manifest = Manifest::open(&fs::read(&file).unwrap()).unwrap();
-    manifest.files[0].bytes = forged.len() as u64;
-    manifest.files[0].sha256 = hex(&Sha256::digest(&forged));
-    fs::write(&file, manifest.seal()).unwrap();
-    markenmate(&["backup", "verify", "b.sql", "--restore-test"]).db(&db).run().assert_code(0);
-    assert!(left(&folder).is_empty(), "{:?}", left(&folder));
+    for (forged, code) in [
+        (sound.replace("WITH NO DATA;", "WITH DATA;"), 0),
+        (sound.replace(view, &format!("{setting}\n\n{view}")), 4),
+    ] {
+        assert_ne!(forged, sound);
+        fs::write(&path, &forged).unwrap();
+        manifest.files[0].bytes = forged.len() as u64;
+        manifest.files[0].sha256 = hex(&Sha256::digest(&forged));
+        fs::write(&file, manifest.clone().seal()).unwrap();
+        let run = markenmate(&["backup", "verify", "b.sql", "--restore-test"]).db(&db).run();
+        run.assert_code(code);
+        assert!(left(&folder).is_empty(), "{:?}", left(&folder));
+    }
 }
 
 /// What only a superuser may make, where that is an extension, and what no role without rights could

@@ -771,4 +771,143 @@ fn pg_cron_does_not_stop_a_restore() {
         .sql("CREATE EXTENSION pg_cron; SELECT cron.schedule('nightly', '0 3 * * *', 'SELECT 1')");
     let old = kept("b.sql");
     assert_eq!(one(&Session::open(&server.url(&old)), jobs), "nightly");
+
+    // Nor is it missed where it is known from the file alone.
+    Session::open(&url)
+        .sql("CREATE EXTENSION pg_cron; SELECT cron.schedule('nightly', '0 3 * * *', 'SELECT 1')");
+    let bare = folder.path().join("bare.sql");
+    for more in [&[][..], &["--quote-all-identifiers"]] {
+        let dump = succeed(Command::new(server.bindir().join("pg_dump")).args(more).arg(&url));
+        fs::write(&bare, dump).unwrap();
+        let bare = bare.to_str().unwrap();
+        let args = ["rollback", "--restore", bare, "--confirm", "live", "--no-safety-backup"];
+        run(&args).assert_code(0);
+        Session::open(&url).sql(
+            "CREATE EXTENSION pg_cron; SELECT cron.schedule('nightly', '0 3 * * *', 'SELECT 1')",
+        );
+    }
+}
+
+/// A list of grants that is empty lets nobody in; none at all lets everybody in.
+#[test]
+fn a_database_that_nobody_may_enter_stays_so() {
+    let db = TestDb::baseline();
+    let revoke = "DO $$ BEGIN EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC, %I', current_database(), current_user); END $$";
+    sql(&db, revoke);
+    let list = || belongings(&db.name);
+    let before = list();
+    assert!(before.contains("| {} |"), "{before}");
+    let path = backup(&db, "b.dump", &[]);
+    restore(&db, &path, &["--no-safety-backup"]).run().assert_code(0);
+    assert_eq!(list(), before);
+    drop_databases(&db);
+}
+
+/// What a dump does not carry, and what the server prints otherwise afterwards, is no difference.
+#[test]
+fn what_a_restore_makes_otherwise_does_not_stop_it() {
+    let db = TestDb::baseline();
+    let other = format!("other_{}", db.name);
+    sql(
+        &db,
+        &format!(
+            "CREATE ROLE {other};
+             CREATE TABLE public.odd (s varchar(10) CHECK (s IN ('a', 'b')), n int,
+                                      g bool GENERATED ALWAYS AS (s IN ('a', 'b')) STORED,
+                                      l text[] DEFAULT ARRAY['a'::varchar, 'b'::varchar]::text[]);
+             CREATE INDEX odd_partial ON public.odd (n) WHERE s IN ('a', 'b');
+             CREATE INDEX odd_expression ON public.odd ((s IN ('a', 'b')));
+             CREATE INDEX odd_invalid ON public.odd (n);
+             UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'public.odd_invalid'::regclass;
+             INSERT INTO public.odd VALUES ('a', 1);
+             ALTER TABLE public.odd OWNER TO {other};
+             ALTER DATABASE {} SET quote_all_identifiers = on",
+            db.name
+        ),
+    );
+    for name in ["b.dump", "b.sql"] {
+        let path = backup(&db, name, &["--checksums", "full"]);
+        let args = ["backup", "verify", path.to_str().unwrap(), "--restore-test"];
+        markenmate(&args).run().assert_code(0);
+        restore(&db, &path, &["--no-safety-backup"]).run().assert_code(0);
+        let owner = "SELECT relowner::regrole FROM pg_class WHERE oid = 'public.odd'::regclass";
+        assert_eq!(one(&db.session(), owner).trim_matches('"'), other, "{name}");
+        drop_databases(&db);
+    }
+}
+
+/// A key that is NOT VALID, or is not there, is made again over any rows.
+#[test]
+fn rows_without_parents_stop_a_restore_only_where_a_key_holds() {
+    let db = TestDb::baseline();
+    let key = one(
+        &db.session(),
+        "SELECT string_agg(format('ALTER TABLE public.session DROP CONSTRAINT %I', conname), ';') FROM pg_constraint
+          WHERE conrelid = 'public.session'::regclass AND contype = 'f'",
+    );
+    sql(
+        &db,
+        &format!(
+            "{key};
+             INSERT INTO public.session (id, expires_at, token, created_at, updated_at, user_id)
+             VALUES ('s', now(), 't', now(), now(), 'nobody')"
+        ),
+    );
+    let key = "ALTER TABLE public.session ADD CONSTRAINT again FOREIGN KEY (user_id) REFERENCES public.\"user\" (id) NOT VALID";
+    for (name, first) in [("gone.dump", "SELECT 1"), ("loose.dump", key)] {
+        sql(&db, first);
+        let args = ["backup", "-o", name, "--format", "json"];
+        let made = markenmate(&args).db(&db).run().assert_code(0).json();
+        let title = "A restore of this backup brings back rows whose parent is gone";
+        assert_eq!(made["findings"][0]["title"], title, "{made:#}");
+        restore(&db, &db.folder().join(name), &["--no-safety-backup"]).run().assert_code(0);
+        let rows = "SELECT count(*) FROM public.session WHERE user_id = 'nobody'";
+        assert_eq!(one(&db.session(), rows), "1", "{name}");
+        drop_databases(&db);
+    }
+}
+
+/// Complete, and nothing in it: that is no way back.
+#[test]
+fn a_plain_file_without_tables_or_rows_is_refused() {
+    let db = TestDb::baseline();
+    let path = db.folder().join("empty.sql");
+    let before = digests(&db);
+    fs::write(&path, "-- PostgreSQL database dump complete\n").unwrap();
+    let run = restore(&db, &path, &[]).run().assert_code(4);
+    assert!(run.stdout.contains("it makes no table at all"), "{}", run.stdout);
+    for (option, why) in [("-a", "it makes no table at all"), ("-s", "it holds not one row")] {
+        let mut dump = Command::new(program(cluster(), "pg_dump"));
+        fs::write(&path, succeed(dump.arg(option).arg(&db.url))).unwrap();
+        let run = restore(&db, &path, &[]).run().assert_code(4);
+        assert!(run.stdout.contains(why), "{option}: {}", run.stdout);
+    }
+    assert_eq!(digests(&db), before);
+    assert_eq!(databases(&db), <[String; 0]>::default());
+    // Where nobody is lost by it, and where there is no such table.
+    let (bare, empty) = (TestDb::empty(), TestDb::baseline());
+    sql(&empty, "TRUNCATE public.\"user\" CASCADE");
+    for other in [&bare, &empty] {
+        restore(other, &path, &["--no-safety-backup"]).run().assert_code(0);
+        drop_databases(other);
+    }
+}
+
+/// pg_dump's other ways to write rows and names.
+#[test]
+fn plain_dumps_are_compared_however_they_are_written() {
+    let db = TestDb::baseline();
+    let rows = digests(&db);
+    let path = db.folder().join("b.sql");
+    for option in
+        ["--quote-all-identifiers", "--inserts", "--column-inserts", "--rows-per-insert=3"]
+    {
+        let mut dump = Command::new(program(cluster(), "pg_dump"));
+        let text = succeed(dump.arg(option).arg(&db.url));
+        fs::write(&path, &text).unwrap();
+        sql(&db, "DELETE FROM public.token_lending");
+        restore(&db, &path, &["--no-safety-backup"]).run().assert_code(0);
+        assert_eq!(digests(&db), rows, "{option}");
+        drop_databases(&db);
+    }
 }

@@ -9,7 +9,7 @@ mod summary;
 
 use lexer::Lexer;
 
-pub use summary::{Summary, is_cron, mentions_cron};
+pub use summary::{Cron, Summary, is_cron};
 
 /// What pg_dump says in the end. Without it a file may end between two tables.
 const END: &str = "-- PostgreSQL database dump complete";

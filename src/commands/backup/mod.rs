@@ -10,8 +10,6 @@ use crate::backup::form::{self, Compression, Form};
 use crate::backup::manifest::{Archive, Checksums, File, Manifest, SUFFIX, Schema, Table};
 use crate::backup::place::{Place, beside};
 use crate::backup::proof;
-use crate::checks::registry;
-use crate::checks::run::{self, Request};
 use crate::commands::shell;
 use crate::context::Context;
 use crate::db::patience::{Attempt, Patience, Setback};
@@ -19,7 +17,7 @@ use crate::db::session::Session;
 use crate::failure::Failure;
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
-use crate::report::{Block, Finding, Next, Outcome, Report, Severity, StepStatus};
+use crate::report::{Block, Finding, Next, Outcome, Report, StepStatus};
 use crate::settings::Format;
 use crate::tools::age::Age;
 use crate::tools::postgres_client::ClientProgram;
@@ -27,6 +25,7 @@ use crate::tools::postgres_client::ClientProgram;
 mod args;
 mod kept;
 mod now;
+mod orphans;
 mod prune;
 mod schema;
 mod scratch;
@@ -216,13 +215,13 @@ impl Backup {
         let counted = async {
             let schema = schema::schema(session, &snapshot.catalogue).await?;
             let tables = snapshot.tables(session, self.checksums()).await?;
-            Ok((schema, tables, orphans(session, snapshot, self.checksums()).await?))
+            Ok((schema, tables, orphans::look(session, snapshot, self.checksums()).await?))
         };
         let (files, (schema, tables, orphans)) =
             tokio::try_join!(dump::run(cx, command, encrypt, place, work.form), counted)?;
         let mut manifest = self.manifest(cx, work, snapshot, schema, files, tables);
-        manifest.broken_keys = orphans.iter().map(|finding| finding.subject.clone()).collect();
-        Ok((manifest, orphans))
+        manifest.broken_keys = orphans.broken_keys;
+        Ok((manifest, orphans.findings))
     }
 
     fn manifest(
@@ -288,34 +287,6 @@ impl Backup {
             }
         }
     }
-}
-
-/// Rows whose parent is gone, in the moment that is dumped: a restore fails over them, and it is now
-/// that they can be mended.
-async fn orphans(
-    session: &Session,
-    snapshot: &Snapshot,
-    checksums: Checksums,
-) -> Result<Vec<Finding>, Failure> {
-    if checksums == Checksums::None {
-        return Ok(Vec::new());
-    }
-    let Ok(check) = registry::find("orphans") else { return Ok(Vec::new()) };
-    let request = Request {
-        checks: &[check],
-        version: crate::migrations::registry::latest(),
-        since: None,
-        catalogue: &snapshot.catalogue,
-    };
-    let seen = run::run(session, &request).await?;
-    let found = seen.verdicts.into_iter().flat_map(|verdict| verdict.findings);
-    Ok(found
-        .map(|finding| Finding {
-            severity: Severity::Warning,
-            title: "A restore of this backup fails over rows whose parent is gone".into(),
-            ..finding
-        })
-        .collect())
 }
 
 impl Work {

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::backup::preflight::{self, Live};
 use crate::backup::proof::Backup;
 use crate::backup::restore::{self, Hands, How, Source};
-use crate::backup::restored;
+use crate::backup::restored::{self, Owners};
 use crate::backup::staging::Maintenance;
 use crate::context::Context;
 use crate::db::session::Session;
@@ -49,7 +49,7 @@ pub(super) async fn restore_test(
         let session = maintenance.connect(cx, &staged).await?;
         restore::into(cx, Hands::of(&session), &source, &how).await?;
         let session = maintenance.connect(cx, &staged).await?;
-        restored::compare_with(&session, &backup.manifest).await
+        restored::compare_with(&session, &backup.manifest, Owners::Anybody).await
     };
     let compared = compared.await;
     maintenance.drop(&staged.name).await?;

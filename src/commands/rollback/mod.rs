@@ -9,7 +9,7 @@ use crate::backup::gate::Identity;
 use crate::backup::manifest::Table;
 use crate::backup::preflight::{self, Live};
 use crate::backup::restore::{self, Hands, How, Source};
-use crate::backup::restored;
+use crate::backup::restored::{self, Owners};
 use crate::backup::staging::{Maintenance, Staged};
 use crate::backup::swap::{self, Swapped};
 use crate::commands::{backup, shell};
@@ -258,11 +258,13 @@ async fn same(session: &Session, source: &Source) -> Result<(), Failure> {
 
 async fn compare(session: &Session, source: &Source) -> Result<Vec<Finding>, Failure> {
     match source {
-        Source::Proven(backup) => restored::compare_with(session, &backup.manifest).await,
+        Source::Proven(backup) => {
+            restored::compare_with(session, &backup.manifest, Owners::AsDumped).await
+        }
         Source::Bare(_, summary) => {
-            let table = |(name, rows): (&String, &u64)| Table {
+            let table = |(name, rows): (&String, &Option<u64>)| Table {
                 name: name.clone(),
-                rows: Some(*rows),
+                rows: *rows,
                 checksum: None,
             };
             restored::count(session, &summary.tables.iter().map(table).collect::<Vec<_>>()).await

@@ -79,7 +79,9 @@ pub(super) fn screen(source: &Source) -> Vec<Block> {
                 format!(
                     "{} table(s) with {} row(s)",
                     summary.tables.len(),
-                    summary.tables.values().sum::<u64>()
+                    summary
+                        .rows()
+                        .map_or_else(|| "an unknown number of".into(), |rows| rows.to_string())
                 ),
             ),
             fact(
