@@ -50,6 +50,10 @@ pub struct Live {
     pub prepared: u64,
     /// Logical replication slots of it.
     pub slots: Option<String>,
+    /// Whose the application's tables are, where there are any.
+    pub app_owner: Option<String>,
+    /// We may do anything.
+    pub superuser: bool,
     /// Subscriptions in it.
     pub subscriptions: Option<String>,
     /// Where the server keeps its files, where we may know.
@@ -106,6 +110,8 @@ impl Live {
             may_signal: yes("may_signal"),
             prepared: text("prepared").parse().unwrap_or_default(),
             slots: maybe("slots"),
+            app_owner: maybe("app_owner"),
+            superuser: yes("superuser"),
             subscriptions: maybe("subscriptions"),
             data_directory: maybe("data_directory"),
             has_users: yes("has_users"),
@@ -125,6 +131,9 @@ impl Live {
         Some(seen.f_bavail.saturating_mul(seen.f_frsize))
     }
 }
+
+/// Everybody's, and not the application's by themselves.
+const SERVERS_OWN: [&str; 3] = ["postgres", "template0", "template1"];
 
 /// Why the restore cannot be. Pure.
 pub fn obstacles(source: &Source, live: &Live, free_bytes: Option<u64>) -> Vec<Finding> {
@@ -153,6 +162,32 @@ pub fn obstacles(source: &Source, live: &Live, free_bytes: Option<u64>) -> Vec<F
             format!("connect as {} or a superuser: -U", identifier(&live.owner)),
         );
     }
+    if let Some(expected) = &live.app_owner {
+        let owner = source.owner_of_users().unwrap_or(&live.user);
+        if owner != expected {
+            refuse(
+                "owner",
+                format!(
+                    "the application's tables would belong to {}; those of {name} belong to {}, whom it would lock out",
+                    identifier(owner),
+                    identifier(expected)
+                ),
+                format!(
+                    "a dump without owners: restore it as {0} (-U); else: ALTER ROLE ... RENAME, or restore into an empty database of {0}",
+                    identifier(expected)
+                ),
+            );
+        }
+    } else if SERVERS_OWN.contains(&live.name.as_str()) {
+        refuse(
+            "database",
+            format!("{name} is the server's own, and nothing of the application is in it"),
+            format!(
+                "createdb -T template0 markenmate, and restore into that: -d; owner {}",
+                source.owner_of_users().map_or_else(|| "the application's role".into(), identifier)
+            ),
+        );
+    }
     for role in &live.missing_roles {
         let role = identifier(role);
         refuse(
@@ -160,7 +195,7 @@ pub fn obstacles(source: &Source, live: &Live, free_bytes: Option<u64>) -> Vec<F
             format!(
                 "{role} owns or was granted something in the backup, and is not on this server"
             ),
-            format!("CREATE ROLE {role};"),
+            format!("CREATE ROLE {role};  -- LOGIN where it is the application's"),
         );
     }
     for extension in live.missing_extensions.iter().filter(|name| !super::script::is_cron(name)) {
@@ -270,7 +305,17 @@ pub fn remarks(source: &Source, live: &Live) -> Vec<Finding> {
         warn(
             "sessions",
             format!("{} may send away its own sessions only", identifier(&live.user)),
-            "stop the application first, or GRANT pg_signal_backend",
+            &format!(
+                "stop the application first, or as a superuser: GRANT pg_signal_backend TO {};",
+                identifier(&live.user)
+            ),
+        );
+    }
+    if live.superuser && live.owner != live.user {
+        warn(
+            "rights",
+            "what the backup's owner wrote into checks, indexes and views runs with a superuser's rights here".into(),
+            &format!("restore as {}, with CREATEDB, where that is not to be", identifier(&live.owner)),
         );
     }
     found

@@ -25,6 +25,8 @@ SELECT d.oid::text AS oid,
                              THEN query_to_xml('SELECT 1 AS one FROM public."user" LIMIT 1', false, false, '')::text ~ '<one>'
                              ELSE u.reltuples > 0 END
                    FROM pg_class u WHERE u.oid = to_regclass('public."user"') AND u.relkind = 'r'), false) AS has_users,
+       (SELECT pg_get_userbyid(u.relowner) FROM pg_class u WHERE u.oid = to_regclass('public."user"')) AS app_owner,
+       r.rolsuper AS superuser,
        (SELECT count(*) FROM pg_extension WHERE extname = 'pg_cron')::text AS cron,
        (SELECT string_agg(wanted.name, E'\n' ORDER BY wanted.name) FROM wanted
          WHERE wanted.kind = 'role' AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.name)) AS missing_roles,

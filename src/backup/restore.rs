@@ -68,6 +68,14 @@ impl Source {
         }
     }
 
+    /// Whose the table of users will be; none: whoever restores it.
+    pub fn owner_of_users(&self) -> Option<&str> {
+        match self {
+            Self::Proven(backup) => backup.manifest.catalogue.owner(),
+            Self::Bare(_, summary) => summary.owner_of_users.as_deref(),
+        }
+    }
+
     /// The extensions that the new database must have.
     pub async fn extensions(&self, cx: &Context, how: &How) -> Result<Vec<String>, Failure> {
         match self {

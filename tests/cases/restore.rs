@@ -366,6 +366,49 @@ fn what_waits_is_looked_at_again() {
     drop_databases(&db);
 }
 
+/// A dump whose tables would be somebody else's locks the application out of them.
+#[test]
+fn whoever_would_be_locked_out_is_named_beforehand() {
+    let db = TestDb::baseline();
+    let (app, other) = (format!("app_{}", db.name), format!("other_{}", db.name));
+    sql(
+        &db,
+        &format!(
+            "CREATE ROLE {app} LOGIN CREATEDB; CREATE ROLE {other}; {}; ALTER DATABASE {} OWNER TO {app}",
+            owned_by(&app),
+            db.name
+        ),
+    );
+    let path = backup(&db, "b.sql", &[]);
+    let text = fs::read_to_string(&path).unwrap();
+    let lines = |wanted: &dyn Fn(&str) -> bool| -> String {
+        text.lines().filter(|line| wanted(line)).flat_map(|line| [line, "\n"]).collect()
+    };
+    for (name, text, owner) in [
+        (
+            "other.sql",
+            text.replace(&format!("OWNER TO {app};"), &format!("OWNER TO {other};")),
+            &other,
+        ),
+        ("none.sql", lines(&|line| !line.contains(" OWNER TO ")), &"postgres".to_owned()),
+    ] {
+        let path = db.folder().join(name);
+        fs::write(&path, text).unwrap();
+        let run = restore(&db, &path, &["--no-safety-backup"]).run().assert_code(4);
+        let said = format!("would belong to {owner}; those of {} belong to {app}", db.name);
+        assert!(run.stdout.contains(&said), "{name}: {}", run.stdout);
+    }
+    // As whom they belong to it is the way back.
+    let path = db.folder().join("none.sql");
+    let run = restore(&db, &path, &["--no-safety-backup"]).env("DATABASE_URL", &db.url_as(&app));
+    run.run().assert_code(0);
+    // The server's own database is not taken for an application's.
+    let args = ["rollback", "--restore", path.to_str().unwrap(), "--confirm", "postgres"];
+    let run = markenmate(&args).url(&cluster().url("postgres")).run().assert_code(4);
+    assert!(run.stderr.contains("postgres is the server's own"), "{}", run.stderr);
+    drop_databases(&db);
+}
+
 /// A text is a literal also where the database's own setting reads backslashes: whoever owns it sets both.
 #[test]
 fn a_comment_is_no_statement() {
@@ -400,7 +443,7 @@ fn what_stands_in_the_way_is_said_before_anything_is_made() {
     sql(&db, &format!("DROP OWNED BY {gone}; DROP ROLE {gone}"));
     let before = digests(&db);
     let run = restore(&db, &path, &[]).run().assert_code(4).json();
-    assert_eq!(run["findings"][0]["remedy"], format!("CREATE ROLE {gone};"));
+    assert_eq!(run["findings"][0]["remedy"], format!("CREATE ROLE {gone};  -- LOGIN where it is the application's"));
     sql(&db, &format!("CREATE ROLE {gone}"));
 
     // Neither an owner nor a maker of databases.

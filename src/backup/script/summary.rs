@@ -13,6 +13,8 @@ pub struct Summary {
     pub tables: BTreeMap<String, Option<u64>>,
     /// There is a table that it makes.
     pub makes_tables: bool,
+    /// Whose the table of users is.
+    pub owner_of_users: Option<String>,
     /// Roles that must exist.
     pub roles: BTreeSet<String>,
     /// Extensions that must be there to be had.
@@ -71,6 +73,10 @@ impl Summary {
         self.makes_tables |=
             ["CREATE TABLE ", "CREATE UNLOGGED TABLE "].iter().any(|words| sql.starts_with(words));
         self.extensions.extend(made_extension(sql));
+        let owned =
+            ["ALTER TABLE public.\"user\" OWNER TO ", "ALTER TABLE \"public\".\"user\" OWNER TO "];
+        let owner = owned.iter().find_map(|words| sql.strip_prefix(words)).and_then(leading_name);
+        self.owner_of_users = owner.or_else(|| self.owner_of_users.take());
         let role = if sql.starts_with("ALTER ") {
             sql.rsplit_once(" OWNER TO ").map(|(_, role)| role)
         } else if sql.starts_with("GRANT ") {

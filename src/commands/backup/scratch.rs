@@ -36,7 +36,13 @@ pub(super) async fn restore_test(
     let extensions = source.extensions(cx, &how).await?;
     let live = Live::look(&session, &backup.manifest.roles, &extensions).await?;
     // It takes no name away: whose database this is does not matter, nor what is prepared in it.
-    let live = Live { owns: true, prepared: 0, owner: live.user.clone(), ..live };
+    let live = Live {
+        owns: true,
+        prepared: 0,
+        owner: live.user.clone(),
+        app_owner: source.owner_of_users().map(str::to_owned),
+        ..live
+    };
     let obstacles = preflight::obstacles(&source, &live, live.free_bytes(&session));
     if !obstacles.is_empty() {
         let what = format!("{} cannot be restored there", backup.path.display());
