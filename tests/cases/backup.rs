@@ -280,6 +280,9 @@ fn what_a_killed_run_left_under_a_name_is_swept() {
         markenmate(&["backup", "-o", name]).db(&db).run().assert_code(0);
         assert!(!partial.exists(), "{name}");
     }
+    fs::write(db.folder().join("k2.dump"), "cut").unwrap();
+    let listed = markenmate(&["backup", "list", "."]).db(&db).run().assert_code(0);
+    assert!(listed.stdout.contains("NOT WHOLE"), "{}", listed.stdout);
     let run = markenmate(&["backup", "-o", "-", "--restore-test"]).db(&db).run().assert_code(2);
     assert!(run.stderr.contains("no manifest"), "{}", run.stderr);
     for verb in [&["backup", "list", "nowhere"][..], &["backup", "prune", "nowhere", "--keep", "1"]]

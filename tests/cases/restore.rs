@@ -443,7 +443,10 @@ fn what_stands_in_the_way_is_said_before_anything_is_made() {
     sql(&db, &format!("DROP OWNED BY {gone}; DROP ROLE {gone}"));
     let before = digests(&db);
     let run = restore(&db, &path, &[]).run().assert_code(4).json();
-    assert_eq!(run["findings"][0]["remedy"], format!("CREATE ROLE {gone};  -- LOGIN where it is the application's"));
+    assert_eq!(
+        run["findings"][0]["remedy"],
+        format!("CREATE ROLE {gone};  -- LOGIN where it is the application's")
+    );
     sql(&db, &format!("CREATE ROLE {gone}"));
 
     // Neither an owner nor a maker of databases.

@@ -145,6 +145,9 @@ const fn word(verified: bool, restored: bool) -> &'static str {
 }
 
 fn proven(backup: &Backup) -> &'static str {
+    if !backup.is_there() {
+        return "NOT WHOLE";
+    }
     word(backup.is_verified(), backup.is_restore_tested())
 }
 
