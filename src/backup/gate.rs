@@ -138,7 +138,10 @@ fn passed_over(backup: &Backup, identity: &Identity) -> Option<String> {
         return Some("is of another server".into());
     }
     if of.oid != identity.oid {
-        return Some(format!("is of another database, {:?} at that time", of.name));
+        return Some(format!(
+            "is of another database, {:?} at that time (oid {}; this one's is {}: one that was restored or made anew has its own)",
+            of.name, of.oid, identity.oid
+        ));
     }
     if backup.is_to_come() {
         return Some(format!("is of {}, which is still to come", backup.manifest.snapshot_at));
