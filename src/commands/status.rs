@@ -58,11 +58,11 @@ impl Operation for Status {
     fn plan(&self, _cx: &Context, survey: &Survey) -> Result<Plan<Seen>, Failure> {
         let nothing = crate::db::catalogue::Catalogue::default();
         let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
-        let judged = standing::standing(&survey.ledger, catalogue);
+        let judged = standing::standing(&survey.histories, catalogue);
         let (standing, migrations) = match survey.history {
             // Nothing that it says is told as if it were so.
             History::Damaged(_) => (Standing { state: State::Drifted, ..judged }, Vec::new()),
-            _ => (judged, standing::migrations(&survey.ledger)),
+            _ => (judged, standing::migrations(&survey.histories)),
         };
         let work = Seen { standing, migrations, survey: survey.clone() };
         Ok(Plan {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::context::Context;
-use crate::db::ledger::PLAIN;
+use crate::db::history::PLAIN;
 use crate::failure::Failure;
 use crate::migrations::registry;
 use crate::report::{Block, Outcome, Report};

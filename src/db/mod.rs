@@ -1,4 +1,4 @@
-//! The database: connections, sessions, locks, the catalogue, the ledger.
+//! The database: connections, sessions, locks, the catalogue, the histories.
 
 mod attempt;
 pub mod cancel;
@@ -8,9 +8,9 @@ pub mod connect;
 pub mod error;
 mod explain;
 pub mod facts;
+pub mod history;
 pub mod identifiers;
 pub mod interrupt;
-pub mod ledger;
 pub mod locks;
 mod name;
 pub mod patience;

@@ -7,7 +7,7 @@ use refinery::Migration;
 use refinery_core::AsyncMigrate;
 use refinery_core::traits::r#async::{AsyncQuery, AsyncTransaction};
 
-use crate::db::ledger;
+use crate::db::history;
 use crate::db::session::Session;
 use crate::failure::Failure;
 
@@ -104,7 +104,7 @@ impl AsyncQuery<Vec<Migration>> for Executor<'_> {
 impl AsyncMigrate for Executor<'_> {
     /// The tool's own first migration makes the app's history; only its own must be there before.
     fn assert_migrations_table_query(migration_table_name: &str) -> String {
-        if migration_table_name.ends_with(ledger::OWN) {
+        if migration_table_name.ends_with(history::OWN) {
             include_str!("own_history.sql").replace("%TABLE%", migration_table_name)
         } else {
             String::new()

@@ -85,11 +85,12 @@ pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
         // The short look finds only databases at the latest version.
         return refuse_down(registry::latest(), target).map(|()| Work::default());
     };
-    let standing = standing(&survey.ledger, catalogue);
+    let standing = standing(&survey.histories, catalogue);
     refuse(&standing, &survey.database)?;
     refuse_down(standing.recorded, target)?;
     let at = standing.held;
-    let has_own = |version: i32| survey.ledger.own.iter().any(|row| row.number() == Some(version));
+    let has_own =
+        |version: i32| survey.histories.own.iter().any(|row| row.number() == Some(version));
     let mut work = Work {
         adopt: (standing.recorded + 1..=at.min(target)).collect(),
         apply: (at + 1..=target).collect(),

@@ -10,7 +10,7 @@ use crate::db::facts::{Facts, TIMELINE};
 use crate::db::identifiers::quoted;
 use crate::db::patience::{Attempt, Obstacle, Patience, Setback, Tried};
 use crate::db::session::{Mode, Session, set_local};
-use crate::db::{ledger, locks};
+use crate::db::{history, locks};
 use crate::failure::{Failure, Kind};
 
 use super::commit::{self, Committed};
@@ -200,7 +200,7 @@ async fn apply_own(session: &Session, work: &Work) -> Result<(), Failure> {
     }
     let migrations: Result<Vec<_>, _> = registry::OWN.iter().map(|e| e.migration()).collect();
     let executor = Executor::new(session, "cannot set up schema markenmate");
-    refine(executor, Runner::new(&migrations?), ledger::OWN).await
+    refine(executor, Runner::new(&migrations?), history::OWN).await
 }
 
 async fn record_run(cx: &Context, session: &Session) -> Result<(), Failure> {
@@ -229,7 +229,7 @@ async fn adopt(session: &Session, work: &Work) -> Result<(), Failure> {
     let runner = Runner::new(&app_migrations()?).set_target(Target::FakeVersion(*highest));
     let executor = Executor::new(session, "cannot record the adopted migrations")
         .between(set_local("adopted", "on"), set_local("adopted", "off"));
-    refine(executor, runner, ledger::APP).await
+    refine(executor, runner, history::APP).await
 }
 
 async fn apply(session: &Session, work: &Work, target: i32) -> Result<(), Failure> {
@@ -239,7 +239,7 @@ async fn apply(session: &Session, work: &Work, target: i32) -> Result<(), Failur
     let names: Vec<String> = work.entries().map(ToString::to_string).collect();
     let runner = Runner::new(&app_migrations()?).set_target(Target::Version(target));
     let executor = Executor::new(session, format!("cannot apply {}", names.join(", ")));
-    refine(executor, runner, ledger::APP).await
+    refine(executor, runner, history::APP).await
 }
 
 fn app_migrations() -> Result<Vec<refinery::Migration>, Failure> {

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::db::catalogue::{Catalogue, Difference, compare};
-use crate::db::ledger::{Entry as Row, Ledger};
+use crate::db::history::{Entry as Row, Histories};
 use crate::report::{Finding, Severity};
 
 use super::registry::{self, Entry};
@@ -98,19 +98,19 @@ pub struct MigrationStatus {
 }
 
 /// Whether both histories say that this binary has nothing to do.
-pub fn is_settled(ledger: &Ledger) -> bool {
-    history_findings(ledger).is_empty()
-        && ledger.app.len() == registry::APP.len()
-        && ledger.own.len() == registry::OWN.len()
+pub fn is_settled(histories: &Histories) -> bool {
+    history_findings(histories).is_empty()
+        && histories.app.len() == registry::APP.len()
+        && histories.own.len() == registry::OWN.len()
 }
 
 /// Where the database with this history and this catalogue stands.
-pub fn standing(ledger: &Ledger, catalogue: &Catalogue) -> Standing {
-    let recorded = ledger.app.iter().filter_map(Row::number).max().unwrap_or(0);
-    if let Some(finding) = newer(ledger) {
+pub fn standing(histories: &Histories, catalogue: &Catalogue) -> Standing {
+    let recorded = histories.app.iter().filter_map(Row::number).max().unwrap_or(0);
+    if let Some(finding) = newer(histories) {
         return Standing { state: State::Newer, recorded, held: 0, findings: vec![finding] };
     }
-    let findings = history_findings(ledger);
+    let findings = history_findings(histories);
     if !findings.is_empty() {
         return Standing { state: State::Drifted, recorded, held: 0, findings };
     }
@@ -184,11 +184,11 @@ fn history(subject: String, detail: String, remedy: &str) -> Finding {
     }
 }
 
-fn newer(ledger: &Ledger) -> Option<Finding> {
+fn newer(histories: &Histories) -> Option<Finding> {
     let own = registry::OWN.last().map_or(0, |entry| entry.version);
-    let app = ledger.app.iter().find(|row| row.number().is_some_and(|n| n > registry::latest()));
+    let app = histories.app.iter().find(|row| row.number().is_some_and(|n| n > registry::latest()));
     let row =
-        app.or_else(|| ledger.own.iter().find(|row| row.number().is_some_and(|n| n > own)))?;
+        app.or_else(|| histories.own.iter().find(|row| row.number().is_some_and(|n| n > own)))?;
     Some(history(
         format!("V{} {}", row.version, row.name),
         format!(
@@ -204,13 +204,13 @@ const EDITED: &str = "the row was edited by hand or written by another build: re
                       schema markenmate, or use the build that wrote it";
 
 /// Rows that are malformed, that differ from this binary's migrations, and gaps between them.
-pub fn history_findings(ledger: &Ledger) -> Vec<Finding> {
+pub fn history_findings(histories: &Histories) -> Vec<Finding> {
     let app = registry::APP.iter().map(|e| (e.version, e.name, e.checksum()));
     let own = registry::OWN.iter().map(|e| (e.version, e.name, e.checksum()));
     let mut found = Vec::new();
     for (table, rows, known) in [
-        (crate::db::ledger::APP, &ledger.app, app.collect::<Vec<_>>()),
-        (crate::db::ledger::OWN, &ledger.own, own.collect()),
+        (crate::db::history::APP, &histories.app, app.collect::<Vec<_>>()),
+        (crate::db::history::OWN, &histories.own, own.collect()),
     ] {
         let highest = rows.iter().filter_map(Row::number).max().unwrap_or(0);
         for row in rows {
@@ -257,8 +257,8 @@ pub fn history_findings(ledger: &Ledger) -> Vec<Finding> {
 }
 
 /// Each migration and what became of it, those included that only the history knows.
-pub fn migrations(ledger: &Ledger) -> Vec<MigrationStatus> {
-    let row = |version: i32| ledger.app.iter().find(|row| row.number() == Some(version));
+pub fn migrations(histories: &Histories) -> Vec<MigrationStatus> {
+    let row = |version: i32| histories.app.iter().find(|row| row.number() == Some(version));
     let known = registry::APP.iter().map(|entry| {
         let found = row(entry.version);
         let same =
@@ -278,7 +278,7 @@ pub fn migrations(ledger: &Ledger) -> Vec<MigrationStatus> {
         }
     });
     let strangers =
-        ledger.app.iter().filter(|row| row.number().is_none_or(|n| registry::find(n).is_none()));
+        histories.app.iter().filter(|row| row.number().is_none_or(|n| registry::find(n).is_none()));
     let strangers = strangers.map(|row| MigrationStatus {
         version: row.number().map_or_else(|| row.version.clone().into(), Into::into),
         name: row.name.clone(),

@@ -16,12 +16,12 @@ fn row(version: i32) -> Row {
     }
 }
 
-fn recorded(versions: &[i32]) -> Ledger {
-    Ledger { app: versions.iter().map(|v| row(*v)).collect(), own: Vec::new() }
+fn recorded(versions: &[i32]) -> Histories {
+    Histories { app: versions.iter().map(|v| row(*v)).collect(), own: Vec::new() }
 }
 
-fn state(ledger: &Ledger, catalogue: &Catalogue) -> State {
-    standing(ledger, catalogue).state
+fn state(histories: &Histories, catalogue: &Catalogue) -> State {
+    standing(histories, catalogue).state
 }
 
 #[test]
@@ -88,9 +88,9 @@ fn a_history_edited_by_hand_is_seen_row_by_row() {
         ("is no version", |r| r.version = String::new()),
     ];
     for (text, edit) in edits {
-        let mut ledger = recorded(&[1]);
-        edit(&mut ledger.app[0]);
-        let seen = standing(&ledger, &contract(1));
+        let mut histories = recorded(&[1]);
+        edit(&mut histories.app[0]);
+        let seen = standing(&histories, &contract(1));
         assert_eq!(seen.state, State::Drifted, "{text}");
         assert!(seen.findings[0].detail.contains(text), "{:?}", seen.findings);
     }
@@ -101,10 +101,10 @@ fn a_gap_and_a_newer_version_are_seen() {
     let seen = standing(&recorded(&[2]), &contract(2));
     assert_eq!(seen.state, State::Drifted);
     assert!(seen.findings[0].detail.contains("missing although V2"), "{:?}", seen.findings);
-    let mut ledger = recorded(&[1, 2]);
-    ledger.app.push(Row { version: "99".into(), name: "future".into(), ..Row::default() });
-    assert_eq!(state(&ledger, &contract(2)), State::Newer);
-    let listed = migrations(&ledger);
+    let mut histories = recorded(&[1, 2]);
+    histories.app.push(Row { version: "99".into(), name: "future".into(), ..Row::default() });
+    assert_eq!(state(&histories, &contract(2)), State::Newer);
+    let listed = migrations(&histories);
     assert_eq!(
         listed.iter().map(|m| m.state).collect::<Vec<_>>(),
         ["applied", "applied", "divergent"]

@@ -2,8 +2,8 @@
 
 use crate::db::catalogue::{self, Catalogue};
 use crate::db::facts::Facts;
+use crate::db::history::{self, Histories};
 use crate::db::identifiers::{identifier, literal};
-use crate::db::ledger::{self, Ledger};
 use crate::db::locks::{self, Holder};
 use crate::db::session::{Mode, Rows, Session, Timeouts};
 use crate::failure::Failure;
@@ -19,7 +19,7 @@ pub struct Survey {
     /// What psql takes for `-d` to reach it.
     pub conninfo: String,
     /// Both histories; empty where there are none.
-    pub ledger: Ledger,
+    pub histories: Histories,
     /// Whether that is all there is to know.
     pub history: History,
     /// Schema `public`. None: history and probe say that there is nothing to do.
@@ -59,21 +59,21 @@ impl Survey {
     /// The shortest look that can find "nothing to do": the histories and whether the newest
     /// migration's objects are there. One round trip; None where more must be looked at.
     pub async fn brief(session: &Session) -> Result<Option<Self>, Failure> {
-        let Some(histories) = ledger::brief_sql(&session.facts) else { return Ok(None) };
-        let sql = format!("{histories}{}", probe_sql());
+        let Some(reading) = history::brief_sql(&session.facts) else { return Ok(None) };
+        let sql = format!("{reading}{}", probe_sql());
         let sets = match session.once(Mode::Read, WHAT, &sql).await {
             Ok(sets) => sets,
             // The full look says what is wrong with it.
             Err(failure) if damage(&failure).is_some() => return Ok(None),
             Err(failure) => return Err(failure),
         };
-        let ledger = Ledger::from_brief_rows(&sets);
+        let histories = Histories::from_brief_rows(&sets);
         let there = sets.iter().skip(2).flatten().any(|row| row.get(0) == Some("t"));
-        let settled = there && super::standing::is_settled(&ledger);
+        let settled = there && super::standing::is_settled(&histories);
         Ok(settled.then(|| Self {
             database: session.facts.database.clone(),
             conninfo: session.login.conninfo.clone(),
-            ledger,
+            histories,
             ..Self::default()
         }))
     }
@@ -87,8 +87,8 @@ impl Survey {
 
     /// Everything but the holders, in one round trip; in two where the history is damaged.
     pub async fn look(session: &Session) -> Result<Self, Failure> {
-        let histories = ledger::sql(&session.facts);
-        match session.once(Mode::Snapshot, WHAT, &full_sql(histories.as_deref())).await {
+        let reading = history::sql(&session.facts);
+        match session.once(Mode::Snapshot, WHAT, &full_sql(reading.as_deref())).await {
             Ok(sets) => Self::read(session, &session.facts, &sets),
             Err(failure) => {
                 let damage = damage(&failure).ok_or(failure)?;
@@ -104,9 +104,9 @@ impl Survey {
         let sets =
             session.begin_within(Mode::Snapshot, timeouts, WHAT, &session.facts_sql()).await?;
         let facts = session.facts_from(&sets, WHAT).await?;
-        let histories = ledger::sql(&facts);
+        let reading = history::sql(&facts);
         let fenced =
-            format!("SAVEPOINT survey;{}RELEASE SAVEPOINT survey", full_sql(histories.as_deref()));
+            format!("SAVEPOINT survey;{}RELEASE SAVEPOINT survey", full_sql(reading.as_deref()));
         match session.run(WHAT, &fenced).await {
             Ok(sets) => Self::read(session, &facts, &sets),
             Err(failure) => {
@@ -119,15 +119,15 @@ impl Survey {
 
     fn damaged(session: &Session, damage: Damage, sets: &[Rows]) -> Result<Self, Failure> {
         let survey = Self::read(session, &session.facts, sets)?;
-        Ok(Self { history: History::Damaged(damage), ledger: Ledger::default(), ..survey })
+        Ok(Self { history: History::Damaged(damage), histories: Histories::default(), ..survey })
     }
 
     /// Everything but the holders, within the transaction that holds the lock between runs. `facts`
     /// were read under it: another run may have made the history that was not there before.
     pub async fn under_lock(session: &Session, facts: &Facts) -> Result<Self, Failure> {
-        let histories = ledger::sql(facts);
+        let reading = history::sql(facts);
         let sets =
-            session.run(WHAT, &full_sql(histories.as_deref())).await.map_err(
+            session.run(WHAT, &full_sql(reading.as_deref())).await.map_err(
                 |failure| match damage(&failure) {
                     Some(damage) => refuse_damage(&damage),
                     None => failure,
@@ -138,13 +138,13 @@ impl Survey {
 
     fn read(session: &Session, facts: &Facts, sets: &[Rows]) -> Result<Self, Failure> {
         // Catalogue and rights come last, and are always there.
-        let (histories, rest) = sets.split_at(sets.len().saturating_sub(2));
+        let (reading, rest) = sets.split_at(sets.len().saturating_sub(2));
         let rights = rest.get(1).and_then(|rows| rows.first()).map(Rights::from_row);
-        let denied = facts.has_history && ledger::sql(facts).is_none();
+        let denied = facts.has_history && history::sql(facts).is_none();
         Ok(Self {
             database: facts.database.clone(),
             conninfo: session.login.conninfo.clone(),
-            ledger: Ledger::from_rows(histories),
+            histories: Histories::from_rows(reading),
             history: if denied { History::Denied } else { History::Known },
             catalogue: Some(Catalogue::from_rows(rest.first())?),
             rights: rights.unwrap_or_default(),
@@ -157,7 +157,7 @@ impl Survey {
 /// What is wrong with the histories, where that is why they could not be read.
 fn damage(failure: &Failure) -> Option<Damage> {
     let remedy = match failure.sqlstate.as_deref()? {
-        ledger::NOT_PLAIN => {
+        history::NOT_PLAIN => {
             "its code would run with your rights: drop it as the owner of schema markenmate, then run the \
              same command again"
         }
@@ -179,8 +179,8 @@ pub fn refuse_damage(damage: &Damage) -> Failure {
         .hint("to see what else there is: markenmate verify")
 }
 
-fn full_sql(histories: Option<&str>) -> String {
-    format!("{}{};{};", histories.unwrap_or_default(), catalogue::SQL, rights::SQL)
+fn full_sql(reading: Option<&str>) -> String {
+    format!("{}{};{};", reading.unwrap_or_default(), catalogue::SQL, rights::SQL)
 }
 
 /// The app's tables that any migration locks.

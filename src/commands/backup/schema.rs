@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::backup::manifest::Schema;
 use crate::db::catalogue::Catalogue;
-use crate::db::ledger::{self, Ledger};
+use crate::db::history::{self, Histories};
 use crate::db::session::Session;
 use crate::failure::Failure;
 use crate::migrations::standing;
@@ -15,24 +15,24 @@ const WHAT: &str = "cannot read the history";
 pub(super) async fn schema(session: &Session, catalogue: &Catalogue) -> Result<Schema, Failure> {
     let sets = session.run(WHAT, &session.facts_sql()).await?;
     let facts = session.facts_from(&sets, WHAT).await?;
-    let ledger = match ledger::sql(&facts) {
+    let histories = match history::sql(&facts) {
         None if facts.has_history => None,
-        None => Some(Ledger::default()),
+        None => Some(Histories::default()),
         Some(sql) => {
             // One that is damaged must not end the moment.
             session.run(WHAT, "SAVEPOINT history").await?;
             let read = session.run(WHAT, &sql).await;
             session.run(WHAT, "ROLLBACK TO SAVEPOINT history").await?;
-            read.ok().map(|sets| Ledger::from_rows(&sets))
+            read.ok().map(|sets| Histories::from_rows(&sets))
         }
     };
-    Ok(match ledger {
+    Ok(match histories {
         None => Schema { state: "unknown".into(), migrations: json!([]) },
-        Some(ledger) => {
-            let state = json!(standing::standing(&ledger, catalogue).state);
+        Some(histories) => {
+            let state = json!(standing::standing(&histories, catalogue).state);
             Schema {
                 state: state.as_str().unwrap_or_default().to_owned(),
-                migrations: json!(standing::migrations(&ledger)),
+                migrations: json!(standing::migrations(&histories)),
             }
         }
     })

@@ -88,7 +88,7 @@ pub(super) fn screen(
             registry::latest()
         ))];
     };
-    let state = standing(&survey.ledger, catalogue).state;
+    let state = standing(&survey.histories, catalogue).state;
     if work.is_empty() {
         return vec![Block::Text(format!("nothing to do: {}", state.explained()))];
     }

@@ -26,7 +26,7 @@ impl Judged<'_> {
     /// Where `migrate` refuses, nothing is mended by it.
     pub(super) fn correct(&self, verdicts: &mut [Verdict]) {
         const MEND: &str = "mend what `history` and `contract` report: migrate refuses until then";
-        let state = standing::standing(&self.survey.ledger, self.catalogue).state;
+        let state = standing::standing(&self.survey.histories, self.catalogue).state;
         let remedy = match (&self.survey.history, state) {
             (History::Damaged(_), _) => MEND,
             (_, State::Partial | State::Drifted | State::Newer) => MEND,
@@ -75,10 +75,10 @@ fn history(check: &'static Check, survey: &Survey, catalogue: &Catalogue) -> Ver
     if let Some(reason) = unreadable(survey) {
         return Verdict::denied(check, reason);
     }
-    if survey.ledger.app.is_empty() && survey.ledger.own.is_empty() {
+    if survey.histories.app.is_empty() && survey.histories.own.is_empty() {
         return Verdict::skipped(check, "there is no history yet: migrate begins it");
     }
-    let standing = standing::standing(&survey.ledger, catalogue);
+    let standing = standing::standing(&survey.histories, catalogue);
     Verdict::found(check, standing.findings.into_iter().filter(|f| f.id == check.id).collect())
 }
 
@@ -142,7 +142,7 @@ fn mended_by_migrate(survey: &Survey, catalogue: &Catalogue, version: i32) -> Ve
 }
 
 fn unrecorded(survey: &Survey, version: i32) -> impl Iterator<Item = &'static Entry> {
-    let recorded: Vec<i32> = survey.ledger.app.iter().filter_map(|row| row.number()).collect();
+    let recorded: Vec<i32> = survey.histories.app.iter().filter_map(|row| row.number()).collect();
     registry::APP
         .iter()
         .filter(move |entry| entry.version <= version && !recorded.contains(&entry.version))

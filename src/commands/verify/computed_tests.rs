@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::checks::registry as checks;
-use crate::db::ledger::Entry as Row;
+use crate::db::history::Entry as Row;
 
 fn check(id: &str) -> &'static Check {
     checks::find(id).unwrap()
@@ -11,7 +11,7 @@ fn check(id: &str) -> &'static Check {
 fn recorded(versions: &[i32]) -> Survey {
     let mut survey = Survey::default();
     for entry in registry::APP.iter().filter(|entry| versions.contains(&entry.version)) {
-        survey.ledger.app.push(Row {
+        survey.histories.app.push(Row {
             version: entry.version.to_string(),
             name: entry.name.into(),
             applied_on: "2025-11-03T08:00:00Z".into(),

@@ -192,7 +192,7 @@ impl Verify {
                     .unwrap_or(DateTime::UNIX_EPOCH),
             ),
             None => survey
-                .ledger
+                .histories
                 .app
                 .iter()
                 .find(|row| row.number() == Some(version))

@@ -59,7 +59,7 @@ impl Entry {
 
 /// Both histories.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub struct Histories {
     /// Of the app's schema.
     pub app: Vec<Entry>,
     /// Of the tool's own.
@@ -69,7 +69,7 @@ pub struct Ledger {
 /// The statements that read both, for a batch: two sets of rows. None: there are none, or they may
 /// not be read.
 pub fn sql(facts: &Facts) -> Option<String> {
-    let one = |table| format!("{};", include_str!("ledger.sql").replace("%TABLE%", table));
+    let one = |table| format!("{};", include_str!("history.sql").replace("%TABLE%", table));
     reading(facts, format!("{PLAIN};{}", one(APP) + &one(OWN)))
 }
 
@@ -103,7 +103,7 @@ fn reading(facts: &Facts, sql: String) -> Option<String> {
     }
 }
 
-impl Ledger {
+impl Histories {
     /// Reads the answers to [`brief_sql`].
     pub fn from_brief_rows(sets: &[Rows]) -> Self {
         let entry = |row: &SimpleQueryRow| {
