@@ -36,6 +36,11 @@ BEGIN
         RAISE EXCEPTION 'version 2 is not recorded in this database; nothing was changed'
               USING HINT = 'to see where it stands: markenmate status';
     END IF;
+    EXECUTE 'SELECT count(*) > 0 FROM markenmate.refinery_schema_history WHERE version > 2' INTO recorded;
+    IF recorded THEN
+        RAISE EXCEPTION 'a later version stands on this one; nothing was changed'
+              USING HINT = 'take it back first: markenmate util down 3';
+    END IF;
     missing := (SELECT string_agg(format('public.%I%s', v.table_name, '.' || v.column_name), ', ')
                   FROM (VALUES ('user', 'is_master_admin'), ('token_lending', 'version'), ('app_log', 'correlation_id'),
                                ('step_up_token', NULL), ('audit_log', NULL)) v(table_name, column_name)

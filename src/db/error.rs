@@ -41,6 +41,8 @@ pub fn kind_of(sqlstate: &str) -> Kind {
         "55P03" | "40P01" | "40001" => Kind::Busy,
         // too_many_connections, invalid_catalog_name, cannot_connect_now
         "53300" | "3D000" | "57P03" => Kind::Connection,
+        // A guard of V3 (migrations/V3__guards.sql).
+        code if code.starts_with("MM1") => Kind::Refused,
         code if code.starts_with("28") || code.starts_with("08") => Kind::Connection,
         _ => Kind::Unexpected,
     }
@@ -88,6 +90,7 @@ mod tests {
             ("57014", 1),
             ("57P01", 1),
             ("23505", 1),
+            ("MM101", 4),
         ] {
             assert_eq!(kind_of(code).exit_code(), exit, "{code}");
         }

@@ -49,15 +49,17 @@ macro_rules! file {
 
 /// The app's schema.
 #[rustfmt::skip]
-pub static APP: [Entry; 2] = [
+pub static APP: [Entry; 3] = [
     Entry { version: 1, name: "baseline", guide: None, title: "the whole application schema", sql: file!("V1__baseline.sql"), down: None, contract: file!("V1__baseline.contract.json"), locks: &[] },
     Entry { version: 2, name: "security_hardening", guide: Some("0001_ancient_jasper_sitwell"), title: "step-up tokens, audit log, optimistic locking, the master admin's flag", sql: file!("V2__security_hardening.sql"), down: Some(file!("V2__security_hardening.down.sql")), contract: file!("V2__security_hardening.contract.json"), locks: &["user", "token_lending", "app_log"] },
+    Entry { version: 3, name: "guards", guide: None, title: "the master admin, the last admin, lendings and step-up tokens, guarded by the database itself", sql: file!("V3__guards.sql"), down: Some(file!("V3__guards.down.sql")), contract: file!("V3__guards.contract.json"), locks: &["user", "token_lending", "step_up_token", "audit_log"] },
 ];
 
 /// The tool's own schema, applied first, never taken back.
 #[rustfmt::skip]
-pub static OWN: [OwnEntry; 1] = [
+pub static OWN: [OwnEntry; 2] = [
     OwnEntry { version: 1, name: "ledger_and_archive", sql: file!("own/V1__ledger_and_archive.sql") },
+    OwnEntry { version: 2, name: "operator_ledger", sql: file!("own/V2__operator_ledger.sql") },
 ];
 
 /// The newest version.

@@ -2,7 +2,7 @@
 //! is not looked at.
 
 use super::remedy;
-use super::{Catalogue, Column, Constraint, Index, Named, Sequence, Table};
+use super::{Catalogue, Column, Constraint, Index, Named, Sequence, Table, Trigger};
 use crate::db::identifiers::identifier;
 
 /// Something the contract demands and the database does not have, or has otherwise.
@@ -104,7 +104,8 @@ fn compare_table(
         })
         .map(|(n, i)| (n.clone(), i.clone()))
         .collect();
-    parts.walk("index", &loose, &actual.indexes, index);
+    let parts = parts.walk("index", &loose, &actual.indexes, index);
+    parts.walk("trigger", &contract.triggers, &actual.triggers, trigger);
 }
 
 /// Finds what is wrong with one part: detail and remedy.
@@ -223,6 +224,28 @@ fn sequence(
     })
 }
 
+fn trigger(
+    table: &str,
+    name: &str,
+    contract: &Trigger,
+    actual: Option<&Trigger>,
+) -> Option<(String, String)> {
+    let detail = match actual {
+        None => "missing".to_owned(),
+        Some(has) if has == contract => return None,
+        Some(has) if has.definition != contract.definition => format!("is {:?}", has.definition),
+        Some(has) if has.code != contract.code => {
+            let remedy = remedy::restore_function(&contract.function);
+            return Some((format!("calls {}, which was changed", contract.function), remedy));
+        }
+        Some(_) => {
+            let detail = "is disabled: it guards nothing".to_owned();
+            return Some((detail, remedy::enable_trigger(table, name)));
+        }
+    };
+    Some((detail, remedy::create_trigger(table, name, contract)))
+}
+
 impl Column {
     fn same_as(&self, contract: &Self) -> bool {
         self.data_type == contract.data_type
@@ -271,6 +294,7 @@ pub fn additions(older: &Catalogue, newer: &Catalogue) -> Catalogue {
                 constraints: minus(&table.constraints, &old.constraints),
                 indexes: minus(&table.indexes, &old.indexes),
                 sequences: minus(&table.sequences, &old.sequences),
+                triggers: minus(&table.triggers, &old.triggers),
             },
         };
         (added != Table::default()).then(|| (name.clone(), added))
@@ -310,6 +334,14 @@ pub fn present(wanted: &Catalogue, older: &Catalogue, actual: &Catalogue) -> Vec
                     .map(|c| format!("column public.{}.{}", identifier(name), identifier(c))),
             );
         }
+        let trigger = |t: &&String| has.is_some_and(|h| h.triggers.contains_key(*t));
+        found.extend(
+            table
+                .triggers
+                .keys()
+                .filter(trigger)
+                .map(|t| format!("trigger {} on public.{}", identifier(t), identifier(name))),
+        );
         // Sequences and indexes share the tables' name space.
         let others = table.sequences.keys().chain(table.indexes.keys());
         found.extend(

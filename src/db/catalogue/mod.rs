@@ -44,6 +44,9 @@ pub struct Table {
     pub indexes: Named<Index>,
     /// Sequences owned by a column.
     pub sequences: Named<Sequence>,
+    /// Triggers that call functions of schema `markenmate`.
+    #[serde(default, skip_serializing_if = "Named::is_empty")]
+    pub triggers: Named<Trigger>,
 }
 
 /// A column.
@@ -123,6 +126,20 @@ pub struct Sequence {
     /// Usually 1; a contract that says nothing does not care.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub increment: Option<i64>,
+}
+
+/// A trigger of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// As the server prints it under `search_path = pg_catalog`.
+    pub definition: String,
+    /// Its function in schema `markenmate`.
+    pub function: String,
+    /// SHA-256 of the function's text and settings.
+    pub code: String,
+    /// False after `DISABLE TRIGGER`, and where it fires on replicas only.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub enabled: bool,
 }
 
 const fn yes() -> bool {

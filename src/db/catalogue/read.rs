@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::{Catalogue, Column, Constraint, Index, Reference, Sequence, Table};
+use super::{Catalogue, Column, Constraint, Index, Reference, Sequence, Table, Trigger};
 
 /// The answer to [`super::SQL`]; a list without rows is null. Oids travel as text.
 #[derive(Deserialize)]
@@ -14,6 +14,7 @@ struct Rows {
     constraints: Option<Vec<ConstraintRow>>,
     indexes: Option<Vec<IndexRow>>,
     sequences: Option<Vec<SequenceRow>>,
+    triggers: Option<Vec<TriggerRow>>,
     enums: Option<Vec<Enum>>,
 }
 
@@ -77,6 +78,14 @@ struct SequenceRow {
 }
 
 #[derive(Deserialize)]
+struct TriggerRow {
+    relation: String,
+    name: String,
+    #[serde(flatten)]
+    trigger: Trigger,
+}
+
+#[derive(Deserialize)]
 struct Enum {
     name: String,
     labels: Option<Vec<String>>,
@@ -114,6 +123,11 @@ pub(super) fn read(text: &str) -> Result<Catalogue, serde_json::Error> {
             (tables.get_mut(&*row.relation), names.relation(&row.oid))
         {
             table.sequences.insert(name.to_owned(), row.sequence(&names));
+        }
+    }
+    for row in rows.triggers.into_iter().flatten() {
+        if let Some(table) = tables.get_mut(&*row.relation) {
+            table.triggers.insert(row.name, row.trigger);
         }
     }
     let enums = rows.enums.into_iter().flatten();

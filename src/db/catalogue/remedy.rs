@@ -1,7 +1,7 @@
 //! The SQL that brings one object to what the contract demands. Printed for the operator, never
 //! run by the tool: what was changed by hand is mended by hand.
 
-use super::{Column, Constraint, Index, Sequence, Table};
+use super::{Column, Constraint, Index, Sequence, Table, Trigger};
 use crate::db::identifiers::{identifier, literal};
 
 fn list(names: &[String]) -> String {
@@ -209,5 +209,27 @@ pub(super) fn create_index(table: &str, name: &str, index: &Index) -> String {
         identifier(name),
         identifier(table),
         list(&index.columns)
+    )
+}
+
+/// Its function must be there.
+pub(super) fn create_trigger(table: &str, name: &str, trigger: &Trigger) -> String {
+    format!(
+        "DROP TRIGGER IF EXISTS {} ON public.{};\n{};",
+        identifier(name),
+        identifier(table),
+        trigger.definition
+    )
+}
+
+pub(super) fn enable_trigger(table: &str, name: &str) -> String {
+    alter(table, &format!("ENABLE TRIGGER {}", identifier(name)))
+}
+
+/// The function's text is as long as a page: where it stands is said.
+pub(super) fn restore_function(function: &str) -> String {
+    format!(
+        "-- its text is in: markenmate util up 3; run it as CREATE OR REPLACE FUNCTION markenmate.{} ...",
+        identifier(function)
     )
 }

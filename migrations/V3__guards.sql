@@ -1,0 +1,318 @@
+-- What the application checks with a read and then a write, kept by the database itself. In public there
+-- are triggers only: the app's push leaves them alone. Their functions read the hardened columns through
+-- to_jsonb: once an older app's push has dropped a column they fall silent instead of breaking updates.
+--
+-- SQLSTATEs: MM101 the master admin is protected, MM102 the last admin stays, MM103 the flag moves through
+-- markenmate.set_master_admin only, MM104 a lending's version, MM105 TRUNCATE; 40001 where somebody else
+-- was faster.
+
+-- One row that whoever may leave the system without an admin updates first: two of them meet there at
+-- every isolation level, where a lock and a count would let both pass.
+CREATE TABLE markenmate.turn (
+    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    turn bigint NOT NULL DEFAULT 0
+);
+INSERT INTO markenmate.turn DEFAULT VALUES;
+COMMENT ON TABLE markenmate.turn IS 'Changes of admins queue here';
+
+CREATE FUNCTION markenmate.is_open() RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+        SELECT EXISTS (SELECT FROM markenmate.gate g
+                        WHERE g.transaction_id = pg_current_xact_id_if_assigned()
+                          AND g.began_at = now() AND NOT g.closed)
+    $$;
+COMMENT ON FUNCTION markenmate.is_open() IS 'Whether this transaction may pass the guards';
+
+-- For this transaction only. Whoever may call it may do anything to the application's users.
+CREATE FUNCTION markenmate.open_gate(reason text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF coalesce(open_gate.reason !~ '\S', true) THEN
+        RAISE EXCEPTION 'The gate is opened for a reason.' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    INSERT INTO markenmate.gate (reason) VALUES (open_gate.reason);
+END
+$$;
+COMMENT ON FUNCTION markenmate.open_gate(text) IS 'Lets this transaction pass the guards; the reason is kept';
+
+CREATE FUNCTION markenmate.close_gate() RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+        UPDATE markenmate.gate SET closed = true
+         WHERE transaction_id = pg_current_xact_id() AND began_at = now()
+    $$;
+COMMENT ON FUNCTION markenmate.close_gate() IS 'The guards hold again for the rest of this transaction';
+
+CREATE FUNCTION markenmate.guard_admins() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    was jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
+    will jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
+    was_admin boolean := coalesce(was ->> 'role' = 'admin', false);
+    was_master boolean := coalesce((was ->> 'is_master_admin')::boolean, false);
+    is_admin boolean := coalesce(will ->> 'role' = 'admin', false);
+    is_master boolean := coalesce((will ->> 'is_master_admin')::boolean, false);
+BEGIN
+    -- Another id is another user: whoever had the old one is gone.
+    IF TG_OP = 'UPDATE' AND was ->> 'id' <> will ->> 'id' AND was_master THEN
+        is_admin := false;
+    END IF;
+    IF was_admin AND NOT is_admin OR was_master <> is_master OR was_master AND NOT is_admin THEN
+        UPDATE markenmate.turn SET turn = turn + 1;
+        IF NOT markenmate.is_open() THEN
+            IF was_master AND NOT is_admin THEN
+                RAISE EXCEPTION USING ERRCODE = 'MM101',
+                    MESSAGE = 'Cannot demote the master admin. This is a protected account.',
+                    HINT = 'to hand it on: markenmate set-master-admin USER --transfer';
+            ELSIF was_master AND NOT is_master THEN
+                RAISE EXCEPTION USING ERRCODE = 'MM103',
+                    MESSAGE = 'The master admin''s flag is not taken away by hand.',
+                    HINT = 'to hand it on: markenmate set-master-admin USER --transfer';
+            ELSIF is_master AND NOT was_master AND NOT is_admin THEN
+                RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = 'The master admin must be an admin.',
+                    HINT = 'first: markenmate admin promote USER --as ADMIN';
+            ELSIF is_master AND NOT was_master AND EXISTS (
+                      SELECT FROM public."user" u
+                       WHERE u.id <> will ->> 'id' AND (to_jsonb(u) ->> 'is_master_admin')::boolean) THEN
+                RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = 'There is a master admin already.',
+                    HINT = 'to hand it on: markenmate set-master-admin USER --transfer';
+            END IF;
+        END IF;
+    END IF;
+    RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+END
+$$;
+
+-- After the whole statement: of several admins that it takes, one must be left.
+CREATE FUNCTION markenmate.guard_last_admin() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM old_rows o WHERE o.role = 'admin')
+       AND NOT EXISTS (SELECT FROM public."user" u WHERE u.role = 'admin')
+       AND NOT markenmate.is_open() THEN
+        RAISE EXCEPTION USING ERRCODE = 'MM102',
+            MESSAGE = 'Cannot remove the last admin. System must have at least one admin.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION markenmate.guard_truncate() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM public."user" u WHERE u.role = 'admin') AND NOT markenmate.is_open() THEN
+        RAISE EXCEPTION USING ERRCODE = 'MM105',
+            MESSAGE = 'Cannot remove the last admin. System must have at least one admin.',
+            DETAIL = 'TRUNCATE would take them all.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION markenmate.guard_lending() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    was integer := (to_jsonb(OLD) ->> 'version')::integer;
+    will integer := (to_jsonb(NEW) ->> 'version')::integer;
+BEGIN
+    -- Without the column both are null, and so is every comparison.
+    IF will < was OR will <> was + 1 AND OLD.token_count IS DISTINCT FROM NEW.token_count THEN
+        IF NOT markenmate.is_open() THEN
+            RAISE EXCEPTION USING ERRCODE = 'MM104',
+                MESSAGE = format('The version of lending %s may not go from %s to %s.', OLD.id, was, will),
+                HINT = 'it never decreases, and grows by one when token_count changes';
+        END IF;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+-- Counted outside of the transaction that the conflict ends; not when verify --probe tries it.
+CREATE FUNCTION markenmate.count_conflict(sequence regclass) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF coalesce(current_setting('markenmate.probe', true), '') <> 'on' THEN
+        PERFORM nextval(sequence);
+    END IF;
+END
+$$;
+
+CREATE FUNCTION markenmate.guard_step_up() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF (to_jsonb(OLD) ->> 'used')::boolean AND NOT markenmate.is_open() THEN
+        PERFORM markenmate.count_conflict('markenmate.step_up_conflicts');
+        RAISE EXCEPTION USING ERRCODE = 'serialization_failure',
+            MESSAGE = 'Step-up authentication required',
+            DETAIL = 'The token has been used already.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+-- An update that matches no row: somebody else was faster. The app ignores a count, but no error.
+CREATE FUNCTION markenmate.guard_conflict() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM new_rows)
+       -- The update of INSERT ... ON CONFLICT: nobody meant a row.
+       OR coalesce(current_setting('markenmate.inserts', true), '') = TG_TABLE_NAME
+       -- A key that updates the rows of a parent that goes (the app has none here): nor did it.
+       OR EXISTS (SELECT FROM pg_constraint
+                   WHERE conrelid = TG_RELID AND contype = 'f' AND (confdeltype IN ('n', 'd') OR confupdtype <> 'a'))
+       -- Without the column nobody can tell one version from another.
+       OR NOT EXISTS (SELECT FROM pg_attribute
+                       WHERE attrelid = TG_RELID AND attname = TG_ARGV[0] AND NOT attisdropped)
+       OR markenmate.is_open() THEN
+        RETURN NULL;
+    END IF;
+    PERFORM markenmate.count_conflict(TG_ARGV[1]::regclass);
+    RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = TG_ARGV[2];
+END
+$$;
+
+-- INSERT ... ON CONFLICT DO UPDATE fires the triggers of an update as well, before its own last ones.
+CREATE FUNCTION markenmate.note_insert() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    PERFORM set_config('markenmate.inserts', CASE TG_WHEN WHEN 'BEFORE' THEN TG_TABLE_NAME ELSE '' END, true);
+    RETURN NULL;
+END
+$$;
+
+-- A user's audit rows go with the user (ON DELETE CASCADE); here they stay. An erasure goes through the
+-- gate: what is erased is not kept.
+CREATE FUNCTION markenmate.keep_audit() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    was jsonb := to_jsonb(OLD);
+BEGIN
+    IF NOT markenmate.is_open() THEN
+        INSERT INTO markenmate.audit_log_archive
+               (id, user_id, action, target_user_id, metadata, ip_address, user_agent, correlation_id, created_at, reason)
+        VALUES (OLD.id, OLD.user_id, was ->> 'action', was ->> 'target_user_id', was ->> 'metadata', was ->> 'ip_address',
+                was ->> 'user_agent', was ->> 'correlation_id', (was ->> 'created_at')::timestamp with time zone,
+                'user deleted');
+    END IF;
+    RETURN OLD;
+END
+$$;
+
+-- The flag's only way: the present one, if any, loses it, and an admin gets it. Says who had it before.
+CREATE FUNCTION markenmate.set_master_admin(user_id text, transfer boolean DEFAULT false) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    previous text;
+    is_admin boolean;
+BEGIN
+    -- Rows first, in one order, then the turn: as whoever demotes an admin does.
+    PERFORM FROM public."user" u
+      WHERE u.is_master_admin OR u.id = set_master_admin.user_id ORDER BY u.id FOR NO KEY UPDATE;
+    UPDATE markenmate.turn SET turn = turn + 1;
+    is_admin := (SELECT u.role = 'admin' FROM public."user" u WHERE u.id = set_master_admin.user_id);
+    IF is_admin IS NOT TRUE THEN
+        RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = 'The master admin must be an admin.',
+            DETAIL = format('%s is %s.', quote_nullable(user_id), CASE WHEN is_admin IS NULL THEN 'nobody' ELSE 'none' END);
+    END IF;
+    -- Where somebody else has it as well: them.
+    previous := (SELECT u.id FROM public."user" u WHERE u.is_master_admin
+                  ORDER BY u.id = set_master_admin.user_id, u.id LIMIT 1);
+    IF previous = user_id THEN
+        RETURN previous;
+    ELSIF previous IS NOT NULL AND NOT transfer THEN
+        RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = 'There is a master admin already.',
+            DETAIL = format('It is %s.', previous),
+            HINT = 'to hand it on: markenmate set-master-admin USER --transfer';
+    END IF;
+    INSERT INTO markenmate.gate (reason) VALUES ('set_master_admin');
+    UPDATE public."user" u SET is_master_admin = false WHERE u.is_master_admin AND u.id <> set_master_admin.user_id;
+    UPDATE public."user" u SET is_master_admin = true WHERE u.id = set_master_admin.user_id AND NOT u.is_master_admin;
+    UPDATE markenmate.gate SET closed = true
+     WHERE transaction_id = pg_current_xact_id() AND began_at = now() AND reason = 'set_master_admin';
+    RETURN previous;
+END
+$$;
+COMMENT ON FUNCTION markenmate.set_master_admin(text, boolean) IS 'Makes an admin the master admin; returns who it was before';
+
+REVOKE ALL ON FUNCTION markenmate.is_open(), markenmate.open_gate(text), markenmate.close_gate(),
+    markenmate.set_master_admin(text, boolean), markenmate.count_conflict(regclass), markenmate.guard_admins(),
+    markenmate.guard_last_admin(), markenmate.guard_truncate(), markenmate.guard_lending(), markenmate.guard_step_up(),
+    markenmate.guard_conflict(), markenmate.note_insert(), markenmate.keep_audit()
+    FROM PUBLIC;
+
+-- Writers wait, readers do not. The queues for all four tables share one lock_timeout, as in V2.
+SELECT set_config('markenmate.queue_until', extract(epoch FROM
+           clock_timestamp() + current_setting('lock_timeout')::interval)::text, true);
+LOCK TABLE public."user" IN SHARE ROW EXCLUSIVE MODE;
+SELECT set_config('markenmate.locked_at', extract(epoch FROM clock_timestamp())::text, true)
+ WHERE coalesce(current_setting('markenmate.locked_at', true), '') = '';
+SELECT set_config('lock_timeout', greatest(1, ceil(1000 * (current_setting('markenmate.queue_until')::float8
+           - extract(epoch FROM clock_timestamp()))))::text, true)
+ WHERE current_setting('lock_timeout') <> '0';
+LOCK TABLE public.token_lending IN SHARE ROW EXCLUSIVE MODE;
+SELECT set_config('lock_timeout', greatest(1, ceil(1000 * (current_setting('markenmate.queue_until')::float8
+           - extract(epoch FROM clock_timestamp()))))::text, true)
+ WHERE current_setting('lock_timeout') <> '0';
+LOCK TABLE public.step_up_token IN SHARE ROW EXCLUSIVE MODE;
+SELECT set_config('lock_timeout', greatest(1, ceil(1000 * (current_setting('markenmate.queue_until')::float8
+           - extract(epoch FROM clock_timestamp()))))::text, true)
+ WHERE current_setting('lock_timeout') <> '0';
+LOCK TABLE public.audit_log IN SHARE ROW EXCLUSIVE MODE;
+
+-- Guards that begin with what they forbid would keep it so.
+DO $$
+DECLARE
+    masters constant text := (SELECT string_agg(format('%s (id %s, role %s)', u.email, u.id, u.role), ', ' ORDER BY u.id)
+                                FROM public."user" u WHERE u.is_master_admin);
+BEGIN
+    IF (SELECT count(*) FROM public."user" u WHERE u.is_master_admin) > 1 THEN
+        RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = format('There is more than one master admin: %s', masters),
+            HINT = 'one of them is to stay: markenmate set-master-admin USER --transfer';
+    ELSIF EXISTS (SELECT FROM public."user" u WHERE u.is_master_admin AND u.role <> 'admin') THEN
+        RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = format('The master admin is no admin: %s', masters),
+            HINT = 'an admin is to have it: markenmate set-master-admin USER --transfer';
+    END IF;
+END
+$$;
+
+CREATE TRIGGER markenmate_admins BEFORE INSERT OR UPDATE OR DELETE ON public."user"
+    FOR EACH ROW EXECUTE FUNCTION markenmate.guard_admins();
+CREATE TRIGGER markenmate_last_admin_updated AFTER UPDATE ON public."user"
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION markenmate.guard_last_admin();
+CREATE TRIGGER markenmate_last_admin_deleted AFTER DELETE ON public."user"
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION markenmate.guard_last_admin();
+CREATE TRIGGER markenmate_truncate BEFORE TRUNCATE ON public."user"
+    FOR EACH STATEMENT EXECUTE FUNCTION markenmate.guard_truncate();
+CREATE TRIGGER markenmate_version BEFORE UPDATE ON public.token_lending
+    FOR EACH ROW EXECUTE FUNCTION markenmate.guard_lending();
+CREATE TRIGGER markenmate_inserting BEFORE INSERT ON public.token_lending
+    FOR EACH STATEMENT EXECUTE FUNCTION markenmate.note_insert();
+CREATE TRIGGER markenmate_inserted AFTER INSERT ON public.token_lending
+    FOR EACH STATEMENT EXECUTE FUNCTION markenmate.note_insert();
+CREATE TRIGGER markenmate_conflict AFTER UPDATE ON public.token_lending
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION
+    markenmate.guard_conflict('version', 'markenmate.lending_conflicts', 'Lending was modified by another user. Please refresh and try again.');
+CREATE TRIGGER markenmate_spent BEFORE UPDATE ON public.step_up_token
+    FOR EACH ROW EXECUTE FUNCTION markenmate.guard_step_up();
+CREATE TRIGGER markenmate_inserting BEFORE INSERT ON public.step_up_token
+    FOR EACH STATEMENT EXECUTE FUNCTION markenmate.note_insert();
+CREATE TRIGGER markenmate_inserted AFTER INSERT ON public.step_up_token
+    FOR EACH STATEMENT EXECUTE FUNCTION markenmate.note_insert();
+CREATE TRIGGER markenmate_conflict AFTER UPDATE ON public.step_up_token
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION
+    markenmate.guard_conflict('used', 'markenmate.step_up_conflicts', 'Step-up authentication required');
+-- Within another trigger: it is the key's cascade. Whoever deletes audit rows as such looks after them.
+CREATE TRIGGER markenmate_keep_audit BEFORE DELETE ON public.audit_log
+    FOR EACH ROW WHEN (pg_trigger_depth() > 0) EXECUTE FUNCTION markenmate.keep_audit();

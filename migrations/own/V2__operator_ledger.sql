@@ -1,0 +1,69 @@
+-- Who changed what with this tool, each row chained to the one before; and what guards leave behind:
+-- transactions that were let past them, conflicts they ended, audit rows of users who are gone.
+-- Forward only: no way back takes evidence away.
+
+-- The operator ledger. `hash` is the SHA-256 of all the other columns, the hash before it included
+-- (src/db/ledger/hash.sql has the exact text). Rows are written by markenmate alone.
+CREATE TABLE markenmate.ledger (
+    number bigint PRIMARY KEY,
+    recorded_at timestamp with time zone NOT NULL,
+    run_id text NOT NULL,
+    command text NOT NULL,
+    subject text,
+    outcome text NOT NULL,
+    detail text,
+    tool_version text NOT NULL,
+    os_user text,
+    host text,
+    database_user text NOT NULL,
+    client_address text,
+    transaction_id text NOT NULL,
+    reason text,
+    approved_by text,
+    previous_hash text NOT NULL,
+    hash text NOT NULL
+);
+COMMENT ON TABLE markenmate.ledger IS 'What was changed with markenmate, by whom and why; each row is chained to the one before';
+
+-- A transaction that may pass the guards of V3: break-glass, an erasure, the tool's own functions. Known
+-- by its id and its beginning: ids come again in a database that was restored elsewhere.
+CREATE TABLE markenmate.gate (
+    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    began_at timestamp with time zone NOT NULL DEFAULT now(),
+    reason text NOT NULL,
+    opened_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    opened_by text NOT NULL DEFAULT session_user,
+    closed boolean NOT NULL DEFAULT false
+);
+CREATE INDEX gate_transaction_id ON markenmate.gate (transaction_id);
+COMMENT ON TABLE markenmate.gate IS 'Transactions that were let past the guards, and why';
+
+-- A sequence is not taken back with the transaction whose conflict it counts.
+CREATE SEQUENCE markenmate.lending_conflicts;
+COMMENT ON SEQUENCE markenmate.lending_conflicts IS 'Updates of a lending that came too late';
+CREATE SEQUENCE markenmate.step_up_conflicts;
+COMMENT ON SEQUENCE markenmate.step_up_conflicts IS 'Step-up tokens that were to be spent once more';
+
+ALTER TABLE markenmate.audit_log_archive ADD COLUMN reason text;
+COMMENT ON COLUMN markenmate.audit_log_archive.reason IS 'Why the row left public.audit_log; null: its time was over';
+
+-- As in V1: whoever could dump the whole database before can do so afterwards.
+DO $$
+DECLARE reader text;
+BEGIN
+    FOR reader IN
+        SELECT DISTINCT coalesce(quote_ident(r.rolname), 'PUBLIC')
+          FROM pg_class c
+         CROSS JOIN aclexplode(c.relacl) acl
+          LEFT JOIN pg_roles r ON r.oid = acl.grantee
+         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+           AND acl.privilege_type = 'SELECT' AND acl.grantee <> c.relowner
+           AND NOT EXISTS (SELECT FROM pg_class t
+                            WHERE t.relnamespace = 'public'::regnamespace AND t.relkind IN ('r', 'p')
+                              AND NOT has_table_privilege(acl.grantee, t.oid, 'SELECT'))
+    LOOP
+        EXECUTE format('GRANT SELECT ON markenmate.ledger, markenmate.gate TO %s', reader);
+        EXECUTE format('GRANT SELECT ON SEQUENCE markenmate.lending_conflicts, markenmate.step_up_conflicts TO %s', reader);
+    END LOOP;
+END
+$$;
