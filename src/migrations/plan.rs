@@ -5,7 +5,7 @@ use crate::failure::Failure;
 
 use super::registry::{self, Entry, OwnEntry};
 use super::standing::{Standing, State, standing};
-use super::survey::{History, Survey, refuse_damage};
+use super::survey::{History, Master, Survey, refuse_damage};
 
 /// What a run would do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -103,6 +103,9 @@ pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
     if work.builds_everything() {
         refuse_foreign(&survey.database)?;
     }
+    if work.apply.contains(&registry::GUARDS) {
+        refuse_masters(&survey.masters)?;
+    }
     survey.rights.check(&survey.database)?;
     work.owner = survey.rights.owner().to_owned();
     work.become_owner = work.owner != survey.rights.user;
@@ -157,6 +160,18 @@ fn refuse(standing: &Standing, database: &str) -> Result<(), Failure> {
         );
     }
     Err(failure.with_findings(standing.findings.clone()))
+}
+
+/// The guards are not put up around what they forbid: more than one master admin, or one without the role.
+fn refuse_masters(masters: &[Master]) -> Result<(), Failure> {
+    let message = match masters {
+        [] => return Ok(()),
+        [master] if master.role == "admin" => return Ok(()),
+        [_] => "the master admin is no admin: nothing was changed",
+        _ => "there is more than one master admin: nothing was changed",
+    };
+    let named = masters.iter().fold(Failure::refused(message), Failure::because);
+    Err(named.hint("one admin is to have it: markenmate set-master-admin USER --transfer"))
 }
 
 /// The server's own databases are nobody's application.

@@ -37,6 +37,7 @@ fn what_is_there_is_adopted_and_the_rest_applied() {
     assert_eq!(decided(1, 1), (vec![1], vec![]));
     assert_eq!(decided(2, 2), (vec![1, 2], vec![]));
     assert_eq!(decided(2, 1), (vec![1], vec![]));
+    assert_eq!(decided(2, 3), (vec![1, 2], vec![3]));
 }
 
 #[test]
@@ -49,12 +50,27 @@ fn the_servers_own_databases_are_refused_only_for_building() {
 }
 
 #[test]
+fn the_guards_wait_for_one_master_who_is_an_admin() {
+    let master = |role: &str| Master { email: "a@b".into(), id: "1".into(), role: role.into() };
+    let decided = |masters: Vec<Master>| {
+        let survey = Survey { masters, ..surveyed(2, "m") };
+        decide(&survey, 3).map_err(|f| (f.kind.exit_code(), f.to_string()))
+    };
+    assert!(decided(vec![]).is_ok() && decided(vec![master("admin")]).is_ok());
+    let refused = decided(vec![master("user")]).unwrap_err();
+    assert!(refused.0 == 4 && refused.1.contains("a@b (id 1, role user)"), "{refused:?}");
+    assert_eq!(decided(vec![master("admin"), master("admin")]).unwrap_err().0, 4);
+    let two = Survey { masters: vec![master("user")], ..surveyed(1, "m") };
+    assert!(decide(&two, 2).is_ok());
+}
+
+#[test]
 fn nothing_to_do_needs_no_rights() {
     let mut survey = surveyed(0, "m");
     survey.catalogue = None;
     survey.rights = Rights::default();
-    assert!(decide(&survey, 2).expect("a plan").is_empty());
-    assert_eq!(decide(&survey, 1).map_err(|f| f.kind.exit_code()), Err(4));
+    assert!(decide(&survey, registry::latest()).expect("a plan").is_empty());
+    assert_eq!(decide(&survey, 2).map_err(|f| f.kind.exit_code()), Err(4));
 }
 
 #[test]
@@ -74,4 +90,6 @@ fn tables_are_locked_only_where_there_are_rows_to_protect() {
     let locked = |version| decide(&surveyed(version, "m"), 2).expect("a plan").locked_tables();
     assert_eq!(locked(1), ["user", "token_lending", "app_log"]);
     assert!(locked(0).is_empty() && locked(2).is_empty());
+    let guards = decide(&surveyed(2, "m"), 3).expect("a plan").locked_tables();
+    assert_eq!(guards, ["user", "token_lending", "step_up_token", "audit_log"]);
 }

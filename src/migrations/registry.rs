@@ -62,6 +62,9 @@ pub static OWN: [OwnEntry; 2] = [
     OwnEntry { version: 2, name: "operator_ledger", sql: file!("own/V2__operator_ledger.sql") },
 ];
 
+/// The version from which on the database guards itself.
+pub const GUARDS: i32 = 3;
+
 /// The newest version.
 pub fn latest() -> i32 {
     APP[APP.len() - 1].version

@@ -57,7 +57,7 @@ fn a_version_goes_by_number_name_and_the_guides_file() {
     {
         assert_eq!(resolve(text).ok(), Some(2), "{text}");
     }
-    assert_eq!(resolve("3").map_err(|f| f.kind.exit_code()), Err(2));
+    assert_eq!(resolve("4").map_err(|f| f.kind.exit_code()), Err(2));
 }
 
 #[test]

@@ -32,7 +32,11 @@ fn each_state_is_told_from_the_others() {
     assert_eq!(state(&nothing, &contract(2)), State::HardenedUnrecorded);
     assert_eq!(state(&one, &contract(1)), State::Pending);
     assert_eq!(state(&one, &contract(2)), State::HardenedUnrecorded);
-    assert_eq!(state(&two, &contract(2)), State::Current);
+    assert_eq!(state(&two, &contract(2)), State::Pending);
+    let three = recorded(&[1, 2, 3]);
+    assert_eq!(state(&three, &contract(3)), State::Current);
+    assert_eq!(state(&two, &contract(3)), State::HardenedUnrecorded);
+    assert_eq!(state(&three, &contract(2)), State::Drifted);
     assert_eq!(state(&two, &contract(1)), State::Drifted);
     assert_eq!(state(&one, &Catalogue::default()), State::Drifted);
 }
@@ -54,6 +58,20 @@ fn one_object_of_a_migration_makes_it_partial() {
             "column public.\"user\".is_master_admin",
         ]
     );
+}
+
+#[test]
+fn a_guard_without_the_others_is_partial_and_a_disabled_one_drift() {
+    let mut catalogue = contract(2);
+    let guards = contract(3).tables.remove("audit_log").expect("audit_log").triggers;
+    catalogue.tables.get_mut("audit_log").expect("audit_log").triggers = guards;
+    assert_eq!(state(&recorded(&[1, 2]), &catalogue), State::Partial);
+    let mut catalogue = contract(3);
+    let user = catalogue.tables.get_mut("user").expect("user");
+    user.triggers.get_mut("markenmate_admins").expect("a guard").enabled = false;
+    let seen = standing(&recorded(&[1, 2, 3]), &catalogue);
+    assert_eq!(seen.state, State::Drifted);
+    assert_eq!(seen.findings[0].detail, "is disabled: it guards nothing");
 }
 
 #[test]
@@ -107,6 +125,6 @@ fn a_gap_and_a_newer_version_are_seen() {
     let listed = migrations(&histories);
     assert_eq!(
         listed.iter().map(|m| m.state).collect::<Vec<_>>(),
-        ["applied", "applied", "divergent"]
+        ["applied", "applied", "pending", "divergent"]
     );
 }

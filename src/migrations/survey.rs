@@ -26,10 +26,29 @@ pub struct Survey {
     pub catalogue: Option<Catalogue>,
     /// For whom we would act, and whether we may.
     pub rights: Rights,
+    /// Whoever is master admin, as far as that matters for what is pending.
+    pub masters: Vec<Master>,
     /// Who holds locks on the tables that would be locked.
     pub holders: Vec<Holder>,
     /// Seen under the lock between runs, in a transaction that is still open.
     pub under_lock: bool,
+}
+
+/// Whoever has the master admin's flag.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Master {
+    /// The email address.
+    pub email: String,
+    /// The id.
+    pub id: String,
+    /// `admin`, if all is well.
+    pub role: String,
+}
+
+impl std::fmt::Display for Master {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (id {}, role {})", self.email, self.id, self.role)
+    }
 }
 
 /// What is known of the histories.
@@ -85,17 +104,47 @@ impl Survey {
         Ok(survey)
     }
 
-    /// Everything but the holders, in one round trip; in two where the history is damaged.
+    /// Everything but the holders, in one round trip; in more where the history is damaged, or where who
+    /// is master admin matters.
     pub async fn look(session: &Session) -> Result<Self, Failure> {
         let reading = history::sql(&session.facts);
         match session.once(Mode::Snapshot, WHAT, &full_sql(reading.as_deref())).await {
-            Ok(sets) => Self::read(session, &session.facts, &sets),
+            Ok(sets) => {
+                let mut survey = Self::read(session, &session.facts, &sets)?;
+                survey.masters = survey.find_masters(session).await?;
+                Ok(survey)
+            }
             Err(failure) => {
                 let damage = damage(&failure).ok_or(failure)?;
                 let sets = session.once(Mode::Snapshot, WHAT, &full_sql(None)).await?;
                 Self::damaged(session, damage, &sets)
             }
         }
+    }
+
+    /// Where the guards are pending: they are not put up around what they forbid. The migration looks
+    /// again under its locks; who may not read this is refused there or before.
+    async fn find_masters(&self, session: &Session) -> Result<Vec<Master>, Failure> {
+        let user = self.catalogue.as_ref().and_then(|catalogue| catalogue.tables.get("user"));
+        let flagged = user.is_some_and(|user| user.columns.contains_key("is_master_admin"));
+        let guarded = user.is_some_and(|user| !user.triggers.is_empty());
+        if !flagged || guarded {
+            return Ok(Vec::new());
+        }
+        let sets = match session.once(Mode::Read, WHAT, include_str!("masters.sql")).await {
+            Ok(sets) => sets,
+            Err(failure) if failure.sqlstate.as_deref() == Some("42501") => return Ok(Vec::new()),
+            Err(failure) => return Err(failure),
+        };
+        let text = |row: &tokio_postgres::SimpleQueryRow, name| {
+            row.get(name).unwrap_or_default().to_owned()
+        };
+        let master = |row| Master {
+            email: text(row, "email"),
+            id: text(row, "id"),
+            role: text(row, "role"),
+        };
+        Ok(sets.iter().flatten().map(master).collect())
     }
 
     /// Everything but the holders, in a transaction that is opened and left open: what is looked at
@@ -148,6 +197,7 @@ impl Survey {
             history: if denied { History::Denied } else { History::Known },
             catalogue: Some(Catalogue::from_rows(rest.first())?),
             rights: rights.unwrap_or_default(),
+            masters: Vec::new(),
             holders: Vec::new(),
             under_lock: false,
         })
@@ -188,32 +238,49 @@ fn lockable() -> Vec<&'static str> {
     registry::APP.iter().flat_map(|entry| entry.locks.iter().copied()).collect()
 }
 
-/// The statement that says whether the newest migration's tables and columns are there. By
-/// functions, which are quicker on a new backend than joins.
+/// The statement that says whether what the migrations added to the application's own schema is there,
+/// the guards enabled. By functions, which are quicker on a new backend than joins.
 fn probe_sql() -> String {
-    let Some(newest) = registry::find(registry::latest()) else { return String::new() };
-    let added = newest.additions();
-    let whole = |table: &str| newest.adds_table(table);
+    let (Some(first), Some(newest)) = (registry::find(1), registry::find(registry::latest()))
+    else {
+        return String::new();
+    };
+    let added = catalogue::additions(first.contract(), newest.contract());
+    let whole = |table: &str| !first.contract().tables.contains_key(table);
     let oid =
         |table: &str| format!("to_regclass({})", literal(&format!("public.{}", identifier(table))));
-    let tables =
-        added.tables.keys().filter(|t| whole(t)).map(|t| format!("{} IS NOT NULL", oid(t)));
-    let columns: Vec<String> = added
+    let pairs = |names: Vec<(&String, &String)>| -> String {
+        let pairs = names.iter().map(|(t, name)| format!("({}, {})", oid(t), literal(name)));
+        pairs.collect::<Vec<_>>().join(", ")
+    };
+    let mut conditions: Vec<String> = added
+        .tables
+        .keys()
+        .filter(|t| whole(t))
+        .map(|t| format!("{} IS NOT NULL", oid(t)))
+        .collect();
+    let columns: Vec<_> = added
         .tables
         .iter()
         .filter(|(table, _)| !whole(table))
         .flat_map(|(t, parts)| parts.columns.keys().map(move |c| (t, c)))
-        .map(|(t, c)| format!("({}, {})", oid(t), literal(c)))
         .collect();
-    let mut conditions: Vec<String> = tables.collect();
-    if !columns.is_empty() {
-        conditions.push(format!(
-            "(SELECT count(*) = {} FROM pg_attribute WHERE NOT attisdropped \
-               AND (attrelid, attname) IN ({}))",
-            columns.len(),
-            columns.join(", ")
-        ));
-    }
-    conditions.push("true".into());
+    conditions.push(format!(
+        "(SELECT count(*) = {} FROM pg_attribute WHERE NOT attisdropped \
+           AND (attrelid, attname) IN ({}))",
+        columns.len(),
+        pairs(columns)
+    ));
+    let triggers: Vec<_> = added
+        .tables
+        .iter()
+        .flat_map(|(t, parts)| parts.triggers.keys().map(move |name| (t, name)))
+        .collect();
+    conditions.push(format!(
+        "(SELECT count(*) = {} FROM pg_trigger WHERE tgenabled IN ('O', 'A') \
+           AND (tgrelid, tgname) IN ({}))",
+        triggers.len(),
+        pairs(triggers)
+    ));
     format!("SELECT {};", conditions.join(" AND "))
 }

@@ -156,21 +156,30 @@ pub(super) fn undo(work: &Work, conninfo: &str) -> Option<String> {
     if work.builds_everything() {
         return None;
     }
-    let version = work.apply.last()?;
+    if work.apply.is_empty() {
+        return None;
+    }
     // A name that cannot be shown as it is cannot be pasted either.
     if escape(conninfo) != conninfo {
         return None;
     }
+    // The newest first; each is a transaction of its own.
+
+    let downs = work.apply.iter().rev().enumerate().map(|(at, version)| {
+        let into = if at == 0 { ">" } else { ">>" };
+        format!("markenmate util down {version} {into} undo.sql && ")
+    });
     Some(format!(
-        "markenmate util down {version} > undo.sql && psql -X -1 -v ON_ERROR_STOP=1 -d {} -f undo.sql",
+        "{}psql -X -v ON_ERROR_STOP=1 -d {} -f undo.sql",
+        downs.collect::<String>(),
         shell::word(conninfo)
     ))
 }
 
 /// What there is to say where no command undoes the work.
 fn no_undo(work: &Work) -> &'static str {
-    if work.apply.contains(&2) && !work.builds_everything() {
-        "the SQL of: markenmate util down 2"
+    if !work.apply.is_empty() && !work.builds_everything() {
+        "the SQL of markenmate util down, the newest version first"
     } else if work.builds_everything() {
         "none: these tables are the application; what else is in the database is not touched"
     } else if work.create_schema.is_some() {

@@ -35,7 +35,10 @@ fn findings(verdict: &Verdict) -> Vec<(Severity, &str, &str)> {
 fn a_migration_that_is_not_there_is_an_error() {
     let verdict = pending(check("migrations-pending"), &recorded(&[1]), &of_version(1), 2);
     let expected = registry::find(2).unwrap().to_string();
-    assert_eq!(findings(&verdict), [(Severity::Error, expected.as_str(), "markenmate migrate")]);
+    assert_eq!(
+        findings(&verdict),
+        [(Severity::Error, expected.as_str(), "markenmate migrate --to 2")]
+    );
     let verdict = pending(check("migrations-pending"), &recorded(&[1]), &of_version(1), 1);
     assert_eq!(findings(&verdict), []);
 }
@@ -51,7 +54,7 @@ fn one_that_is_there_and_not_recorded_is_a_warning() {
 fn what_a_pending_migration_brings_is_mended_by_migrate() {
     let verdict = contract(check("contract"), &recorded(&[1]), &of_version(1), 2);
     assert!(verdict.findings.len() >= 5);
-    assert!(verdict.findings.iter().all(|f| f.remedy == "markenmate migrate"));
+    assert!(verdict.findings.iter().all(|f| f.remedy == "markenmate migrate --to 2"));
 }
 
 #[test]
@@ -60,7 +63,7 @@ fn older_differences_are_mended_by_hand() {
     catalogue.tables.get_mut("session").unwrap().columns.remove("token");
     let verdict = contract(check("contract"), &recorded(&[1]), &catalogue, 2);
     let by_hand: Vec<_> =
-        verdict.findings.iter().filter(|f| f.remedy != "markenmate migrate").collect();
+        verdict.findings.iter().filter(|f| f.remedy != "markenmate migrate --to 2").collect();
     assert!(by_hand.iter().any(|f| f.subject == "column public.session.token"), "{by_hand:?}");
     assert!(by_hand.iter().all(|f| f.remedy.starts_with("ALTER TABLE public.session")));
 }
