@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::console::Console;
 use crate::db::interrupt::Interrupt;
+use crate::db::ledger::Origin;
 use crate::failure::Failure;
 use crate::settings::{Endpoint, Env, Flags, Settings};
 
@@ -42,5 +43,16 @@ impl Context {
             run_id: Uuid::new_v4(),
             started_at: Utc::now(),
         })
+    }
+
+    /// Who runs this, for the operator ledger.
+    pub fn origin(&self) -> Origin {
+        Origin {
+            run_id: self.run_id.to_string(),
+            os_user: whoami::username().ok(),
+            host: whoami::hostname().ok(),
+            reason: self.settings.reason.clone(),
+            approved_by: self.settings.approved_by.clone(),
+        }
     }
 }

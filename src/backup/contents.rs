@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::db::catalogue::{self, Catalogue};
 use crate::db::identifiers::quoted;
+use crate::db::ledger::{self, Origin, Record};
 use crate::db::session::{Mode, Session, Timeouts};
 use crate::failure::Failure;
 
@@ -152,6 +153,7 @@ pub async fn record(
     filename: &str,
     bytes: u64,
     description: &str,
+    origin: &Origin,
 ) -> Result<bool, Failure> {
     const WHAT: &str = "cannot record the backup in db_backup";
     use crate::db::identifiers::literal;
@@ -174,15 +176,28 @@ pub async fn record(
     let sql = format!(
         "{role}INSERT INTO public.db_backup (filename, file_size, created_by_admin_id, description) \
          SELECT {}, {bytes}, id, {} FROM public.\"user\" WHERE concat(role) = 'admin' \
-          ORDER BY created_at, id COLLATE \"C\" LIMIT 1 RETURNING id;COMMIT",
+          ORDER BY created_at, id COLLATE \"C\" LIMIT 1 RETURNING id",
         literal(filename),
         literal(description),
     );
-    match session.commit(WHAT, &sql).await {
-        Ok(sets) => Ok(sets.iter().any(|rows| !rows.is_empty())),
-        Err(failure) => {
-            session.roll_back().await;
-            Err(failure)
+    let recorded = async {
+        let sets = session.run(WHAT, &sql).await?;
+        let recorded = sets.iter().any(|rows| !rows.is_empty());
+        if recorded {
+            let detail = serde_json::json!({ "bytes": bytes }).to_string();
+            let record = Record {
+                command: "backup",
+                subject: Some(filename),
+                outcome: "done",
+                detail: Some(&detail),
+            };
+            ledger::append(session, origin, &record).await?;
         }
+        session.commit(WHAT, "COMMIT").await.map(|_| recorded)
+    };
+    let recorded = recorded.await;
+    if recorded.is_err() {
+        session.roll_back().await;
     }
+    recorded
 }

@@ -1,4 +1,5 @@
-//! The database: connections, sessions, locks, the catalogue, the histories.
+//! The database: connections, sessions, locks, the catalogue, the histories, the
+//! operator ledger.
 
 mod attempt;
 pub mod cancel;
@@ -11,6 +12,7 @@ pub mod facts;
 pub mod history;
 pub mod identifiers;
 pub mod interrupt;
+pub mod ledger;
 pub mod locks;
 mod name;
 pub mod patience;

@@ -8,6 +8,7 @@ use refinery::{Runner, Target};
 use crate::context::Context;
 use crate::db::facts::{Facts, TIMELINE};
 use crate::db::identifiers::quoted;
+use crate::db::ledger::{self, Record};
 use crate::db::patience::{Attempt, Obstacle, Patience, Setback, Tried};
 use crate::db::session::{Mode, Session, set_local};
 use crate::db::{history, locks};
@@ -104,6 +105,14 @@ async fn uncommitted(
     record_run(cx, session).await?;
     adopt(session, &work).await?;
     apply(session, &work, target).await?;
+    let (subject, detail) = told(&work);
+    let record = Record {
+        command: "migrate",
+        subject: Some(&subject),
+        outcome: "done",
+        detail: Some(&detail),
+    };
+    ledger::append(session, &cx.origin(), &record).await?;
     Ok((work, timeline))
 }
 
@@ -192,6 +201,14 @@ async fn prepare(
     );
     let sets = session.run(WHAT, &sql).await?;
     Ok(sets.first().and_then(|rows| rows.first()).and_then(|row| row.get(0)).map(str::to_owned))
+}
+
+/// What the ledger is told: where the database is brought, and by what.
+fn told(work: &Work) -> (String, String) {
+    let newest = work.entries().chain(work.adopted()).last().map(ToString::to_string);
+    let detail =
+        serde_json::json!({ "applied": work.apply, "adopted": work.adopt, "own": work.own });
+    (newest.unwrap_or_else(|| "schema markenmate".into()), detail.to_string())
 }
 
 async fn apply_own(session: &Session, work: &Work) -> Result<(), Failure> {

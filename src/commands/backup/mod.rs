@@ -277,7 +277,8 @@ impl Backup {
             env!("CARGO_PKG_VERSION")
         );
         let recorded =
-            contents::record(session, session.timeouts(), &name, bytes, &description).await;
+            contents::record(session, session.timeouts(), &name, bytes, &description, &cx.origin())
+                .await;
         match recorded {
             Ok(true) => "listed on the app's admin page, under its oldest admin".into(),
             Ok(false) => not("there is no table db_backup, or no admin"),
