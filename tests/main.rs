@@ -15,6 +15,7 @@ mod cases {
     mod history;
     mod house;
     mod kill;
+    mod ledger;
     mod locks;
     mod lost_commit;
     mod main_job;

@@ -38,22 +38,28 @@ pub struct Requires {
     pub version: i32,
     /// Tables, and columns as `table.column`, of schema `public`.
     pub objects: &'static [&'static str],
+    /// The version of the tool's own schema that brought it.
+    pub own: i32,
     /// What the name of a trigger's function in schema `markenmate` begins with.
     pub guard: Option<&'static str>,
 }
 
-const NOTHING: Requires = Requires { version: 0, objects: &[], guard: None };
+const NOTHING: Requires = Requires { version: 0, objects: &[], own: 0, guard: None };
+/// The version of the tool's own schema that brought the operator ledger.
+pub(super) const LEDGER_SINCE: i32 = 2;
+
+const LEDGER: Requires = Requires { own: LEDGER_SINCE, ..NOTHING };
 
 const fn v1(objects: &'static [&'static str]) -> Requires {
-    Requires { version: 1, objects, guard: None }
+    Requires { version: 1, objects, ..NOTHING }
 }
 
 const fn v2(objects: &'static [&'static str]) -> Requires {
-    Requires { version: 2, objects, guard: None }
+    Requires { version: 2, objects, ..NOTHING }
 }
 
 const fn guard(function: &'static str) -> Requires {
-    Requires { version: 0, objects: &[], guard: Some(function) }
+    Requires { guard: Some(function), ..NOTHING }
 }
 
 macro_rules! sql {
@@ -66,7 +72,7 @@ use Severity::{Error, Warning};
 
 /// All of them. A test holds this list and the folder equal.
 #[rustfmt::skip]
-pub static ALL: [Check; 24] = [
+pub static ALL: [Check; 25] = [
     Check { id: "history", severity: Error, title: "The migration history is the one this binary writes", remedy: "use the markenmate that wrote it", source: Source::Computed, requires: NOTHING },
     Check { id: "migrations-pending", severity: Error, title: "Every migration is applied", remedy: "markenmate migrate", source: Source::Computed, requires: NOTHING },
     Check { id: "contract", severity: Error, title: "Success criterion: all tables and columns are as the contract has them", remedy: "markenmate migrate", source: Source::Computed, requires: NOTHING },
@@ -91,6 +97,7 @@ pub static ALL: [Check; 24] = [
     Check { id: "master-admin-guard", severity: Error, title: "Success criterion: the master admin cannot be demoted", remedy: "enable the trigger", source: sql!("master_admin_guard.sql"), requires: guard("master_admin_guard") },
     Check { id: "last-admin-guard", severity: Error, title: "Success criterion: the last admin cannot be removed", remedy: "enable the trigger", source: sql!("last_admin_guard.sql"), requires: guard("last_admin_guard") },
     Check { id: "lost-update-guard", severity: Error, title: "Success criterion: optimistic locking prevents lost updates", remedy: "enable the trigger", source: sql!("lost_update_guard.sql"), requires: guard("lost_update_guard") },
+    Check { id: "ledger-chain", severity: Error, title: "The operator ledger is whole: no row was changed, removed or put in since", remedy: "compare it with a backup: what was done, and by whom, can no longer be told from this ledger alone", source: sql!("ledger_chain.sql"), requires: LEDGER },
 ];
 
 /// Why a guard's check is skipped.
@@ -113,13 +120,17 @@ impl Check {
 
 impl Requires {
     /// Why there is nothing to judge; none where there is. `version` is the one the database is
-    /// judged against, `guards` the functions of schema `markenmate` that triggers call.
+    /// judged against, `own` that of the tool's own schema, `guards` the functions of schema `markenmate` that triggers call.
     pub fn missing(
         &self,
         version: i32,
+        own: i32,
         catalogue: &Catalogue,
         guards: &[String],
     ) -> Option<String> {
+        if self.own > own {
+            return Some("there is no operator ledger yet: migrate begins it".into());
+        }
         if self.version > version {
             return Some(format!(
                 "belongs to version {}; judged against version {version}",

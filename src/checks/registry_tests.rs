@@ -74,7 +74,7 @@ fn what_is_missing_is_said() {
     let mut catalogue = Catalogue::default();
     let needs = v2(&["user.role"]);
     let missing = |requires: &Requires, version, catalogue: &Catalogue, guards: &[&str]| {
-        requires.missing(version, catalogue, &ids(guards))
+        requires.missing(version, 1, catalogue, &ids(guards))
     };
     assert_eq!(
         missing(&needs, 1, &catalogue, &[]).unwrap(),
@@ -90,4 +90,12 @@ fn what_is_missing_is_said() {
     let guarded = guard("last_admin_guard");
     assert_eq!(missing(&guarded, 2, &catalogue, &["other"]).unwrap(), UNGUARDED);
     assert_eq!(missing(&guarded, 2, &catalogue, &["last_admin_guard_row"]), None);
+    assert!(missing(&LEDGER, 2, &catalogue, &[]).unwrap().contains("no operator ledger yet"));
+}
+
+/// The chain is walked with the very expression that wrote it.
+#[test]
+fn the_ledgers_hash_is_written_once() {
+    let Source::Sql(sql) = find("ledger-chain").unwrap().source else { panic!("no SQL") };
+    assert!(sql.contains(crate::db::ledger::HASH.trim()));
 }

@@ -2,12 +2,13 @@
 //! savepoint around each so that one failure does not hide the rest.
 
 use crate::db::catalogue::Catalogue;
+use crate::db::ledger::{self, Head};
 use crate::db::session::{Rows, Session, set_local};
 use crate::failure::{Failure, Kind};
 use crate::report::{Finding, Severity};
 
 use super::admins::{self, Admin};
-use super::registry::{Check, Source};
+use super::registry::{Check, LEDGER_SINCE, Source};
 use super::verdict::Verdict;
 
 /// What is to be checked, and what is known of the database already.
@@ -17,6 +18,10 @@ pub struct Request<'a> {
     pub checks: &'a [&'static Check],
     /// The version the database is judged against.
     pub version: i32,
+    /// The version of the tool's own schema.
+    pub own: i32,
+    /// The head of the operator ledger that was exported before.
+    pub ledger_head: Option<&'a Head>,
     /// RFC 3339: from when on logs are judged. None: the last 24 hours.
     pub since: Option<&'a str>,
     /// Schema `public`.
@@ -30,6 +35,8 @@ pub struct Seen {
     pub verdicts: Vec<Verdict>,
     /// The guide's list of admins; empty where it may not be read.
     pub admins: Vec<Admin>,
+    /// Where the operator ledger ends; none where there is none, or it may not be read.
+    pub ledger_head: Option<Head>,
 }
 
 const WHAT: &str = "cannot run the checks";
@@ -41,10 +48,12 @@ pub const TABLES: [&str; 5] = ["user", "token_lending", "app_log", "audit_log", 
 /// Changes nothing.
 pub async fn run(session: &Session, request: &Request<'_>) -> Result<Seen, Failure> {
     let since = set_local("since", request.since.unwrap_or_default());
-    let sql = format!("{since}{};", include_str!("guards.sql"));
+    let head = request.ledger_head.map(ToString::to_string).unwrap_or_default();
+    let head = set_local("ledger_head", &head);
+    let sql = format!("{since}{head}{};", include_str!("guards.sql"));
     let sets = session.run(WHAT, &sql).await?;
     let guards: Vec<String> = sets
-        .get(1)
+        .get(2)
         .into_iter()
         .flatten()
         .filter_map(|row| row.get("function"))
@@ -54,13 +63,20 @@ pub async fn run(session: &Session, request: &Request<'_>) -> Result<Seen, Failu
     for check in request.checks {
         let Source::Sql(sql) = check.source else { continue };
         seen.verdicts.push(
-            match check.requires.missing(request.version, request.catalogue, &guards) {
+            match check.requires.missing(request.version, request.own, request.catalogue, &guards) {
                 Some(reason) => Verdict::skipped(check, reason),
                 None => judge(session, check, sql).await?,
             },
         );
     }
     seen.admins = list_admins(session, request.catalogue).await?;
+    if request.own >= LEDGER_SINCE {
+        seen.ledger_head = match fenced(session, "ledger-chain", ledger::HEAD_SQL).await {
+            Ok(rows) => ledger::head_from(&[rows]),
+            Err(failure) if failure.sqlstate.is_some() && failure.kind != Kind::Busy => None,
+            Err(failure) => return Err(failure),
+        };
+    }
     Ok(seen)
 }
 

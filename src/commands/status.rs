@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::db::identifiers::identifier;
+use crate::db::ledger;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
@@ -80,18 +81,27 @@ impl Operation for Status {
     async fn execute(
         &self,
         cx: &Context,
-        _session: &Session,
+        session: &Session,
         plan: Plan<Seen>,
     ) -> Result<Report, Failure> {
         let Seen { standing, migrations, survey } = plan.work;
         let next = next(standing.state, &survey);
+        let head = match survey.history {
+            History::Known => ledger::head(session).await?,
+            History::Denied | History::Damaged(_) => None,
+        };
+        let head = head.map(|head| head.to_string());
         let mut report = Report::new(Outcome::Done);
         report.body = body(cx, &standing, &migrations, &survey);
+        if let Some(head) = &head {
+            report.body.push(Block::Text(format!("the operator ledger ends with {head}")));
+        }
         report.data = json!({
             "state": standing.state,
             "migrations": migrations,
             "next": next.command,
             "owner": survey.rights.table_owner,
+            "ledger_head": head,
         });
         report.findings = standing.findings;
         report.findings.extend(unknown_history(&survey));

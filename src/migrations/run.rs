@@ -205,7 +205,7 @@ async fn prepare(
 
 /// What the ledger is told: where the database is brought, and by what.
 fn told(work: &Work) -> (String, String) {
-    let newest = work.entries().chain(work.adopted()).last().map(ToString::to_string);
+    let newest = work.entries().last().or_else(|| work.adopted().last()).map(ToString::to_string);
     let detail =
         serde_json::json!({ "applied": work.apply, "adopted": work.adopt, "own": work.own });
     (newest.unwrap_or_else(|| "schema markenmate".into()), detail.to_string())

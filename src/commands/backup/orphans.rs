@@ -38,6 +38,8 @@ pub(super) async fn look(
     let request = Request {
         checks: &[check],
         version: crate::migrations::registry::latest(),
+        own: 0,
+        ledger_head: None,
         since: None,
         catalogue: &snapshot.catalogue,
     };

@@ -15,6 +15,7 @@ use crate::backup::swap::{self, Swapped};
 use crate::commands::{backup, shell};
 use crate::context::Context;
 use crate::db::identifiers::quoted;
+use crate::db::ledger;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
@@ -23,6 +24,7 @@ use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Finding, Next, Outcome, Report, StepResult, StepStatus};
 
 mod args;
+mod recorded;
 mod shown;
 mod source;
 
@@ -134,6 +136,8 @@ impl Operation for Rollback {
             let made = done.step(shown::BACKUP, backup::of_what_goes(cx, session)).await;
             safety = Some(made.map_err(without)?);
         }
+        // A database that is not to be trusted any more is what a restore is for.
+        let went = ledger::head(session).await.unwrap_or_default();
         let maintenance = Maintenance::enter(cx, session, live).await?;
         let (whole, mut dropped) = maintenance.leavings(fingerprint).await?;
         let (staged, left_out) = match whole {
@@ -154,6 +158,7 @@ impl Operation for Rollback {
         let swapped = done.step(shown::SWAP, swapping).await.map_err(waits)?;
         // The server goes on with what a killed run had asked it for: it may have come to light since.
         dropped.extend(maintenance.leavings("").await.map(|(_, late)| late).unwrap_or_default());
+        let unrecorded = recorded::record(cx, session, source, &swapped, went).await;
         let mut report = Report::new(Outcome::Done);
         report.steps = done.finish();
         report.data = json!({
@@ -169,6 +174,7 @@ impl Operation for Rollback {
             swapped.kept_as
         )));
         report.findings.extend(plan.findings);
+        report.findings.extend(unrecorded);
         report.findings.extend(shown::left_out(&left_out));
         report.findings.extend(shown::dropped(&dropped));
         let drop = format!("DROP DATABASE {};", quoted(&swapped.kept_as));

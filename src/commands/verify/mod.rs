@@ -11,6 +11,7 @@ use crate::checks::registry::{self, Check};
 use crate::checks::run::{self, Request, Seen};
 use crate::context::Context;
 use crate::db::catalogue::Catalogue;
+use crate::db::ledger::Head;
 use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
@@ -41,6 +42,9 @@ pub struct Args {
     /// Judge logs from then on: a time in RFC 3339, or an age such as 2h [default: when the version was recorded, else 24h]
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<Since>,
+    /// The head of the operator ledger as an earlier run printed it: what came before must still be there
+    #[arg(long, value_name = "NUMBER:HASH", value_parser = Head::parse)]
+    pub ledger_head: Option<Head>,
     /// Write the checks to this file as JUnit XML too
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -171,7 +175,14 @@ impl Verify {
         let nothing = Catalogue::default();
         let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
         let since = self.since(cx, &survey, *version);
-        let request = Request { checks, version: *version, since: since.as_deref(), catalogue };
+        let request = Request {
+            checks,
+            version: *version,
+            own: survey.histories.own.iter().filter_map(|row| row.number()).max().unwrap_or(0),
+            ledger_head: self.args.ledger_head.as_ref(),
+            since: since.as_deref(),
+            catalogue,
+        };
         let mut seen = run::run(session, &request).await?;
         let judged = computed::Judged { survey: &survey, catalogue };
         seen.verdicts.extend(judged.verdicts(checks, *version));

@@ -24,6 +24,7 @@ pub(super) fn report(seen: &Seen, version: i32, failing: Severity) -> Report {
         "version": version,
         "checks": seen.verdicts.iter().map(check_json).collect::<Vec<_>>(),
         "admins": seen.admins,
+        "ledger_head": seen.ledger_head.as_ref().map(ToString::to_string),
     });
     report.body = body(seen, version);
     report.next = next(&seen.verdicts);
@@ -69,6 +70,11 @@ fn body(seen: &Seen, version: i32) -> Vec<Block> {
         body.push(Block::Heading("Admins (guide step 4)".into()));
         body.push(admins(seen));
     }
+    body.extend(
+        seen.ledger_head
+            .iter()
+            .map(|head| Block::Text(format!("the operator ledger ends with {head}"))),
+    );
     body.push(Block::Text(verdict_line(&seen.verdicts, version)));
     body
 }

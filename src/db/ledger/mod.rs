@@ -73,6 +73,9 @@ impl fmt::Display for Head {
     }
 }
 
+/// The statement that asks for the newest row; [`head_from`] reads its answer.
+pub const HEAD_SQL: &str = include_str!("head.sql");
+
 const WHAT: &str = "cannot write the operator ledger";
 
 /// Writes one row in the open transaction; to be the last statement before COMMIT, as a lock is held from
@@ -100,10 +103,9 @@ pub async fn append(
 /// # Errors
 /// The server's.
 pub async fn head(session: &Session) -> Result<Option<Head>, Failure> {
-    match session
-        .once(Mode::Read, "cannot read the operator ledger", include_str!("head.sql"))
-        .await
-    {
+    const WHAT: &str = "cannot read the operator ledger";
+    let plain = if session.facts.is_history_owner { "" } else { PLAIN };
+    match session.once(Mode::Read, WHAT, &format!("{plain};{HEAD_SQL}")).await {
         Ok(sets) => Ok(head_from(&sets)),
         // undefined_table, undefined_column, invalid_schema_name, insufficient_privilege
         Err(failure) => match failure.sqlstate.as_deref() {
