@@ -75,8 +75,7 @@ BEGIN
                 RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = 'The master admin must be an admin.',
                     HINT = 'first: markenmate admin promote USER --as ADMIN';
             ELSIF is_master AND NOT was_master AND EXISTS (
-                      SELECT FROM public."user" u
-                       WHERE u.id <> will ->> 'id' AND (to_jsonb(u) ->> 'is_master_admin')::boolean) THEN
+                      SELECT FROM public."user" u WHERE u.id <> will ->> 'id' AND u.is_master_admin) THEN
                 RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = 'There is a master admin already.',
                     HINT = 'to hand it on: markenmate set-master-admin USER --transfer';
             END IF;
@@ -90,10 +89,18 @@ $$;
 CREATE FUNCTION markenmate.guard_last_admin() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
+DECLARE
+    lost boolean;
 BEGIN
-    IF EXISTS (SELECT FROM old_rows o WHERE o.role = 'admin')
-       AND NOT EXISTS (SELECT FROM public."user" u WHERE u.role = 'admin')
-       AND NOT markenmate.is_open() THEN
+    -- Who updates an admin otherwise does not pay for a look at every user.
+    IF TG_OP = 'UPDATE' THEN
+        lost := EXISTS (SELECT FROM old_rows o
+                         WHERE o.role = 'admin'
+                           AND NOT EXISTS (SELECT FROM new_rows n WHERE n.id = o.id AND n.role = 'admin'));
+    ELSE
+        lost := EXISTS (SELECT FROM old_rows o WHERE o.role = 'admin');
+    END IF;
+    IF lost AND NOT EXISTS (SELECT FROM public."user" u WHERE u.role = 'admin') AND NOT markenmate.is_open() THEN
         RAISE EXCEPTION USING ERRCODE = 'MM102',
             MESSAGE = 'Cannot remove the last admin. System must have at least one admin.';
     END IF;
@@ -290,7 +297,7 @@ $$;
 CREATE TRIGGER markenmate_admins BEFORE INSERT OR UPDATE OR DELETE ON public."user"
     FOR EACH ROW EXECUTE FUNCTION markenmate.guard_admins();
 CREATE TRIGGER markenmate_last_admin_updated AFTER UPDATE ON public."user"
-    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION markenmate.guard_last_admin();
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION markenmate.guard_last_admin();
 CREATE TRIGGER markenmate_last_admin_deleted AFTER DELETE ON public."user"
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION markenmate.guard_last_admin();
 CREATE TRIGGER markenmate_truncate BEFORE TRUNCATE ON public."user"
