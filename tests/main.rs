@@ -19,6 +19,7 @@ mod cases {
     mod locks;
     mod lost_commit;
     mod main_job;
+    mod masters;
     mod output;
     mod planted;
     mod pooler;
