@@ -1,5 +1,5 @@
--- Takes guards back: triggers, functions and the row where they queue. What they left behind (the gate's
--- rows, the counters, archived audit rows) stays. One block, so one transaction, whoever runs it.
+-- Takes guards back: triggers and functions. What they left behind (the gate's rows, the counters,
+-- archived audit rows) stays. One block, so one transaction, whoever runs it.
 DO $outer$
 BEGIN
     -- Nobody's function of the same name is called, whoever runs this; nobody waits long for it.
@@ -66,7 +66,6 @@ BEGIN
         markenmate.guard_lending(), markenmate.guard_step_up(), markenmate.guard_conflict(), markenmate.note_insert(),
         markenmate.keep_audit(), markenmate.count_conflict(regclass), markenmate.set_master_admin(text, boolean),
         markenmate.close_gate(), markenmate.open_gate(text), markenmate.is_open();
-    DROP TABLE IF EXISTS markenmate.turn;
 
     DELETE FROM markenmate.refinery_schema_history WHERE version = 3;
     INSERT INTO markenmate.run (run_id, command, tool_version, reason)

@@ -6,15 +6,6 @@
 -- markenmate.set_master_admin only, MM104 a lending's version, MM105 TRUNCATE; 40001 where somebody else
 -- was faster.
 
--- One row that whoever may leave the system without an admin updates first: two of them meet there at
--- every isolation level, where a lock and a count would let both pass.
-CREATE TABLE markenmate.turn (
-    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
-    turn bigint NOT NULL DEFAULT 0
-);
-INSERT INTO markenmate.turn DEFAULT VALUES;
-COMMENT ON TABLE markenmate.turn IS 'Changes of admins queue here';
-
 CREATE FUNCTION markenmate.is_open() RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$

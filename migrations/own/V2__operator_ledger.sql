@@ -38,6 +38,15 @@ CREATE TABLE markenmate.gate (
 CREATE INDEX gate_transaction_id ON markenmate.gate (transaction_id);
 COMMENT ON TABLE markenmate.gate IS 'Transactions that were let past the guards, and why';
 
+-- For the guards of V3: one row that whoever may leave the system without an admin updates first: two of them meet there at
+-- every isolation level, where a lock and a count would let both pass.
+CREATE TABLE markenmate.turn (
+    only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    turn bigint NOT NULL DEFAULT 0
+);
+INSERT INTO markenmate.turn DEFAULT VALUES;
+COMMENT ON TABLE markenmate.turn IS 'Changes of admins queue here';
+
 -- A sequence is not taken back with the transaction whose conflict it counts.
 CREATE SEQUENCE markenmate.lending_conflicts;
 COMMENT ON SEQUENCE markenmate.lending_conflicts IS 'Updates of a lending that came too late';
@@ -62,7 +71,7 @@ BEGIN
                             WHERE t.relnamespace = 'public'::regnamespace AND t.relkind IN ('r', 'p')
                               AND NOT has_table_privilege(acl.grantee, t.oid, 'SELECT'))
     LOOP
-        EXECUTE format('GRANT SELECT ON markenmate.ledger, markenmate.gate TO %s', reader);
+        EXECUTE format('GRANT SELECT ON markenmate.ledger, markenmate.gate, markenmate.turn TO %s', reader);
         EXECUTE format('GRANT SELECT ON SEQUENCE markenmate.lending_conflicts, markenmate.step_up_conflicts TO %s', reader);
     END LOOP;
 END
