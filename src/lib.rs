@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+pub mod admin;
 pub mod backup;
 pub mod checks;
 pub mod cli;
