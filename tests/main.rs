@@ -5,6 +5,7 @@
 mod support;
 
 mod cases {
+    mod app_url;
     mod backup;
     mod command_line;
     mod concurrency;
@@ -23,6 +24,7 @@ mod cases {
     mod output;
     mod planted;
     mod pooler;
+    mod probe;
     mod prompts;
     mod readme;
     mod restore;

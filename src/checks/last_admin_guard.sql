@@ -1,10 +1,28 @@
-SELECT format('trigger %I on public.%I', t.tgname, c.relname) AS subject,
-       format('is %s: it guards nothing', CASE t.tgenabled WHEN 'D' THEN 'disabled' ELSE 'enabled on replicas only' END) AS detail,
-       format('ALTER TABLE public.%I ENABLE TRIGGER %I;', c.relname, t.tgname) AS remedy
-  FROM pg_trigger t
-  JOIN pg_class c ON c.oid = t.tgrelid AND c.relname = 'user'
-  JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
-  JOIN pg_proc p ON p.oid = t.tgfoid AND starts_with(p.proname, 'last_admin_guard')
-  JOIN pg_namespace o ON o.oid = p.pronamespace AND o.nspname = 'markenmate'
- WHERE NOT t.tgisinternal AND t.tgenabled IN ('D', 'R')
+-- Of the admins one is left.
+WITH needed (relation, name, function) AS (
+    VALUES ('user', 'markenmate_admins', 'guard_admins'),
+           ('user', 'markenmate_last_admin_updated', 'guard_last_admin'),
+           ('user', 'markenmate_last_admin_deleted', 'guard_last_admin'),
+           ('user', 'markenmate_truncate', 'guard_truncate')
+), seen AS (
+    SELECT n.relation, n.name, t.tgenabled AS enabled, p.oid IS NOT NULL AS calls_it
+      FROM needed n
+      LEFT JOIN pg_class c ON c.relname = n.relation
+                          AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'public')
+      LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname = n.name AND NOT t.tgisinternal
+      LEFT JOIN pg_proc p ON p.oid = t.tgfoid AND p.proname = n.function
+                         AND p.pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'markenmate')
+)
+SELECT format('public.%I', relation) AS subject, 'nothing guards it: the triggers of version 3 are not there' AS detail,
+       'markenmate migrate' AS remedy
+  FROM seen GROUP BY relation HAVING NOT bool_or(calls_it)
+ UNION ALL
+SELECT format('trigger %I on public.%I', name, relation),
+       CASE WHEN NOT calls_it THEN 'is missing' WHEN enabled = 'D' THEN 'is disabled: it guards nothing'
+            ELSE 'is enabled on replicas only: it guards nothing' END,
+       CASE WHEN NOT calls_it THEN 'run the statement that `contract` prints: markenmate verify --only contract'
+            ELSE format('ALTER TABLE public.%I ENABLE TRIGGER %I;', relation, name) END
+  FROM seen s
+ WHERE (NOT calls_it OR enabled IN ('D', 'R'))
+   AND EXISTS (SELECT FROM seen o WHERE o.relation = s.relation AND o.calls_it)
  ORDER BY 1

@@ -29,6 +29,10 @@ pub enum Source {
     Sql(&'static str),
     /// The command, from history and catalogue.
     Computed,
+    /// Statements that are tried and taken back, for which `--probe` asks: what `checks/probe` reads.
+    Probe(&'static str),
+    /// The running application, for which `--app-url` asks.
+    App,
 }
 
 /// Without what there is nothing to judge.
@@ -40,11 +44,9 @@ pub struct Requires {
     pub objects: &'static [&'static str],
     /// The version of the tool's own schema that brought it.
     pub own: i32,
-    /// What the name of a trigger's function in schema `markenmate` begins with.
-    pub guard: Option<&'static str>,
 }
 
-const NOTHING: Requires = Requires { version: 0, objects: &[], own: 0, guard: None };
+const NOTHING: Requires = Requires { version: 0, objects: &[], own: 0 };
 /// The version of the tool's own schema that brought the operator ledger.
 pub(super) const LEDGER_SINCE: i32 = 2;
 
@@ -58,9 +60,8 @@ const fn v2(objects: &'static [&'static str]) -> Requires {
     Requires { version: 2, objects, ..NOTHING }
 }
 
-const fn guard(function: &'static str) -> Requires {
-    Requires { guard: Some(function), ..NOTHING }
-}
+/// The guards, whose checks say themselves what they miss.
+const GUARDS: Requires = Requires { version: 3, ..NOTHING };
 
 macro_rules! sql {
     ($file:literal) => {
@@ -68,11 +69,17 @@ macro_rules! sql {
     };
 }
 
+macro_rules! probe {
+    ($file:literal) => {
+        Source::Probe(include_str!(concat!("probe/", $file)))
+    };
+}
+
 use Severity::{Error, Warning};
 
 /// All of them. A test holds this list and the folder equal.
 #[rustfmt::skip]
-pub static ALL: [Check; 25] = [
+pub static ALL: [Check; 34] = [
     Check { id: "history", severity: Error, title: "The migration history is the one this binary writes", remedy: "use the markenmate that wrote it", source: Source::Computed, requires: NOTHING },
     Check { id: "migrations-pending", severity: Error, title: "Every migration is applied", remedy: "markenmate migrate", source: Source::Computed, requires: NOTHING },
     Check { id: "contract", severity: Error, title: "Success criterion: all tables and columns are as the contract has them", remedy: "markenmate migrate", source: Source::Computed, requires: NOTHING },
@@ -83,6 +90,7 @@ pub static ALL: [Check; 25] = [
     Check { id: "single-master", severity: Error, title: "There is one master admin at most", remedy: "UPDATE public.\"user\" SET is_master_admin = false WHERE is_master_admin AND id <> 'id of the one who stays';", source: sql!("single_master.sql"), requires: v2(&["user.id", "user.email", "user.role", "user.created_at", "user.is_master_admin"]) },
     Check { id: "master-is-admin", severity: Error, title: "The master admin has role admin", remedy: "UPDATE public.\"user\" SET is_master_admin = false WHERE is_master_admin AND role <> 'admin';", source: sql!("master_is_admin.sql"), requires: v2(&["user.id", "user.email", "user.role", "user.created_at", "user.is_master_admin"]) },
     Check { id: "admin-exists", severity: Error, title: "There is an admin", remedy: "start the application once, which makes its first admin, or: UPDATE public.\"user\" SET role = 'admin' WHERE email = 'somebody@example.org';", source: sql!("admin_exists.sql"), requires: v1(&["user.role"]) },
+    Check { id: "default-password", severity: Error, title: "No admin has the password that the application gives its first one", remedy: "log in and change the password", source: Source::Computed, requires: v1(&["user.id", "user.email", "user.role", "user.created_at", "account.user_id", "account.provider_id", "account.password"]) },
     Check { id: "orphans", severity: Error, title: "Guide, troubleshooting: no row points to a row that is gone", remedy: "decide whether these rows are to be mended or deleted; a restore from a dump loses the key over them", source: sql!("orphans.sql"), requires: NOTHING },
     Check { id: "keys-validated", severity: Warning, title: "Every key and CHECK holds for all rows", remedy: "ALTER TABLE ... VALIDATE CONSTRAINT ...;", source: sql!("keys_validated.sql"), requires: NOTHING },
     Check { id: "indexes-valid", severity: Warning, title: "Every index is valid", remedy: "REINDEX INDEX CONCURRENTLY ...;", source: sql!("indexes_valid.sql"), requires: NOTHING },
@@ -93,16 +101,20 @@ pub static ALL: [Check; 25] = [
     Check { id: "correlation-ids", severity: Warning, title: "Guide, post-migration: audit rows carry correlation ids", remedy: "look at what writes these rows: SELECT action, count(*) FROM public.audit_log WHERE coalesce(correlation_id, '') = '' GROUP BY action;", source: sql!("correlation_ids.sql"), requires: v2(&["audit_log.id", "audit_log.correlation_id", "audit_log.created_at"]) },
     Check { id: "app-errors", severity: Warning, title: "Success criterion: no errors in application logs", remedy: "SELECT * FROM public.app_log WHERE level = 'error' ORDER BY created_at DESC LIMIT 20;", source: sql!("app_errors.sql"), requires: v1(&["app_log.id", "app_log.level", "app_log.message", "app_log.created_at"]) },
     Check { id: "guide-archive", severity: Warning, title: "No archive table stands in the way of the app's push", remedy: "CREATE SCHEMA IF NOT EXISTS markenmate_guide; ALTER TABLE public.audit_log_archive SET SCHEMA markenmate_guide;", source: sql!("guide_archive.sql"), requires: NOTHING },
-    Check { id: "step-up-guard", severity: Error, title: "Success criterion: step-up auth works for role changes", remedy: "enable the trigger", source: sql!("step_up_guard.sql"), requires: guard("step_up_guard") },
-    Check { id: "master-admin-guard", severity: Error, title: "Success criterion: the master admin cannot be demoted", remedy: "enable the trigger", source: sql!("master_admin_guard.sql"), requires: guard("master_admin_guard") },
-    Check { id: "last-admin-guard", severity: Error, title: "Success criterion: the last admin cannot be removed", remedy: "enable the trigger", source: sql!("last_admin_guard.sql"), requires: guard("last_admin_guard") },
-    Check { id: "lost-update-guard", severity: Error, title: "Success criterion: optimistic locking prevents lost updates", remedy: "enable the trigger", source: sql!("lost_update_guard.sql"), requires: guard("lost_update_guard") },
+    Check { id: "step-up-guard", severity: Error, title: "Success criterion: step-up auth works for role changes: a token is spent once", remedy: "markenmate migrate", source: sql!("step_up_guard.sql"), requires: GUARDS },
+    Check { id: "master-admin-guard", severity: Error, title: "Success criterion: the master admin cannot be demoted", remedy: "markenmate migrate", source: sql!("master_admin_guard.sql"), requires: GUARDS },
+    Check { id: "last-admin-guard", severity: Error, title: "Success criterion: the last admin cannot be removed", remedy: "markenmate migrate", source: sql!("last_admin_guard.sql"), requires: GUARDS },
+    Check { id: "lost-update-guard", severity: Error, title: "Success criterion: optimistic locking prevents lost updates", remedy: "markenmate migrate", source: sql!("lost_update_guard.sql"), requires: GUARDS },
     Check { id: "ledger-chain", severity: Error, title: "The operator ledger is whole: no row was changed, removed or put in since", remedy: "compare it with a backup: what was done, and by whom, can no longer be told from this ledger alone", source: sql!("ledger_chain.sql"), requires: LEDGER },
+    Check { id: "probe-step-up", severity: Error, title: "Guide step 5, test 1, tried on the database: no step-up token, no role change", remedy: "markenmate verify --only step-up-guard", source: probe!("step_up.sql"), requires: v2(&["user.id", "step_up_token.token", "step_up_token.used", "step_up_token.expires_at"]) },
+    Check { id: "probe-master-admin", severity: Error, title: "Guide step 5, test 2, tried on the database: the master admin stays", remedy: "markenmate verify --only master-admin-guard", source: probe!("master_admin.sql"), requires: v2(&["user.id", "user.role", "user.is_master_admin"]) },
+    Check { id: "probe-last-admin", severity: Error, title: "Guide step 5, test 3, tried on the database: the last admin stays", remedy: "markenmate verify --only last-admin-guard", source: probe!("last_admin.sql"), requires: v1(&["user.id", "user.role"]) },
+    Check { id: "probe-lost-update", severity: Error, title: "Guide step 5, test 4, tried on the database: the second of two updates fails", remedy: "markenmate verify --only lost-update-guard", source: probe!("lost_update.sql"), requires: v2(&["user.id", "token_lending.token_count", "token_lending.version"]) },
+    Check { id: "app-health", severity: Error, title: "The application says that it is healthy", remedy: "look at the application's log", source: Source::App, requires: NOTHING },
+    Check { id: "app-step-up", severity: Error, title: "Guide step 5, test 1, asked of the application: step-up authentication", remedy: "is the new application at work there? Its guard comes before anything else it does", source: Source::App, requires: NOTHING },
+    Check { id: "app-master-admin", severity: Error, title: "Guide step 5, test 2, asked of the application: master admin protection", remedy: "the database kept it; look at the application's own guard", source: Source::App, requires: v2(&["user.role", "user.is_master_admin", "session.token", "step_up_token.token"]) },
+    Check { id: "app-last-admin", severity: Error, title: "Guide step 5, test 3, asked of the application: last admin protection", remedy: "the database kept it; look at the application's own guard", source: Source::App, requires: v2(&["user.role", "session.token", "step_up_token.token"]) },
 ];
-
-/// Why a guard's check is skipped.
-pub const UNGUARDED: &str =
-    "the database itself does not guard this yet; the app's own check is the only one";
 
 impl Check {
     /// A finding of this check.
@@ -120,14 +132,8 @@ impl Check {
 
 impl Requires {
     /// Why there is nothing to judge; none where there is. `version` is the one the database is
-    /// judged against, `own` that of the tool's own schema, `guards` the functions of schema `markenmate` that triggers call.
-    pub fn missing(
-        &self,
-        version: i32,
-        own: i32,
-        catalogue: &Catalogue,
-        guards: &[String],
-    ) -> Option<String> {
+    /// judged against, `own` that of the tool's own schema.
+    pub fn missing(&self, version: i32, own: i32, catalogue: &Catalogue) -> Option<String> {
         if self.own > own {
             return Some("there is no operator ledger yet: migrate begins it".into());
         }
@@ -146,8 +152,7 @@ impl Requires {
                 format!("table public.{table} is missing")
             });
         }
-        let unguarded = self.guard.is_some_and(|name| !guards.iter().any(|g| g.starts_with(name)));
-        unguarded.then(|| UNGUARDED.to_owned())
+        None
     }
 }
 

@@ -3,10 +3,6 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::db::catalogue::{Column, Table};
 
-fn ids(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(|text| (*text).to_owned()).collect()
-}
-
 #[test]
 fn list_and_folder_are_equal() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/checks");
@@ -22,11 +18,11 @@ fn list_and_folder_are_equal() {
                 .map(str::to_owned)
         })
         // What the runner asks for itself.
-        .filter(|stem| stem != "admins" && stem != "guards")
+        .filter(|stem| stem != "admins")
         .collect();
     let listed: BTreeSet<String> = ALL
         .iter()
-        .filter(|check| check.source != Source::Computed)
+        .filter(|check| matches!(check.source, Source::Sql(_)))
         .map(|check| check.id.replace('-', "_"))
         .collect();
     assert_eq!(files, listed);
@@ -73,24 +69,21 @@ fn an_unknown_id_names_the_known_ones() {
 fn what_is_missing_is_said() {
     let mut catalogue = Catalogue::default();
     let needs = v2(&["user.role"]);
-    let missing = |requires: &Requires, version, catalogue: &Catalogue, guards: &[&str]| {
-        requires.missing(version, 1, catalogue, &ids(guards))
+    let missing = |requires: &Requires, version, catalogue: &Catalogue| {
+        requires.missing(version, 1, catalogue)
     };
     assert_eq!(
-        missing(&needs, 1, &catalogue, &[]).unwrap(),
+        missing(&needs, 1, &catalogue).unwrap(),
         "belongs to version 2; judged against version 1"
     );
-    assert_eq!(missing(&needs, 2, &catalogue, &[]).unwrap(), "table public.\"user\" is missing");
+    assert_eq!(missing(&needs, 2, &catalogue).unwrap(), "table public.\"user\" is missing");
     catalogue.tables.insert("user".into(), Table::default());
-    let said = missing(&needs, 2, &catalogue, &[]).unwrap();
+    let said = missing(&needs, 2, &catalogue).unwrap();
     assert_eq!(said, "column public.\"user\".role is missing");
     let role = Column { data_type: "text".into(), not_null: true, default: None, generated: None };
     catalogue.tables.entry("user".into()).or_default().columns.insert("role".into(), role);
-    assert_eq!(missing(&needs, 2, &catalogue, &[]), None);
-    let guarded = guard("last_admin_guard");
-    assert_eq!(missing(&guarded, 2, &catalogue, &["other"]).unwrap(), UNGUARDED);
-    assert_eq!(missing(&guarded, 2, &catalogue, &["last_admin_guard_row"]), None);
-    assert!(missing(&LEDGER, 2, &catalogue, &[]).unwrap().contains("no operator ledger yet"));
+    assert_eq!(missing(&needs, 2, &catalogue), None);
+    assert!(missing(&LEDGER, 2, &catalogue).unwrap().contains("no operator ledger yet"));
 }
 
 /// The chain is walked with the very expression that wrote it.

@@ -42,14 +42,15 @@ const BEFORE: &[Scene] = &[
     },
     Scene { says: "Once more: there is nothing left to do.", args: &["migrate", "--yes"], ends: 0 },
     Scene {
-        says: "Verify: schema, history, data. No admin is the master admin yet: exit 3, with the remedy.",
+        says: "Verify: schema, history, data. No admin is the master admin yet, and the first has the password of \
+               the application's source: exit 3, with the remedies.",
         args: &["verify"],
         ends: 3,
     },
 ];
 
 const AFTER: &[Scene] =
-    &[Scene { says: "The remedy was followed. Verify again:", args: &["verify"], ends: 0 }];
+    &[Scene { says: "The remedies were followed. Verify again:", args: &["verify"], ends: 0 }];
 
 /// Runs it.
 ///
@@ -73,6 +74,7 @@ pub async fn run(cx: &Context, args: Args) -> Result<Report, Failure> {
         scenes.push(play(cx, &url, scene).await?);
     }
     set_master_admin(cx, &sandbox).await?;
+    change_password(cx, &sandbox).await?;
     for scene in AFTER {
         scenes.push(play(cx, &url, scene).await?);
     }
@@ -140,6 +142,19 @@ async fn set_master_admin(cx: &Context, sandbox: &Sandbox) -> Result<(), Failure
         (SELECT id FROM public.\"user\" WHERE role = 'admin' ORDER BY created_at, id COLLATE \"C\" LIMIT 1)";
     if cx.settings.format == Format::Human {
         cx.console.print(&format!("\n# Followed as verify says, in psql:\n{SQL};\n"))?;
+    }
+    sandbox.execute(DATABASE, SQL).await
+}
+
+/// In the application, by whoever logs in; here as the application stores it.
+async fn change_password(cx: &Context, sandbox: &Sandbox) -> Result<(), Failure> {
+    const SQL: &str = "UPDATE public.account a SET password = other.password FROM public.account other \
+         JOIN public.\"user\" o ON o.id = other.user_id AND o.email = 'Zweite.Admin@Example.de' \
+        WHERE a.user_id = (SELECT id FROM public.\"user\" WHERE email = 'admin@markenmate.app')";
+    if cx.settings.format == Format::Human {
+        cx.console.print(
+            "# And in the application, admin@markenmate.app logged in and changed the password.\n",
+        )?;
     }
     sandbox.execute(DATABASE, SQL).await
 }

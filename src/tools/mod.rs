@@ -2,6 +2,7 @@
 
 pub mod age;
 mod docker;
+pub mod http;
 pub mod itself;
 pub mod postgres_binaries;
 pub mod postgres_client;

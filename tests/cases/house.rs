@@ -41,6 +41,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("clap", &["cli", "commands"]),
     ("clap_complete", &["commands"]),
     ("clap_mangen", &["commands"]),
+    ("ureq", &["tools"]),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {

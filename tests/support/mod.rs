@@ -16,6 +16,7 @@ pub mod schema;
 mod scrub;
 pub mod slow;
 pub mod state;
+pub mod stub_app;
 pub mod tls_server;
 
 #[allow(unused_imports)]

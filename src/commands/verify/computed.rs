@@ -10,6 +10,8 @@ use crate::migrations::standing::{self, State};
 use crate::migrations::survey::{Damage, History, Survey};
 use crate::report::{Finding, Severity};
 
+use super::passwords;
+
 /// What the verdicts are drawn from.
 pub(super) struct Judged<'a> {
     pub(super) survey: &'a Survey,
@@ -19,7 +21,9 @@ pub(super) struct Judged<'a> {
 impl Judged<'_> {
     /// The verdicts of those among `checks`, judged against `version`.
     pub(super) fn verdicts(&self, checks: &[&'static Check], version: i32) -> Vec<Verdict> {
-        let computed = checks.iter().copied().filter(|check| check.source == Source::Computed);
+        let computed =
+            |check: &&Check| check.source == Source::Computed && check.id != passwords::ID;
+        let computed = checks.iter().copied().filter(computed);
         computed.map(|check| self.verdict(check, version)).collect()
     }
 

@@ -1,5 +1,5 @@
-//! `verify`: the guide's step 4 and its success criteria, as findings. Reads only; also on a
-//! standby, for a reader, and on a database in any state.
+//! `verify`: the guide's steps 4 and 5 and its success criteria, as findings. Reads only, also on a
+//! standby, for a reader, and on a database in any state, unless something is to be tried.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,7 +22,11 @@ use crate::plan::{Plan, Risk, Step};
 use crate::report::{Report, Severity};
 
 mod computed;
+mod live;
 mod output;
+mod passwords;
+
+use live::Live;
 
 /// Flags of `verify`.
 #[derive(Debug, clap::Args)]
@@ -45,6 +49,15 @@ pub struct Args {
     /// The head of the operator ledger as an earlier run printed it: what came before must still be there
     #[arg(long, value_name = "NUMBER:HASH", value_parser = Head::parse)]
     pub ledger_head: Option<Head>,
+    /// Try the guide's four security tests on the database itself, in one transaction that is rolled back
+    #[arg(long)]
+    pub probe: bool,
+    /// Ask the running application at this address: is it healthy, does it want a step-up?
+    #[arg(long, value_name = "URL")]
+    pub app_url: Option<String>,
+    /// An admin's Cookie header, for the tests of the master and the last admin (asked where the database guards them, too)
+    #[arg(long, value_name = "FILE", requires = "app_url")]
+    pub app_cookie_file: Option<PathBuf>,
     /// Write the checks to this file as JUnit XML too
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -91,42 +104,52 @@ impl Verify {
 pub struct Work {
     checks: Vec<&'static Check>,
     version: i32,
+    live: Live,
+}
+
+/// One moment of the database: what was judged in it, and what is to be judged after it.
+struct Looked {
+    seen: Seen,
+    survey: Survey,
+    passwords: Option<(&'static Check, passwords::Read)>,
 }
 
 impl Operation for Verify {
-    type State = ();
+    type State = Live;
     type Work = Work;
 
     fn access(&self) -> Access {
         Access::Read
     }
 
-    /// Nothing: what is judged is looked at in the moment of the checks.
+    /// The flags only: what is judged is looked at in the moment of the checks.
     async fn inspect(
         &self,
-        _cx: &Context,
-        _session: &Session,
+        cx: &Context,
+        session: &Session,
         _attempt: Attempt,
-    ) -> Result<(), Setback> {
-        match &self.args.junit {
-            Some(file) => Ok(output::check_folder(file)?),
-            None => Ok(()),
+    ) -> Result<Live, Setback> {
+        if let Some(file) = &self.args.junit {
+            output::check_folder(file)?;
         }
+        Ok(Live::of(&self.args, cx, session)?)
     }
 
-    fn plan(&self, cx: &Context, _state: &()) -> Result<Plan<Work>, Failure> {
+    fn plan(&self, cx: &Context, live: &Live) -> Result<Plan<Work>, Failure> {
         let checks = registry::select(&self.args.only, &self.args.skip)?;
         let version = match &self.args.to {
             Some(text) => migrations::registry::resolve(text)?,
             None => migrations::registry::latest(),
         };
-        let steps = checks.iter().map(|check| step(check, cx.settings.verbose > 0)).collect();
+        let with_sql = cx.settings.verbose > 0;
+        let steps = checks.iter().map(|check| step(check, live.risk(check), with_sql)).collect();
+        let (screen, question) = live.screen(&checks);
         Ok(Plan {
-            work: Work { checks, version },
+            work: Work { checks, version, live: live.clone() },
             steps,
-            screen: Vec::new(),
+            screen,
             findings: Vec::new(),
-            question: String::new(),
+            question,
             asks_later: false,
             data: serde_json::json!({ "version": version }),
             next: None,
@@ -147,9 +170,18 @@ impl Operation for Verify {
             session.roll_back().await;
             judged.map_err(Setback::from)
         });
-        let seen = judged.await?.value;
+        let Looked { mut seen, survey, passwords } = judged.await?.value;
+        let Work { checks, version, live } = &plan.work;
+        if let Some((check, read)) = passwords {
+            seen.verdicts.push(read.judge(check, &cx.interrupt).await?);
+        }
+        seen.verdicts.extend(live.verdicts(cx, session, checks, *version, &survey).await?);
+        let nothing = Catalogue::default();
+        let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
+        computed::Judged { survey: &survey, catalogue }.correct(&mut seen.verdicts);
+        seen.verdicts.sort_by_key(|v| registry::ALL.iter().position(|check| check == v.check));
         let failing = self.args.fail_on;
-        let mut report = output::report(&seen, plan.work.version, failing);
+        let mut report = output::report(&seen, *version, failing);
         if let Some(file) = &self.args.junit {
             output::write_junit(file, &session.facts.database, &seen.verdicts, failing)
                 .map_err(|failure| failure.with_findings(report.findings.clone()))?;
@@ -169,9 +201,9 @@ impl Verify {
         session: &Session,
         work: &Work,
         attempt: Attempt,
-    ) -> Result<Seen, Failure> {
+    ) -> Result<Looked, Failure> {
         let survey = Survey::opening(session, attempt.timeouts).await?;
-        let Work { checks, version } = work;
+        let Work { checks, version, .. } = work;
         let nothing = Catalogue::default();
         let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
         let since = self.since(cx, &survey, *version);
@@ -186,9 +218,13 @@ impl Verify {
         let mut seen = run::run(session, &request).await?;
         let judged = computed::Judged { survey: &survey, catalogue };
         seen.verdicts.extend(judged.verdicts(checks, *version));
-        judged.correct(&mut seen.verdicts);
-        seen.verdicts.sort_by_key(|v| registry::ALL.iter().position(|check| check == v.check));
-        Ok(seen)
+        let passwords = match checks.iter().find(|check| check.id == passwords::ID) {
+            Some(check) => {
+                Some((*check, passwords::read(session, check, *version, catalogue).await?))
+            }
+            None => None,
+        };
+        Ok(Looked { seen, survey, passwords })
     }
 
     /// `--since`, or when the judged version was recorded.
@@ -214,12 +250,14 @@ impl Verify {
     }
 }
 
-fn step(check: &Check, with_sql: bool) -> Step {
+fn step(check: &Check, risk: Risk, with_sql: bool) -> Step {
     let sql = match check.source {
-        registry::Source::Sql(sql) if with_sql => Some(sql.to_owned()),
+        registry::Source::Sql(sql) | registry::Source::Probe(sql) if with_sql => {
+            Some(sql.to_owned())
+        }
         _ => None,
     };
-    Step { sql, ..Step::new(check.id, format!("{}: {}", check.id, check.title), Risk::ReadOnly) }
+    Step { sql, ..Step::new(check.id, format!("{}: {}", check.id, check.title), risk) }
 }
 
 #[cfg(test)]

@@ -1,0 +1,196 @@
+//! What `verify` tries beside reading: the guards themselves (`--probe`), and the running application
+//! (`--app-url`).
+
+use std::path::Path;
+
+use crate::checks::app::{self, Cookie};
+use crate::checks::probe;
+use crate::checks::registry::{Check, Source};
+use crate::checks::verdict::Verdict;
+use crate::context::Context;
+use crate::db::catalogue::Catalogue;
+use crate::db::identifiers::identifier;
+use crate::db::patience::{Patience, Setback};
+use crate::db::session::Session;
+use crate::failure::Failure;
+use crate::migrations::registry;
+use crate::migrations::survey::Survey;
+use crate::plan::Risk;
+use crate::report::Block;
+use crate::tools::http::Application;
+
+use super::Args;
+
+/// What is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Live {
+    probe: bool,
+    app: Option<Application>,
+    cookie: Option<Cookie>,
+    /// Why nothing can be written here.
+    unwritable: Option<String>,
+}
+
+impl Live {
+    /// As the flags say.
+    ///
+    /// # Errors
+    /// Usage (exit 2): no address, no cookie.
+    pub(super) fn of(args: &Args, cx: &Context, session: &Session) -> Result<Self, Failure> {
+        let app = args.app_url.as_deref().map(Application::at).transpose()?;
+        let cookie = args.app_cookie_file.as_deref().map(cookie).transpose()?;
+        if cookie.is_some() && app.as_ref().is_some_and(Application::is_in_clear) {
+            cx.console.say("warning: the cookie travels in clear to another machine (https://)");
+        }
+        let unwritable = session.facts.check_writable().err().map(|failure| failure.message);
+        Ok(Self { probe: args.probe, app, cookie, unwritable })
+    }
+
+    /// What a check may cost.
+    pub(super) fn risk(&self, check: &Check) -> Risk {
+        let guarded = ["app-master-admin", "app-last-admin"].contains(&check.id);
+        let writes = match check.source {
+            Source::Probe(_) => self.probe,
+            Source::App => guarded && self.app.is_some() && self.cookie.is_some(),
+            _ => false,
+        };
+        if writes && self.unwritable.is_none() { Risk::Additive } else { Risk::ReadOnly }
+    }
+
+    /// What is read before the question, and the question.
+    pub(super) fn screen(&self, checks: &[&'static Check]) -> (Vec<Block>, String) {
+        let additive = |wanted: fn(&Source) -> bool| {
+            checks.iter().any(|c| wanted(&c.source) && self.risk(c) == Risk::Additive)
+        };
+        let mut screen = Vec::new();
+        let mut questions = Vec::new();
+        if additive(|source| matches!(source, Source::Probe(_))) {
+            screen.push(Block::Text(
+                "--probe writes rows of its own and takes everything back; the rows of the admins are locked \
+                 meanwhile, for some milliseconds"
+                    .into(),
+            ));
+            questions.push("Try the guards");
+        }
+        if additive(|source| *source == Source::App) {
+            screen.push(Block::Text(
+                "--app-cookie-file: the application is asked to demote admins, which the database refuses as well; \
+                 a step-up token is made for the cookie's user, and deleted"
+                    .into(),
+            ));
+            questions.push("Ask the application");
+        }
+        (screen, format!("{}?", questions.join(" and ").replace("and Ask", "and ask")))
+    }
+
+    /// Tries what is asked for among `checks`; says of the rest why it is not.
+    pub(super) async fn verdicts(
+        &self,
+        cx: &Context,
+        session: &Session,
+        checks: &[&'static Check],
+        version: i32,
+        survey: &Survey,
+    ) -> Result<Vec<Verdict>, Failure> {
+        let nothing = Catalogue::default();
+        let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
+        let mut verdicts = Vec::new();
+        let mut asked = Vec::new();
+        for check in checks.iter().copied() {
+            let reason = match check.source {
+                Source::Probe(_) if !self.probe => Some(probe::NOT_ASKED.to_owned()),
+                Source::App if self.app.is_none() => Some(app::NOT_ASKED.to_owned()),
+                Source::Probe(_) if self.unwritable.is_some() => self.unwritable.clone(),
+                Source::Probe(_) | Source::App => {
+                    check.requires.missing(version, i32::MAX, catalogue)
+                }
+                Source::Sql(_) | Source::Computed => continue,
+            };
+            match reason {
+                Some(reason) => verdicts.push(Verdict::skipped(check, reason)),
+                None => asked.push(check),
+            }
+        }
+        verdicts.extend(probes(cx, session, &asked, survey, catalogue).await?);
+        if let Some(app) = &self.app {
+            verdicts.extend(self.application(cx, session, app, &asked, survey, catalogue).await?);
+        }
+        Ok(verdicts)
+    }
+
+    async fn application(
+        &self,
+        cx: &Context,
+        session: &Session,
+        app: &Application,
+        asked: &[&'static Check],
+        survey: &Survey,
+        catalogue: &Catalogue,
+    ) -> Result<Vec<Verdict>, Failure> {
+        let first = app::run(app, self.cookie.as_ref(), asked, &cx.interrupt).await?;
+        let ground = app::Ground {
+            session,
+            interrupt: &cx.interrupt,
+            origin: &cx.origin(),
+            owner: owner(survey),
+            obstacle: first.obstacle.map(str::to_owned).or_else(|| self.unwritable.clone()),
+            unguarded: unguarded(catalogue),
+        };
+        let mut verdicts = first.verdicts;
+        verdicts.extend(app::run_guarded(app, self.cookie.as_ref(), asked, &ground).await?);
+        Ok(verdicts)
+    }
+}
+
+async fn probes(
+    cx: &Context,
+    session: &Session,
+    asked: &[&'static Check],
+    survey: &Survey,
+    catalogue: &Catalogue,
+) -> Result<Vec<Verdict>, Failure> {
+    let ground = probe::Ground {
+        owner: owner(survey),
+        guarded: catalogue.tables.values().any(|table| !table.triggers.is_empty()),
+    };
+    let limit = cx.settings.max_wait;
+    let patience = Patience::new(session, &cx.console, &cx.interrupt, &probe::TABLES, limit);
+    let tried = patience.exercise(async |attempt| {
+        probe::run(session, asked, ground, attempt).await.map_err(Setback::from)
+    });
+    Ok(tried.await?.value)
+}
+
+/// The owner of the application's tables, where we may become it and are not.
+fn owner(survey: &Survey) -> Option<&str> {
+    let rights = &survey.rights;
+    let owner = rights.table_owner.as_deref()?;
+    (rights.becomes_table_owner && owner != rights.user).then_some(owner)
+}
+
+/// Which trigger on `public."user"` is not what the newest version has there: nobody but the
+/// application would keep its admins.
+fn unguarded(catalogue: &Catalogue) -> Option<String> {
+    let contract = registry::find(registry::latest())?.contract();
+    let (wanted, has) = (contract.tables.get("user")?, catalogue.tables.get("user"));
+    let missing = wanted
+        .triggers
+        .iter()
+        .find(|(name, trigger)| has.and_then(|table| table.triggers.get(*name)) != Some(*trigger));
+    missing.map(|(name, _)| {
+        format!(
+            "the database's own guard, trigger {} on public.\"user\", is not as it should be",
+            identifier(name)
+        )
+    })
+}
+
+/// The file is read once, at the beginning.
+fn cookie(file: &Path) -> Result<Cookie, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Failure::usage(format!("--app-cookie-file: cannot read {}", file.display()))
+            .because(error)
+            .hint("it holds what a browser sends after \"Cookie: \"")
+    })?;
+    Cookie::of(&text)
+}
