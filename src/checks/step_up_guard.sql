@@ -33,4 +33,5 @@ SELECT format('public.%I.%I', k.relation, k.name), 'is gone, as an older applica
                  AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'public')
  WHERE NOT EXISTS (SELECT FROM pg_attribute a
                     WHERE a.attrelid = c.oid AND a.attname = k.name AND a.attnum > 0 AND NOT a.attisdropped)
+   AND EXISTS (SELECT FROM seen s WHERE s.relation = k.relation AND s.calls_it)
  ORDER BY 1

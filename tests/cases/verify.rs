@@ -10,12 +10,23 @@ use crate::support::{TestDb, markenmate, sql, start};
 const SET_MASTER: &str = "UPDATE public.\"user\" SET is_master_admin = true \
     WHERE id = (SELECT id FROM public.\"user\" WHERE role = 'admin' ORDER BY created_at, id LIMIT 1);";
 
+/// The second admin's, `Größe-Übung-7`, in place of the one of the app's source.
+const CHANGE_PASSWORD: &str = "UPDATE public.account a SET password = other.password FROM public.account other \
+       JOIN public.\"user\" o ON o.id = other.user_id AND o.email = 'Zweite.Admin@Example.de' \
+      WHERE a.user_id = (SELECT id FROM public.\"user\" WHERE email = 'admin@markenmate.app');";
+
 /// A migrated database with a master admin: every check holds.
 fn sound() -> TestDb {
     let db = TestDb::baseline();
     markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
     sql(&db, SET_MASTER);
+    sql(&db, CHANGE_PASSWORD);
     db
+}
+
+/// Runs SQL as a superuser can, past every trigger.
+fn past_guards(db: &TestDb, text: &str) {
+    sql(db, &format!("SET session_replication_role = replica; {text}"));
 }
 
 #[track_caller]
@@ -45,7 +56,7 @@ fn detail<'a>(document: &'a Value, id: &str) -> &'a str {
 #[track_caller]
 fn breaks(violation: &str, expected: &[[&str; 3]]) -> (TestDb, Value) {
     let db = sound();
-    sql(&db, violation);
+    past_guards(&db, violation);
     let code = if expected.iter().any(|[_, severity, _]| *severity == "error") { 3 } else { 0 };
     let document = verify(&db, &[], code);
     assert_eq!(found(&document), expected);
@@ -68,13 +79,15 @@ fn a_sound_database_passes() {
     let db = sound();
     let document = verify(&db, &["--fail-on", "warning"], 0);
     assert_eq!(document["outcome"], "done");
-    assert_eq!(document["data"]["version"], 2);
+    assert_eq!(document["data"]["version"], 3);
     let checks = document["data"]["checks"].as_array().unwrap();
     let ids: Vec<_> = checks.iter().map(|check| check["id"].as_str().unwrap()).collect();
     assert_eq!(ids, registry::ALL.iter().map(|check| check.id).collect::<Vec<_>>());
     for check in checks {
-        let guard = check["id"].as_str().unwrap().ends_with("-guard");
-        assert_eq!(check["status"], if guard { "skipped" } else { "pass" }, "{check}");
+        let id = check["id"].as_str().unwrap();
+        let tried = id.starts_with("probe-")
+            || id.starts_with("app-") && registry::find(id).unwrap().source == Source::App;
+        assert_eq!(check["status"], if tried { "skipped" } else { "pass" }, "{check}");
     }
     let admins = document["data"]["admins"].as_array().unwrap();
     assert_eq!(admins.len(), 3);
@@ -86,17 +99,17 @@ fn a_sound_database_passes() {
 #[test]
 fn people_read_checks_findings_admins_and_one_line() {
     let db = sound();
-    sql(&db, "UPDATE public.\"user\" SET is_master_admin = false");
+    past_guards(&db, "UPDATE public.\"user\" SET is_master_admin = false");
     let run = markenmate(&["verify"]).db(&db).run().assert_code(3);
     let at = |text: &str| run.stdout.find(text).unwrap_or_else(|| panic!("{text}: {}", run.stdout));
     let order = [
         at("fail     master-admin-set"),
-        at("skipped step-up-guard, master-admin-guard"),
+        at("skipped probe-step-up, probe-master-admin"),
         at("ERROR [master-admin-set]"),
         at("  -> UPDATE public.\"user\" SET is_master_admin = true WHERE id = '"),
         at("Admins (guide step 4)"),
         at("dritter"),
-        at("Something must be mended (version 2)"),
+        at("Something must be mended (version 3)"),
     ];
     assert!(order.is_sorted(), "{}", run.stdout);
     assert_eq!(run.stdout.matches("ERROR [").count(), 1);
@@ -119,6 +132,7 @@ fn every_statement_runs_unchanged_in_psql() {
 #[test]
 fn a_database_before_the_migration_is_told_to_migrate() {
     let db = TestDb::baseline();
+    sql(&db, CHANGE_PASSWORD);
     let document = verify(&db, &["--since", "1s"], 3);
     for id in ["migrations-pending", "contract", "new-tables", "new-columns"] {
         assert_eq!(status(&document, id)[0], "fail", "{id}");
@@ -178,12 +192,8 @@ fn a_newer_history() {
 #[test]
 fn migrations_pending() {
     let (db, document) = breaks(
-        "DELETE FROM markenmate.refinery_schema_history WHERE version = 2",
-        &[[
-            "migrations-pending",
-            "warning",
-            "V2 security_hardening (guide: 0001_ancient_jasper_sitwell)",
-        ]],
+        "DELETE FROM markenmate.refinery_schema_history WHERE version = 3",
+        &[["migrations-pending", "warning", "V3 guards"]],
     );
     assert!(detail(&document, "migrations-pending").contains("migrate records it"));
     markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
@@ -258,6 +268,8 @@ fn an_old_application_that_dropped_what_is_new() {
         ["contract", "error", "column public.token_lending.version"],
         ["new-tables", "error", "public.step_up_token"],
         ["new-columns", "error", "public.token_lending.version"],
+        ["step-up-guard", "error", "public.step_up_token"],
+        ["lost-update-guard", "error", "public.token_lending.version"],
     ];
     assert_eq!(found(&document), expected);
     assert_eq!(status(&document, "lending-version")[0], "skipped");
@@ -289,25 +301,28 @@ fn single_master() {
         &[["single-master", "error", MASTER]],
     );
     assert!(detail(&document, "single-master").starts_with("3 users"));
-    mends(&db, &document);
-    let kept = "SELECT email FROM public.\"user\" WHERE is_master_admin";
-    assert_eq!(sql(&db, kept)[0][0].as_deref(), Some("admin@markenmate.app"));
+    let id = sql(&db, "SELECT id FROM public.\"user\" WHERE email = 'admin@markenmate.app'")
+        .remove(0)
+        .remove(0)
+        .unwrap();
+    let remedy = format!("markenmate set-master-admin {id} --transfer");
+    assert_eq!(document["findings"][0]["remedy"], remedy.as_str());
 }
 
 #[test]
 fn master_is_admin() {
     let db = sound();
-    sql(&db, "UPDATE public.\"user\" SET role = 'user' WHERE is_master_admin");
+    past_guards(&db, "UPDATE public.\"user\" SET role = 'user' WHERE is_master_admin");
     let document = verify(&db, &[], 3);
     let ids: Vec<_> = found(&document).iter().map(|[id, ..]| *id).collect();
     assert_eq!(ids, ["master-admin-set", "master-is-admin"]);
-    mends(&db, &document);
+    assert_eq!(document["findings"][1]["remedy"], "markenmate set-master-admin USER --transfer");
 }
 
 #[test]
 fn admin_exists() {
     let db = sound();
-    sql(&db, "UPDATE public.\"user\" SET role = 'user', is_master_admin = false");
+    past_guards(&db, "UPDATE public.\"user\" SET role = 'user', is_master_admin = false");
     let document = verify(&db, &[], 3);
     let expected =
         [["master-admin-set", "error", MASTER], ["admin-exists", "error", "public.\"user\".role"]];
@@ -523,34 +538,170 @@ fn guide_archive() {
 }
 
 #[test]
-fn guards_are_skipped_until_there_is_one_and_must_then_be_enabled() {
-    for (id, table) in [
-        ("step-up-guard", "\"user\""),
-        ("master-admin-guard", "\"user\""),
-        ("last-admin-guard", "\"user\""),
-        ("lost-update-guard", "token_lending"),
+fn guards_must_be_there_enabled_and_see_their_columns() {
+    let db = sound();
+    let guards = ["step-up-guard", "master-admin-guard", "last-admin-guard", "lost-update-guard"];
+    let guards = guards.join(",");
+    let judged = |args: &[&str], code| verify(&db, &[&["--only", &guards], args].concat(), code);
+    assert_eq!(
+        status(&judged(&["--to", "2"], 0), "step-up-guard"),
+        ["skipped", "belongs to version 3; judged against version 2"]
+    );
+    for (trigger, table, ids) in [
+        ("markenmate_spent", "step_up_token", &["step-up-guard"][..]),
+        ("markenmate_conflict", "step_up_token", &["step-up-guard"]),
+        ("markenmate_inserted", "step_up_token", &["step-up-guard"]),
+        ("markenmate_admins", "\"user\"", &["master-admin-guard", "last-admin-guard"]),
+        ("markenmate_truncate", "\"user\"", &["master-admin-guard", "last-admin-guard"]),
+        ("markenmate_last_admin_updated", "\"user\"", &["last-admin-guard"]),
+        ("markenmate_last_admin_deleted", "\"user\"", &["last-admin-guard"]),
+        ("markenmate_version", "token_lending", &["lost-update-guard"]),
+        ("markenmate_conflict", "token_lending", &["lost-update-guard"]),
+        ("markenmate_inserting", "token_lending", &["lost-update-guard"]),
     ] {
-        let db = sound();
-        let before = verify(&db, &["--only", id], 0);
-        assert_eq!(status(&before, id), ["skipped", "x"]);
-        let function = id.replace('-', "_");
+        let subject = format!("trigger {trigger} on public.{table}");
+        let expected: Vec<_> = ids.iter().map(|id| [*id, "error", subject.as_str()]).collect();
+        for (state, says) in [("DISABLE", "is disabled"), ("ENABLE REPLICA", "on replicas only")] {
+            sql(&db, &format!("ALTER TABLE public.{table} {state} TRIGGER {trigger}"));
+            let document = judged(&[], 3);
+            assert_eq!(found(&document), expected);
+            assert!(detail(&document, ids[0]).contains(says));
+            mends(&db, &document);
+        }
+        let definition = format!(
+            "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = '{trigger}' AND tgrelid = 'public.{table}'::regclass"
+        );
+        let definition = sql(&db, &definition).remove(0).remove(0).unwrap();
+        sql(&db, &format!("DROP TRIGGER {trigger} ON public.{table}"));
+        let document = judged(&[], 3);
+        assert_eq!(found(&document), expected);
+        assert_eq!(detail(&document, ids[0]), "is missing");
+        // The statement stands in the contract's finding, which is run here.
+        let document = verify(&db, &["--only", "contract"], 3);
+        let same = format!("trigger public.{table}.{trigger}");
+        assert_eq!(found(&document), [["contract", "error", same.as_str()]]);
+        mends(&db, &document);
+        // One that calls something else is none.
         sql(
             &db,
             &format!(
-                "CREATE FUNCTION markenmate.{function}() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; \
-                 CREATE TRIGGER guard AFTER UPDATE ON public.{table} FOR EACH STATEMENT EXECUTE FUNCTION markenmate.{function}()"
+                "CREATE FUNCTION public.other() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; \
+            DROP TRIGGER {trigger} ON public.{table}; \
+            CREATE TRIGGER {trigger} AFTER INSERT ON public.{table} FOR EACH STATEMENT EXECUTE FUNCTION public.other()"
             ),
         );
-        assert_eq!(status(&verify(&db, &[], 0), id), ["pass", ""]);
-        for (state, says) in [("DISABLE", "is disabled"), ("ENABLE REPLICA", "on replicas only")] {
-            sql(&db, &format!("ALTER TABLE public.{table} {state} TRIGGER guard"));
-            let document = verify(&db, &[], 3);
-            let subject = format!("trigger guard on public.{table}");
-            assert_eq!(found(&document), [[id, "error", subject.as_str()]]);
-            assert!(detail(&document, id).contains(says));
-        }
-        mends(&db, &verify(&db, &[], 3));
+        assert_eq!(found(&judged(&[], 3)), expected);
+        sql(
+            &db,
+            &format!(
+                "DROP TRIGGER {trigger} ON public.{table}; DROP FUNCTION public.other(); {definition}"
+            ),
+        );
     }
+    for (table, column, id) in [
+        ("step_up_token", "used", "step-up-guard"),
+        ("\"user\"", "is_master_admin", "master-admin-guard"),
+        ("token_lending", "version", "lost-update-guard"),
+    ] {
+        sql(&db, &format!("ALTER TABLE public.{table} DROP COLUMN {column}"));
+        let document = judged(&[], 3);
+        let subject = format!("public.{table}.{column}");
+        assert_eq!(found(&document), [[id, "error", subject.as_str()]]);
+        assert!(detail(&document, id).contains("falls silent"));
+        sql(&db, document["findings"][0]["remedy"].as_str().unwrap());
+        assert_eq!(found(&judged(&[], 0)), <[[&str; 3]; 0]>::default());
+    }
+}
+
+#[test]
+fn guards_that_were_never_made_are_one_finding_a_table() {
+    let db = TestDb::baseline();
+    markenmate(&["migrate", "--yes", "--to", "2"]).db(&db).run().assert_code(0);
+    let guards = "step-up-guard,master-admin-guard,last-admin-guard,lost-update-guard";
+    let document = verify(&db, &["--only", guards], 3);
+    let user = "public.\"user\"";
+    let expected = [
+        ["step-up-guard", "error", "public.step_up_token"],
+        ["master-admin-guard", "error", user],
+        ["last-admin-guard", "error", user],
+        ["lost-update-guard", "error", "public.token_lending"],
+    ];
+    assert_eq!(found(&document), expected);
+    assert!(
+        document["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|f| f["remedy"] == "markenmate migrate")
+    );
+}
+
+#[test]
+fn default_password() {
+    let db = sound();
+    let judged = |code| verify(&db, &["--only", "default-password"], code);
+    let admin = |email: &str| {
+        let id = sql(&db, &format!("SELECT id FROM public.\"user\" WHERE email = '{email}'"))
+            .remove(0)
+            .remove(0)
+            .unwrap();
+        (format!("{email} ({id})"), id)
+    };
+    let (first, first_id) = admin("admin@markenmate.app");
+    let (second, second_id) = admin("Zweite.Admin@Example.de");
+    judged(0);
+    // As the sample has it, and as the app's own library made it.
+    let sample = Sample { users: 1, orphans: false }.sql();
+    let seed = sample
+        .split('\'')
+        .find(|part| part.starts_with("6d61726b656e6d6174652d73616d706c:"))
+        .unwrap();
+    sql(
+        &db,
+        &format!("UPDATE public.account SET password = '{seed}' WHERE user_id = '{first_id}'"),
+    );
+    let document = judged(3);
+    assert_eq!(found(&document), [["default-password", "error", first.as_str()]]);
+    assert!(detail(&document, "default-password").contains("public source"));
+    let remedy = document["findings"][0]["remedy"].as_str().unwrap();
+    assert_eq!(remedy, "log in as admin@markenmate.app and change the password");
+    // Whoever is no admin may have it.
+    let everybody =
+        sql(&db, "SELECT id FROM public.\"user\" WHERE role = 'user' ORDER BY id LIMIT 1")
+            .remove(0)
+            .remove(0)
+            .unwrap();
+    sql(&db, CHANGE_PASSWORD);
+    sql(
+        &db,
+        &format!("UPDATE public.account SET password = '{seed}' WHERE user_id = '{everybody}'"),
+    );
+    judged(0);
+    sql(
+        &db,
+        &format!("UPDATE public.\"user\" SET must_change_password = true WHERE id = '{second_id}'"),
+    );
+    let document = judged(3);
+    assert_eq!(found(&document), [["default-password", "error", second.as_str()]]);
+    assert!(detail(&document, "default-password").contains("must change"));
+    // A hash that cannot be judged is said, and is no error.
+    sql(
+        &db,
+        &format!(
+            "UPDATE public.\"user\" SET must_change_password = false; UPDATE public.account SET password = '$argon2id$x' WHERE user_id = '{second_id}'"
+        ),
+    );
+    let document = judged(0);
+    assert_eq!(found(&document), [["default-password", "info", second.as_str()]]);
+    assert!(!document.to_string().contains("argon2id"), "hashes stay where they are");
+    // Somebody else's service logs in whoever has no password here.
+    sql(
+        &db,
+        &format!(
+            "UPDATE public.account SET provider_id = 'github', password = '{seed}' WHERE user_id = '{second_id}'"
+        ),
+    );
+    judged(0);
 }
 
 /// A role of this database's own; it goes with the returned value.
@@ -576,7 +727,14 @@ fn what_a_role_may_not_read_is_skipped_with_the_reason() {
     let document = verify(&db, &["-U", &reader.1], 0);
     // Not judged is not sound, and said so.
     verify(&db, &["-U", &reader.1, "--fail-on", "warning"], 3);
-    for id in ["history", "migrations-pending", "lending-version", "step-up-tokens", "orphans"] {
+    for id in [
+        "history",
+        "migrations-pending",
+        "default-password",
+        "lending-version",
+        "step-up-tokens",
+        "orphans",
+    ] {
         let finding = [id, "warning", &format!("check {id}")];
         assert!(found(&document).contains(&finding), "{id}: {document:#}");
         let [status, reason] = status(&document, id);
@@ -600,13 +758,13 @@ fn a_reader_of_everything_sees_everything() {
     );
     let document = verify(&db, &["-U", &reader.1, "--fail-on", "warning"], 0);
     let checks = document["data"]["checks"].as_array().unwrap();
-    assert_eq!(checks.iter().filter(|check| check["status"] == "skipped").count(), 4);
+    assert_eq!(checks.iter().filter(|check| check["status"] == "skipped").count(), 8);
 }
 
 #[test]
 fn one_broken_check_does_not_hide_the_rest() {
     let db = sound();
-    sql(
+    past_guards(
         &db,
         "ALTER TABLE public.token_lending ALTER version DROP DEFAULT, ALTER version TYPE boolean USING true; \
          UPDATE public.\"user\" SET is_master_admin = false",
@@ -688,13 +846,13 @@ fn a_dry_run_lists_the_checks() {
 #[test]
 fn junit_is_written_whole() {
     let db = sound();
-    sql(&db, "UPDATE public.\"user\" SET is_master_admin = false");
+    past_guards(&db, "UPDATE public.\"user\" SET is_master_admin = false");
     sql(&db, "INSERT INTO public.app_log (level, message) VALUES ('error', E'<&\\x1b[2J')");
     markenmate(&["verify", "--junit", "verify.xml"]).db(&db).run().assert_code(3);
     let file = db.folder().join("verify.xml");
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.contains(&format!("tests=\"{}\"", registry::ALL.len())), "{text}");
-    assert!(text.contains("skipped=\"4\" errors=\"0\" failures=\"1\""), "{text}");
+    assert!(text.contains("skipped=\"8\" errors=\"0\" failures=\"1\""), "{text}");
     assert!(text.contains("&lt;&amp;") && !text.contains('\u{1b}'), "{text}");
     markenmate(&["verify", "--junit", "verify.xml", "--fail-on", "warning"]).db(&db).run();
     assert!(std::fs::read_to_string(&file).unwrap().contains("failures=\"2\""));
