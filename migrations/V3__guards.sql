@@ -46,15 +46,14 @@ DECLARE
     was_master boolean := coalesce((was ->> 'is_master_admin')::boolean, false);
     is_admin boolean := coalesce(will ->> 'role' = 'admin', false);
     is_master boolean := coalesce((will ->> 'is_master_admin')::boolean, false);
-BEGIN
     -- Another id is another user: whoever had the old one is gone.
-    IF TG_OP = 'UPDATE' AND was ->> 'id' <> will ->> 'id' AND was_master THEN
-        is_admin := false;
-    END IF;
-    IF was_admin AND NOT is_admin OR was_master <> is_master OR was_master AND NOT is_admin THEN
+    goes boolean := TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND was ->> 'id' <> will ->> 'id';
+BEGIN
+    -- A master who is no admin was made past the guards: nothing else of such a row is frozen.
+    IF was_admin AND NOT is_admin OR was_master <> is_master OR was_master AND goes THEN
         UPDATE markenmate.turn SET turn = turn + 1;
         IF NOT markenmate.is_open() THEN
-            IF was_master AND NOT is_admin THEN
+            IF was_master AND (goes OR was_admin AND NOT is_admin) THEN
                 RAISE EXCEPTION USING ERRCODE = 'MM101',
                     MESSAGE = 'Cannot demote the master admin. This is a protected account.',
                     HINT = 'to hand it on: markenmate set-master-admin USER --transfer';
@@ -229,7 +228,7 @@ BEGIN
                   ORDER BY u.id = set_master_admin.user_id, u.id LIMIT 1);
     IF previous = user_id THEN
         RETURN previous;
-    ELSIF previous IS NOT NULL AND NOT transfer THEN
+    ELSIF previous IS NOT NULL AND transfer IS NOT TRUE THEN
         RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = 'There is a master admin already.',
             DETAIL = format('It is %s.', previous),
             HINT = 'to hand it on: markenmate set-master-admin USER --transfer';
