@@ -182,6 +182,41 @@ fn a_disabled_trigger_is_seen_by_what_it_lets_through() {
     assert_eq!(verdicts(&probe(&db, &[], 0)), all("pass"));
 }
 
+/// Whoever is deleted, their lendings are searched for without an index: too long with admins locked.
+#[test]
+fn among_very_many_lendings_the_last_admin_is_not_deleted() {
+    let db = guarded();
+    let many = "INSERT INTO public.token_lending (user_id, person_name, token_count) \
+        SELECT (SELECT id FROM public.\"user\" LIMIT 1), repeat('x', 1500), 1 FROM generate_series(1, 24000)";
+    sql(&db, many);
+    let document = probe(&db, &["--fail-on", "warning"], 0);
+    assert_eq!(verdicts(&document), all("pass"));
+    let found = found(&document);
+    assert_eq!((found[0][1], found.len()), ("deleting the last admin", 1));
+    assert!(found[0][2].contains("was not tried"), "{found:#?}");
+    assert_eq!(document["findings"][0]["severity"], "info");
+    for change in [
+        "ALTER TABLE public.\"user\" DISABLE TRIGGER markenmate_last_admin_deleted",
+        "ALTER TABLE public.\"user\" ENABLE REPLICA TRIGGER markenmate_last_admin_deleted",
+        "DROP TRIGGER markenmate_last_admin_deleted ON public.\"user\"",
+    ] {
+        sql(&db, change);
+        let document = probe(&db, &[], 3);
+        let found = self::found(&document);
+        assert_eq!((found[0][1], found.len()), ("deleting the last admin", 1));
+        assert!(found[0][2].contains("is refused by no trigger"), "{found:#?}");
+    }
+    // With an index it is not long.
+    sql(
+        &db,
+        "CREATE INDEX a ON public.token_lending (user_id); CREATE INDEX b ON public.token_lending (lend_to_user_id)",
+    );
+    assert_eq!(
+        self::found(&probe(&db, &[], 3))[0][2],
+        "is let through: nobody but the application keeps this"
+    );
+}
+
 #[test]
 fn before_the_hardening_there_is_one_thing_to_try() {
     let db = TestDb::baseline();

@@ -7,6 +7,7 @@ DECLARE
     probe jsonb;
     step jsonb;
     matched bigint;
+    applies boolean;
     disturbed boolean;
     state text;
     said text;
@@ -20,12 +21,16 @@ BEGIN
                 state := NULL;
                 said := NULL;
                 matched := 0;
+                applies := true;
                 BEGIN
-                    IF has_gate OR step ->> 'kind' <> 'gate' THEN
+                    IF step ->> 'only' IS NOT NULL THEN
+                        EXECUTE step ->> 'only' INTO applies;
+                    END IF;
+                    IF applies AND (has_gate OR step ->> 'kind' <> 'gate') THEN
                         EXECUTE step ->> 'sql';
                         GET DIAGNOSTICS matched = ROW_COUNT;
                     END IF;
-                    IF step ->> 'unless' IS NOT NULL THEN
+                    IF applies AND step ->> 'unless' IS NOT NULL THEN
                         EXECUTE step ->> 'unless' INTO disturbed;
                         IF disturbed THEN
                             RAISE EXCEPTION USING ERRCODE = '55P03', MESSAGE = 'somebody changed it meanwhile';
@@ -42,7 +47,8 @@ BEGIN
                         said := SQLERRM;
                     END IF;
                 END;
-                seen := seen || jsonb_build_array(jsonb_build_object('state', state, 'said', said, 'rows', matched));
+                seen := seen || jsonb_build_array(jsonb_build_object('state', state, 'said', said, 'rows', matched,
+                                                                      'left_out', NOT applies));
                 EXIT WHEN state IS NOT NULL AND step ->> 'kind' <> 'try';
             END LOOP;
             RAISE EXCEPTION USING ERRCODE = 'MM999';
