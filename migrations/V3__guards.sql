@@ -64,10 +64,12 @@ BEGIN
             ELSIF is_master AND NOT was_master AND NOT is_admin THEN
                 RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = 'The master admin must be an admin.',
                     HINT = 'first: markenmate admin promote USER --as ADMIN';
-            ELSIF is_master AND NOT was_master AND EXISTS (
-                      SELECT FROM public."user" u WHERE u.id <> will ->> 'id' AND u.is_master_admin) THEN
-                RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = 'There is a master admin already.',
-                    HINT = 'to hand it on: markenmate set-master-admin USER --transfer';
+            ELSIF is_master AND NOT was_master THEN
+                -- By itself: the column is looked for when this statement is reached, and not before.
+                IF EXISTS (SELECT FROM public."user" u WHERE u.id <> will ->> 'id' AND u.is_master_admin) THEN
+                    RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = 'There is a master admin already.',
+                        HINT = 'to hand it on: markenmate set-master-admin USER --transfer';
+                END IF;
             END IF;
         END IF;
     END IF;
