@@ -318,7 +318,7 @@ fn a_member_of_the_owner_becomes_it_and_a_reader_is_told() {
     sql(
         &db,
         &format!(
-            "CREATE ROLE {owner}; CREATE ROLE {member} LOGIN; CREATE ROLE {reader} LOGIN; GRANT {owner} TO {member}"
+            "CREATE ROLE {owner}; CREATE ROLE {member} LOGIN NOINHERIT; CREATE ROLE {reader} LOGIN; GRANT {owner} TO {member}"
         ),
     );
     let _roles = Roles(&db, vec![member.clone(), reader.clone(), owner.clone()]);
