@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{backup, demo, migrate, rollback, status, util, verify};
+use crate::commands::{
+    admin, backup, demo, migrate, rollback, set_master_admin, status, util, verify,
+};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::render;
@@ -32,12 +34,16 @@ pub enum Command {
     Backup(backup::Args),
     /// Bring the database to the latest version, or to --to
     Migrate(migrate::Args),
+    /// Designate the master admin: the oldest admin, or the one named
+    SetMasterAdmin(set_master_admin::Args),
     /// Check schema, history, master admin and data; exit 3 where something must be mended
     Verify(verify::Args),
     /// Bring a backup back: beside the database, compared, then under its name
     Rollback(rollback::Args),
     /// Say where the database stands, and the one safe next command
     Status(status::Args),
+    /// List the admins, promote, demote, end sessions; each by an admin's password
+    Admin(admin::Args),
     /// Show all of it on a throwaway PostgreSQL
     Demo(demo::Args),
     /// Completions, manual pages, the SQL of the way back
@@ -51,9 +57,11 @@ impl Command {
         match self {
             Self::Backup(_) => "backup",
             Self::Migrate(_) => "migrate",
+            Self::SetMasterAdmin(_) => "set-master-admin",
             Self::Verify(_) => "verify",
             Self::Rollback(_) => "rollback",
             Self::Status(_) => "status",
+            Self::Admin(_) => "admin",
             Self::Demo(_) => "demo",
             Self::Util(_) => "util",
         }
@@ -61,9 +69,10 @@ impl Command {
 }
 
 /// The groups of the help's first page.
-const GROUPS: [(&str, &[&str]); 3] = [
-    ("The guide", &["backup", "migrate", "verify", "rollback"]),
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("The guide", &["backup", "migrate", "set-master-admin", "verify", "rollback"]),
     ("Before and after", &["status"]),
+    ("Day to day", &["admin"]),
     ("To try it", &["demo"]),
 ];
 
@@ -281,7 +290,7 @@ pub fn command() -> clap::Command {
         for name in names {
             let about = command.find_subcommand(name).and_then(clap::Command::get_about);
             page.push_str(&format!(
-                "  {name:<12} {}\n",
+                "  {name:<17} {}\n",
                 about.map(ToString::to_string).unwrap_or_default()
             ));
         }

@@ -21,7 +21,11 @@ pub mod settings;
 pub mod tools;
 
 use cli::Command;
-use commands::{backup as backups, demo, migrate, rollback, status, util, verify};
+use commands::admin::What;
+use commands::{
+    admin as admins, backup as backups, demo, migrate, rollback, set_master_admin, status, util,
+    verify,
+};
 use console::Console;
 use context::Context;
 use failure::{Ending, Failure};
@@ -61,6 +65,17 @@ async fn dispatch(cx: &Context, command: Command) -> Ending {
     }
     match command {
         Command::Migrate(args) => pipeline::drive(cx, &migrate::Migrate::new(args)).await,
+        Command::SetMasterAdmin(args) => {
+            pipeline::drive(cx, &set_master_admin::SetMasterAdmin::new(args)).await
+        }
+        Command::Admin(args) => match args.what {
+            What::List => pipeline::drive(cx, &admins::List::default()).await,
+            What::Promote(args) => pipeline::drive(cx, &admins::Change::promote(args)).await,
+            What::Demote(args) => pipeline::drive(cx, &admins::Change::demote(args)).await,
+            What::RevokeSessions(args) => {
+                pipeline::drive(cx, &admins::Change::revoke_sessions(args)).await
+            }
+        },
         Command::Rollback(args) => pipeline::drive(cx, &rollback::Rollback::new(args)).await,
         Command::Status(args) => pipeline::drive(cx, &status::Status::new(args)).await,
         Command::Verify(args) => pipeline::drive(cx, &verify::Verify::new(args)).await,

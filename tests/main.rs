@@ -5,6 +5,7 @@
 mod support;
 
 mod cases {
+    mod admin;
     mod app_url;
     mod backup;
     mod command_line;

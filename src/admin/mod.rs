@@ -1,3 +1,14 @@
-//! Who may do what in the app, and how it is changed.
+//! Who may do what in the app, and how it is changed: the app's own checks, without its races.
 
+mod authenticate;
+pub mod change;
+mod commit;
+mod deeds;
+pub mod guards;
+pub mod list;
+pub mod lockout;
+pub mod master;
 pub mod password;
+pub mod people;
+mod record;
+pub mod standing;

@@ -1,9 +1,11 @@
 //! One verb, one file: its flags (their comments are the help) and its three steps.
 
+pub mod admin;
 pub mod backup;
 pub mod demo;
 pub mod migrate;
 pub mod rollback;
+pub mod set_master_admin;
 mod shell;
 pub mod status;
 pub mod util;

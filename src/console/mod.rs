@@ -1,11 +1,12 @@
 //! The terminal: what is said, asked and typed. Data goes to stdout, talk to stderr.
 
 use std::collections::VecDeque;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::sync::{Mutex, PoisonError};
 
 use dialoguer::theme::{SimpleTheme, Theme};
 use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 
 use crate::failure::{Failure, Kind};
 
@@ -187,7 +188,33 @@ impl Console {
             Backend::Scripted(_) => self.ask(question).map(SecretString::from),
         }
     }
+
+    /// Reads a password that was piped in: all of it, without the line end that `echo` adds.
+    pub fn read_password(&self) -> Result<SecretString, Failure> {
+        if let Backend::Scripted(_) = self.backend {
+            return self.ask("").map(SecretString::from);
+        }
+        if io::stdin().is_terminal() {
+            return Err(Failure::usage(
+                "--admin-password-stdin reads a pipe, and stdin is a terminal",
+            )
+            .hint("leave it out: the password is asked for without echo"));
+        }
+        let mut bytes = Zeroizing::new(Vec::new());
+        io::stdin()
+            .lock()
+            .take(LONGEST_PASSWORD)
+            .read_to_end(&mut bytes)
+            .map_err(|error| no_answer().because(error))?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| Failure::usage("the password on standard input is not UTF-8"))?;
+        let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+        Ok(SecretString::from(line.unwrap_or(text)))
+    }
 }
+
+/// Whatever is longer was not meant as one.
+const LONGEST_PASSWORD: u64 = 1024 * 1024;
 
 impl Console {
     fn remember(&self) {

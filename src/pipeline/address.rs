@@ -10,7 +10,8 @@ use crate::report::{Finding, Next, Report};
 use crate::settings::{Endpoint, Source};
 
 /// The commands that work on a database. What `util` prints says by itself which one it means.
-pub const COMMANDS: [&str; 5] = ["backup", "migrate", "verify", "rollback", "status"];
+pub const COMMANDS: [&str; 7] =
+    ["backup", "migrate", "set-master-admin", "verify", "rollback", "status", "admin"];
 
 /// What a printed command must repeat, because the command line said it: else the paste would go to
 /// another database.
@@ -40,6 +41,7 @@ impl Address {
             Ok(mut report) => {
                 self.findings(&mut report.findings);
                 report.next = report.next.map(|next| self.next(next));
+                report.undo = report.undo.map(|undo| self.text(&undo));
                 if let Some(Value::String(next)) = report.data.get_mut("next") {
                     *next = self.text(next);
                 }

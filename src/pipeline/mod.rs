@@ -328,7 +328,10 @@ fn no_consent(risk: Risk, phrase: &str) -> Failure {
 }
 
 /// Asks on a thread of its own, so that a signal ends the waiting.
-async fn asked<T: Send + 'static>(
+///
+/// # Errors
+/// What the asking ends in, or the signal.
+pub async fn asked<T: Send + 'static>(
     cx: &Context,
     ask: impl FnOnce(&crate::console::Console) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {

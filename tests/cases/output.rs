@@ -10,11 +10,21 @@ fn snapshot(name: &str, text: &str) {
 
 #[test]
 fn help() {
-    for command in ["", "migrate", "status", "verify", "demo", "util"] {
-        let args: Vec<&str> = [command, "--help"].into_iter().filter(|a| !a.is_empty()).collect();
+    for command in [
+        "",
+        "migrate",
+        "status",
+        "verify",
+        "demo",
+        "util",
+        "set-master-admin",
+        "admin",
+        "admin promote",
+    ] {
+        let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let run = markenmate(&args).run().assert_code(0);
         let name = if command.is_empty() { "markenmate" } else { command };
-        snapshot(&format!("help-{name}"), &run.stdout);
+        snapshot(&format!("help-{}", name.replace(' ', "-")), &run.stdout);
     }
 }
 

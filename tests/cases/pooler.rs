@@ -172,6 +172,23 @@ fn the_tool_works_behind_a_pooler_and_leaves_nothing_there() {
 }
 
 #[test]
+fn admins_are_changed_behind_a_pooler_and_nothing_is_left_there() {
+    let pooler = Pooler::start();
+    let db = TestDb::migrated();
+    let users: Vec<_> = (24..32).map(|n| format!("person{n}@example.de")).collect();
+    let started = users.iter().map(|user| {
+        let args = ["admin", "promote", user, "--as", "zweite.admin@example.de"];
+        let args = [&args[..], &["--admin-password-stdin", "--yes"]].concat();
+        markenmate(&args).url(&pooler.url(&db)).stdin("Größe-Übung-7").spawn()
+    });
+    let started: Vec<_> = started.collect();
+    started.into_iter().for_each(|running| drop(running.wait().assert_code(0)));
+    let admins = "SELECT count(*) FROM public.\"user\" WHERE role = 'admin'";
+    assert_eq!(one(&db.session(), admins), "11");
+    assert_no_traces(&pooler, &db);
+}
+
+#[test]
 fn waiting_and_giving_up_behind_a_pooler_leaves_nothing_there() {
     waits_and_gives_up(&Pooler::start());
 }

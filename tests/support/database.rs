@@ -42,6 +42,18 @@ impl TestDb {
         db
     }
 
+    /// The baseline, brought to the latest version by the binary itself.
+    pub fn migrated() -> Self {
+        const NAME: &str = "migrated_template";
+        static TEMPLATE: OnceLock<()> = OnceLock::new();
+        TEMPLATE.get_or_init(|| {
+            drop(Self::baseline());
+            runtime().block_on(cluster().create_database(NAME, Some("baseline_template"))).unwrap();
+            super::markenmate(&["migrate", "--yes"]).url(&cluster().url(NAME)).run().assert_code(0);
+        });
+        Self::from_template(Some(NAME))
+    }
+
     /// A baseline under a name of the test's own.
     pub fn named(name: &str) -> Self {
         drop(Self::baseline());

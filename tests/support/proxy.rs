@@ -14,7 +14,8 @@ use tempfile::TempDir;
 /// How the round trip that commits a migration ends on the wire.
 const COMMIT: &[u8] = b"; COMMIT\0";
 
-const RENAME: &[u8] = b" RENAME TO ";
+/// What comes before a COMMIT of its own: a swap of two names, a change of the app's admins.
+const BEFORE: [&[u8]; 2] = [b" RENAME TO ", b"INSERT INTO markenmate.ledger"];
 
 /// What becomes of the connection whose COMMIT comes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,12 +121,12 @@ impl Plan {
             silent
         };
         let mut buffer = [0; 16384];
-        let mut renames = false;
+        let mut changes = false;
         while let Ok(count @ 1..) = client.read(&mut buffer) {
             let bytes = &buffer[..count];
-            // A migration's, or that of a swap of two names.
-            renames |= bytes.windows(RENAME.len()).any(|window| window == RENAME);
-            let commits = bytes.ends_with(COMMIT) || renames && bytes.get(5..) == Some(b"COMMIT\0");
+            let has = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+            changes |= BEFORE.iter().any(|text| has(text));
+            let commits = bytes.ends_with(COMMIT) || changes && bytes.get(5..) == Some(b"COMMIT\0");
             if commits && !self.broken.swap(true, Ordering::SeqCst) {
                 *self.down_until.lock().unwrap() = Some(Instant::now() + self.outage);
                 answers.store(true, Ordering::SeqCst);

@@ -1,0 +1,77 @@
+//! Five wrong passwords within 15 minutes lock an actor out of this tool for 15 minutes from the last.
+
+use tokio_postgres::types::Type;
+
+use crate::db::session::Session;
+use crate::failure::Failure;
+
+/// So many.
+const FAILURES: usize = 5;
+/// In so many seconds, and for so long.
+const SECONDS: f64 = 15.0 * 60.0;
+
+/// A wrong password.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Miss {
+    /// Seconds before now.
+    pub ago: f64,
+    /// RFC 3339: when a lock that begins with it ends.
+    pub until: String,
+}
+
+/// Wrong passwords of half an hour, since the last right one, oldest first: the longest that can count,
+/// as the last of five must be younger than 15 minutes.
+pub async fn misses(session: &Session, user_id: &str) -> Result<Vec<Miss>, Failure> {
+    let what = "cannot look for wrong passwords";
+    let sql = include_str!("lockout.sql");
+    let rows = session.query(what, sql, &[(&user_id, Type::TEXT)]).await?;
+    let read = |row: &tokio_postgres::Row| -> Result<Miss, tokio_postgres::Error> {
+        Ok(Miss { ago: row.try_get("ago")?, until: row.try_get("until")? })
+    };
+    let misses: Result<Vec<_>, _> = rows.iter().map(read).collect();
+    misses.map_err(|error| Failure::unexpected(what).because(error))
+}
+
+/// Until when these lock out; none: not at all. Oldest first.
+pub fn locked_until(misses: &[Miss]) -> Option<&str> {
+    misses
+        .windows(FAILURES)
+        .filter_map(|five| five.first().zip(five.last()))
+        .filter(|(first, last)| first.ago - last.ago <= SECONDS && last.ago < SECONDS)
+        .map(|(_, last)| last.until.as_str())
+        .next_back()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Minutes ago, oldest first.
+    fn until(minutes: &[f64]) -> Option<String> {
+        let miss = |m: &f64| Miss { ago: m * 60.0, until: format!("{:.1}", 15.0 - m) };
+        let misses: Vec<_> = minutes.iter().map(miss).collect();
+        locked_until(&misses).map(str::to_owned)
+    }
+
+    #[test]
+    fn the_fifth_within_a_quarter_of_an_hour_locks_for_one() {
+        assert_eq!(until(&[]), None);
+        assert_eq!(until(&[4.0, 3.0, 2.0, 1.0]), None);
+        assert_eq!(until(&[4.0, 3.0, 2.0, 1.0, 0.0]).as_deref(), Some("15.0"));
+        assert_eq!(until(&[18.9, 18.0, 17.0, 15.0, 14.0]).as_deref(), Some("1.0"));
+        assert_eq!(until(&[19.0, 18.0, 17.0, 16.0, 15.0]), None);
+    }
+
+    #[test]
+    fn five_that_are_further_apart_do_not() {
+        assert_eq!(until(&[15.0, 11.0, 8.0, 4.0, 0.0]).as_deref(), Some("15.0"));
+        assert_eq!(until(&[15.1, 11.0, 8.0, 4.0, 0.0]), None);
+    }
+
+    #[test]
+    fn each_more_begins_the_time_anew() {
+        assert_eq!(until(&[14.0, 14.0, 14.0, 14.0, 14.0, 3.0]).as_deref(), Some("12.0"));
+        // Those who guess elsewhere as well: the last five are far apart, five before were not.
+        assert_eq!(until(&[29.0, 14.0, 14.0, 14.0, 14.0, 13.9]).as_deref(), Some("1.1"));
+    }
+}

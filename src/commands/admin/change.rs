@@ -1,0 +1,276 @@
+//! `admin promote`, `demote`, `revoke-sessions`.
+
+use serde_json::{Value, json};
+
+use crate::admin::change::{self, Change as What, Done, Request};
+use crate::admin::guards::{self, Reason, RoleChange, Verdict};
+use crate::admin::people::{self, Person};
+use crate::admin::standing::{self, Standing};
+use crate::commands::shell;
+use crate::context::Context;
+use crate::db::patience::{Attempt, Setback};
+use crate::db::session::{Mode, Session};
+use crate::failure::Failure;
+use crate::pipeline::{Access, Operation};
+use crate::plan::{Plan, Risk, Step};
+use crate::report::{Block, Outcome, Report, StepStatus};
+
+use super::{ChangeArgs, authority, shown};
+
+/// One of the three commands.
+pub struct Change {
+    what: What,
+    args: ChangeArgs,
+}
+
+impl Change {
+    /// `admin promote`
+    pub fn promote(args: ChangeArgs) -> Self {
+        Self { what: What::Promote, args }
+    }
+
+    /// `admin demote`
+    pub fn demote(args: ChangeArgs) -> Self {
+        Self { what: What::Demote, args }
+    }
+
+    /// `admin revoke-sessions`
+    pub fn revoke_sessions(args: ChangeArgs) -> Self {
+        Self { what: What::RevokeSessions, args }
+    }
+
+    fn command(&self) -> &'static str {
+        match self.what {
+            What::Promote => "admin promote",
+            What::Demote => "admin demote",
+            _ => "admin revoke-sessions",
+        }
+    }
+
+    fn words(&self, target: &Person) -> (String, String, &'static str) {
+        let email = &target.email;
+        match self.what {
+            What::Promote => {
+                (format!("make {email} an admin"), format!("{email} is an admin"), "promote")
+            }
+            What::Demote => (
+                format!("make {email} an ordinary user"),
+                format!("{email} is not an admin"),
+                "demote",
+            ),
+            _ => (
+                format!("end all sessions of {email}"),
+                format!("{email} has no session"),
+                "revoke-sessions",
+            ),
+        }
+    }
+
+    /// It is so already.
+    fn holds(&self, target: &Person, sessions_of_any_age: bool) -> bool {
+        match self.what {
+            What::Promote => target.is_admin(),
+            What::Demote => !target.is_admin(),
+            _ => !sessions_of_any_age,
+        }
+    }
+
+    /// What would be refused, where nobody proves anything: in a dry run.
+    fn foreseen(&self, seen: &Seen, target: &Person) -> Result<(), Failure> {
+        let denied = |verdict| match verdict {
+            Verdict::Denied(reason) => Err(Failure::from(reason)),
+            Verdict::Allowed => Ok(()),
+        };
+        let actor = match &self.args.authority.acting {
+            None => None,
+            Some(typed) => {
+                let found = people::resolve(typed, &seen.acting)?;
+                let actor = found.ok_or_else(|| Failure::from(Reason::NotAuthenticated))?;
+                denied(guards::judgeable(actor))?;
+                denied(guards::acting(actor))?;
+                Some(actor)
+            }
+        };
+        if self.what == What::RevokeSessions {
+            return Ok(());
+        }
+        let demotes = self.what == What::Demote;
+        denied(guards::role_change(RoleChange { target, demotes, actor, admins: seen.admins }))
+    }
+
+    fn report(&self, plan: Plan<Work>, done: &Done) -> Report {
+        let (_, so_it_is, _) = self.words(&done.target);
+        let outcome = if done.nothing { Outcome::NothingToDo } else { Outcome::Done };
+        let mut report = Report::new(outcome);
+        report.data = self.data(&done.target, Some(done));
+        if done.nothing {
+            report.body.push(Block::Text(format!("nothing to do: {so_it_is}")));
+            return report;
+        }
+        report.steps = plan.steps.iter().map(|s| s.result(StepStatus::Done, None)).collect();
+        report.body.push(Block::Text(match self.what {
+            What::RevokeSessions => format!(
+                "{} session{} of {} ended",
+                done.revoked,
+                if done.revoked == 1 { "" } else { "s" },
+                done.target.email
+            ),
+            _ => format!("{so_it_is} now"),
+        }));
+        report.findings = shown::findings(done);
+        report.undo = self.undo(&done.target);
+        report
+    }
+
+    fn undo(&self, target: &Person) -> Option<String> {
+        let back = match self.what {
+            What::Promote => "demote",
+            What::Demote => "promote",
+            _ => return None,
+        };
+        let by = match &self.args.authority.acting {
+            Some(acting) => format!("--as {}", shell::word(acting)),
+            None => "--break-glass --reason TEXT".to_owned(),
+        };
+        Some(format!("markenmate admin {back} {} {by}", shell::word(&target.id)))
+    }
+
+    fn data(&self, target: &Person, done: Option<&Done>) -> Value {
+        let changed = done.is_some_and(|done| !done.nothing);
+        let role = match self.what {
+            What::Promote if changed => "admin",
+            What::Demote if changed => "user",
+            _ => &target.role,
+        };
+        let mut user = shown::user(target);
+        user["old_role"] = json!(target.role);
+        user["role"] = json!(role);
+        let mut data = json!({
+            "user": user,
+            "acting": done.and_then(|done| done.actor.as_ref()).map(shown::user),
+            "break_glass": self.args.authority.break_glass,
+        });
+        if self.what == What::RevokeSessions {
+            data["revoked"] = json!(done.map_or(0, |done| done.revoked));
+        }
+        data
+    }
+}
+
+/// What there is to see.
+pub struct Seen {
+    found: Vec<Person>,
+    acting: Vec<Person>,
+    admins: usize,
+    has_sessions: bool,
+}
+
+/// Whom it is about, and who acts.
+#[derive(Debug, Clone)]
+pub struct Work {
+    target: Person,
+    acting: Option<String>,
+}
+
+impl Operation for Change {
+    type State = Seen;
+    type Work = Work;
+
+    fn access(&self) -> Access {
+        Access::Write
+    }
+
+    fn waits_for(&self) -> &'static [&'static str] {
+        &change::TABLES
+    }
+
+    async fn inspect(
+        &self,
+        cx: &Context,
+        session: &Session,
+        attempt: Attempt,
+    ) -> Result<Seen, Setback> {
+        self.args.authority.check(cx)?;
+        let seen = self.look(session, attempt).await;
+        session.end().await;
+        Ok(seen?)
+    }
+
+    fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Work>, Failure> {
+        let ChangeArgs { user, authority } = &self.args;
+        let target = people::required(user, &seen.found)?;
+        let acting = match &authority.acting {
+            Some(typed) => authority::id(people::resolve(typed, &seen.acting)?),
+            None => None,
+        };
+        let (to_do, so_it_is, step) = self.words(target);
+        let mut plan = Plan {
+            work: Work { target: target.clone(), acting },
+            steps: Vec::new(),
+            screen: vec![Block::Text(format!("nothing to do: {so_it_is}"))],
+            findings: Vec::new(),
+            question: format!("{}?", capital(&to_do)),
+            asks_later: false,
+            data: self.data(target, None),
+            next: None,
+        };
+        if self.holds(target, seen.has_sessions) {
+            return Ok(plan);
+        }
+        if cx.settings.dry_run {
+            self.foreseen(seen, target)?;
+        }
+        if !authority.break_glass {
+            authority.can_ask(cx)?;
+        }
+        let risk = if authority.break_glass { Risk::Destructive } else { Risk::Additive };
+        plan.steps = vec![Step::new(step, to_do, risk)];
+        plan.screen = shown::card(target, authority::shown(authority, authority.acting.as_deref()));
+        Ok(plan)
+    }
+
+    async fn execute(
+        &self,
+        cx: &Context,
+        session: &Session,
+        plan: Plan<Work>,
+    ) -> Result<Report, Failure> {
+        let typed = self.args.authority.acting.as_deref().unwrap_or_default();
+        let authority = self.args.authority.prove(cx, typed, plan.work.acting.clone()).await?;
+        let request = Request {
+            command: self.command(),
+            change: self.what.clone(),
+            target: plan.work.target.id.clone(),
+            authority,
+        };
+        let done = change::carry_out(cx, session, &request).await?;
+        Ok(self.report(plan, &done))
+    }
+}
+
+impl Change {
+    async fn look(&self, session: &Session, attempt: Attempt) -> Result<Seen, Failure> {
+        let what = "cannot look at the app's users";
+        let sets =
+            session.begin_within(Mode::Snapshot, attempt.timeouts, what, standing::SQL).await?;
+        let standing = Standing::of(&sets);
+        standing.check()?;
+        standing.act_for_owner(session).await?;
+        let found = people::matching(session, &self.args.user).await?;
+        let acting = match &self.args.authority.acting {
+            Some(typed) => people::matching(session, typed).await?,
+            None => Vec::new(),
+        };
+        let has_sessions = match people::resolve(&self.args.user, &found)? {
+            Some(target) => people::has_sessions(session, &target.id).await?,
+            None => false,
+        };
+        let admins = people::admins(session).await?.len();
+        Ok(Seen { found, acting, admins, has_sessions })
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
