@@ -14,6 +14,10 @@ mod cases {
     mod contracts;
     mod elsewhere;
     mod grants;
+    mod guard_races;
+    mod guards;
+    mod guards_app;
+    mod guards_edges;
     mod history;
     mod house;
     mod kill;

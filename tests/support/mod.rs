@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use markenmate::sandbox::{Sandbox, SandboxOptions};
 use markenmate::settings::Env;
 
+pub mod app;
 pub mod campaign;
 mod database;
 mod invocation;
