@@ -103,7 +103,8 @@ impl Ground {
         self.wait(self.server.execute(database, sql)).unwrap();
     }
 
-    fn create(&self, name: &str, template: Option<&str>) {
+    /// A database, empty or a copy of another.
+    pub fn create(&self, name: &str, template: Option<&str>) {
         self.wait(self.server.create_database(name, template)).unwrap();
     }
 }

@@ -6,6 +6,7 @@ mod backup;
 mod child;
 mod floor;
 mod ground;
+mod guarded;
 mod proxy;
 mod rows;
 mod stall;
@@ -19,13 +20,15 @@ use table::Line;
 type Row = fn(&Ground) -> Vec<Line>;
 
 /// One line a row: its name, and what measures it.
-const ROWS: [(&str, Row); 7] = [
+const ROWS: [(&str, Row); 9] = [
     ("version", rows::version),
     ("noop", rows::noop),
     ("v2", rows::v2),
     ("trips", rows::trips),
     ("memory", rows::memory),
     ("backup", backup::backup),
+    ("guards", guarded::guards),
+    ("verify", guarded::verify),
     ("stall", stall::stall),
 ];
 

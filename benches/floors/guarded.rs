@@ -1,0 +1,163 @@
+//! What the guards cost the application: the same statements on the same server in a database with
+//! guards and in one without, in turn; and what `verify` costs where there is much to verify.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::child::{alternate, median, run};
+use super::ground::{BASELINE, CURRENT, Ground, connect, runtime};
+use super::table::{Line, ms};
+
+/// At version 2.
+const UNGUARDED: &str = "bench_unguarded";
+/// With a million lendings, at the latest version.
+const LARGE: &str = "bench_large";
+
+/// What a network of a data centre adds to each statement, on top of the socket's own way.
+const NETWORK: Duration = Duration::from_micros(500);
+const MOST: f64 = 1.05;
+
+/// The largest id of the sample's users; enough for each statement to find another row.
+const LENDING: &str = "UPDATE public.token_lending SET token_count = 3, version = version + 1, updated_at = now() \
+                       WHERE id = $1 AND version = 1 RETURNING id, version";
+const ROLE: &str =
+    r#"UPDATE public."user" SET role = $2::text::public.user_role, updated_at = now() WHERE id = $1"#;
+
+type Parameters<'a> = Vec<(&'a (dyn ToSql + Sync), Type)>;
+
+/// One statement of the application's: the time from asking to its answer.
+async fn timed(client: &Client, sql: &str, parameters: Parameters<'_>) -> Duration {
+    let began = Instant::now();
+    client.query_typed(sql, &parameters).await.unwrap();
+    began.elapsed()
+}
+
+/// A lending, and a user who becomes an admin and a user again; taken back, so that nothing grows.
+async fn once(client: &Client, lending: i32, user: &str) -> [Duration; 3] {
+    client.batch_execute("BEGIN").await.unwrap();
+    let update = timed(client, LENDING, vec![(&lending, Type::INT4)]).await;
+    let user: &(dyn ToSql + Sync) = &user;
+    let up = timed(client, ROLE, vec![(user, Type::TEXT), (&"admin", Type::TEXT)]).await;
+    let down = timed(client, ROLE, vec![(user, Type::TEXT), (&"user", Type::TEXT)]).await;
+    client.batch_execute("ROLLBACK").await.unwrap();
+    [update, up, down]
+}
+
+/// The cost of each guarded statement beside the unguarded one.
+pub fn guards(g: &Ground) -> Vec<Line> {
+    g.create(UNGUARDED, Some(BASELINE));
+    run(&g.tool(["migrate", "--yes", "--to", "2", "-d", &g.url(UNGUARDED)]));
+    let rounds = if g.full { 8000 } else { 1500 };
+    let mut times = [const { [const { Vec::new() }; 3] }; 2];
+    g.wait(async {
+        let clients = [connect(&g.url(CURRENT)).await, connect(&g.url(UNGUARDED)).await];
+        let sample = "SELECT array_agg(id ORDER BY id) FROM public.token_lending WHERE version = 1";
+        let lendings: Vec<i32> = clients[0].query_typed(sample, &[]).await.unwrap()[0].get(0);
+        let sample = r#"SELECT array_agg(id ORDER BY id) FROM public."user" WHERE role = 'user'"#;
+        let users: Vec<String> = clients[0].query_typed(sample, &[]).await.unwrap()[0].get(0);
+        for round in 0..rounds + 100 {
+            for (client, times) in clients.iter().zip(&mut times) {
+                let (lending, user) = (round % lendings.len(), round % users.len());
+                let costs = once(client, lendings[lending], &users[user]).await;
+                // The first fill caches.
+                if round >= 100 {
+                    times.iter_mut().zip(costs).for_each(|(all, cost)| all.push(cost));
+                }
+            }
+        }
+    });
+    let [guarded, unguarded] = times.map(|sides| sides.map(median));
+    let names = ["update of a lending", "role: user to admin", "role: admin to user"];
+    std::iter::zip(names, std::iter::zip(guarded, unguarded))
+        .flat_map(|(name, (with, without))| {
+            let near = Line::beside(&format!("{name}, guarded : not, by socket"), with, without);
+            let far = Line::beside(
+                &format!("{name}, and {} of network", ms(NETWORK)),
+                with + NETWORK,
+                without + NETWORK,
+            );
+            [micro(near, with, without), micro(far, with + NETWORK, without + NETWORK).at_most(MOST)]
+        })
+        .collect()
+}
+
+/// These are too short for milliseconds.
+fn micro(line: Line, tool: Duration, floor: Duration) -> Line {
+    let text = |time: Duration| format!("{} µs", time.as_micros());
+    Line { tool: text(tool), floor: text(floor), ..line }
+}
+
+/// `verify` of a million lendings, and how long `--probe` makes a client wait; with `--full` only.
+pub fn verify(g: &Ground) -> Vec<Line> {
+    if !g.full {
+        return Vec::new();
+    }
+    g.create(LARGE, Some(CURRENT));
+    g.execute(
+        LARGE,
+        "INSERT INTO public.token_lending (user_id, lend_to_user_id, person_name, token_count, total_tokens_lent)
+         SELECT u.id, u.id, u.name, n % 20, n % 31 FROM generate_series(1, 1000000) n
+           JOIN (SELECT id, left(name, 40) AS name, row_number() OVER (ORDER BY id) AS r FROM public.\"user\") u
+             ON u.r = 1 + n % 200",
+    );
+    g.execute(LARGE, "VACUUM ANALYZE");
+    let url = g.url(LARGE);
+    let [quick, verify, probe] = alternate(
+        5,
+        [
+            &|| g.tool(["status", "-d", &url]),
+            &|| g.findings(["verify", "-d", &url]),
+            &|| g.findings(["verify", "--probe", "--yes", "-d", &url]),
+        ],
+    );
+    let (idle, probed) = waits(g, &url);
+    const TIME: Duration = Duration::from_secs(2);
+    const LOCKS: Duration = Duration::from_millis(50);
+    vec![
+        Line::alone("status at 1 million lendings (for scale)", ms(quick.wall())),
+        Line::alone("verify at 1 million lendings", ms(verify.wall())).target("< 2 s", verify.wall() < TIME),
+        Line::alone("verify --probe of them", ms(probe.wall())).target("< 2 s", probe.wall() < TIME),
+        Line::alone("longest wait of a client that changes admins, nobody probing", ms(idle)),
+        Line::alone("longest wait of it, verify --probe", ms(probed)).target("< 50 ms", probed < LOCKS),
+    ]
+}
+
+/// The longest wait of a client that changes admins all the time, alone and during a probe: medians.
+fn waits(g: &Ground, url: &str) -> (Duration, Duration) {
+    let rounds: Vec<_> = (0..5)
+        .map(|_| {
+            let (probing, over) = (AtomicBool::new(false), AtomicBool::new(false));
+            thread::scope(|scope| {
+                let client = scope.spawn(|| change_admins(url, &probing, &over));
+                thread::sleep(Duration::from_secs(1));
+                probing.store(true, Relaxed);
+                run(&g.findings(["verify", "--probe", "--yes", "-d", url]));
+                over.store(true, Relaxed);
+                client.join().unwrap()
+            })
+        })
+        .collect();
+    (median(rounds.iter().map(|r| r.0)), median(rounds.iter().map(|r| r.1)))
+}
+
+/// Locks every admin's row and the row where changes of admins queue, again and again.
+fn change_admins(url: &str, probing: &AtomicBool, over: &AtomicBool) -> (Duration, Duration) {
+    const CHANGE: &str = "BEGIN; UPDATE public.\"user\" SET updated_at = now() WHERE role = 'admin';
+                          UPDATE markenmate.turn SET turn = turn; ROLLBACK";
+    let runtime = runtime();
+    let client = runtime.block_on(connect(url));
+    let (mut idle, mut probed) = (Duration::ZERO, Duration::ZERO);
+    runtime.block_on(client.batch_execute(CHANGE)).unwrap();
+    while !over.load(Relaxed) {
+        let longest = if probing.load(Relaxed) { &mut probed } else { &mut idle };
+        let began = Instant::now();
+        runtime.block_on(client.batch_execute(CHANGE)).unwrap();
+        *longest = began.elapsed().max(*longest);
+        thread::sleep(Duration::from_millis(1));
+    }
+    (idle, probed)
+}
