@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::own_server::{program, succeed};
-use crate::support::state::{assert_migrated, fingerprint, one, versions};
+use crate::support::state::{assert_hardened, assert_migrated, fingerprint, one, versions};
 use crate::support::{TestDb, cluster, markenmate, sql};
 
 fn migrated() -> TestDb {
@@ -65,7 +65,7 @@ fn a_missing_first_row_is_seen_and_refused() {
     edited(
         &format!("DELETE FROM {HISTORY} WHERE version = 1"),
         "drifted",
-        "although V2 is recorded",
+        "although V3 is recorded",
     );
     let own = "UPDATE markenmate.refinery_own_history SET checksum = 'x'";
     edited(own, "drifted", "has checksum \"x\"");
@@ -151,10 +151,15 @@ fn versions_are_gone_up_one_by_one() {
     assert_eq!(again["outcome"], "nothing_to_do");
     let second = json_of(&db, &["migrate", "--yes", "--to", "2"], 0);
     assert_eq!(second["data"]["applied"], json!([2]));
+    assert_hardened(&db.url);
+    let third = json_of(&db, &["migrate", "--yes", "--to", "3"], 0);
+    assert_eq!(third["data"]["applied"], json!([3]));
     assert_migrated(&db.url);
     let down = json_of(&db, &["migrate", "--yes", "--to", "1"], 4);
     assert!(down["error"]["message"].as_str().unwrap().contains("only goes up"), "{down:#}");
-    json_of(&db, &["migrate", "--yes", "--to", "3"], 2);
+    let down = json_of(&db, &["migrate", "--yes", "--to", "2"], 4);
+    assert!(down["error"]["message"].as_str().unwrap().contains("only goes up"), "{down:#}");
+    json_of(&db, &["migrate", "--yes", "--to", "4"], 2);
 }
 
 /// The last words of a run are commands to paste: here they are pasted.

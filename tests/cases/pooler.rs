@@ -147,8 +147,8 @@ fn assert_no_traces(pooler: &Pooler, db: &TestDb) {
 fn the_tool_works_behind_a_pooler_and_leaves_nothing_there() {
     let pooler = Pooler::start();
     for (db, state, applied) in [
-        (TestDb::baseline(), "baseline", serde_json::json!([2])),
-        (TestDb::empty(), "pristine", serde_json::json!([1, 2])),
+        (TestDb::baseline(), "baseline", serde_json::json!([2, 3])),
+        (TestDb::empty(), "pristine", serde_json::json!([1, 2, 3])),
     ] {
         let url = pooler.url(&db);
         let run = |args: &[&str]| {

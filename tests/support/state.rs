@@ -17,6 +17,12 @@ SELECT string_agg(line, E'\n' ORDER BY line) FROM (
     SELECT concat_ws(' ', 'constraint', k.conrelid::regclass, k.conname, k.convalidated, pg_get_constraintdef(k.oid)),
            k.connamespace FROM pg_constraint k
      UNION ALL
+    SELECT concat_ws(' ', 'trigger', t.tgrelid::regclass, t.tgname, t.tgenabled, pg_get_triggerdef(t.oid)), c.relnamespace
+      FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal
+     UNION ALL
+    SELECT concat_ws(' ', 'function', p.oid::regprocedure, pg_get_userbyid(p.proowner), p.proacl::text, p.prosecdef,
+                     p.proconfig::text, md5(p.prosrc)), p.pronamespace FROM pg_proc p
+     UNION ALL
     SELECT concat_ws(' ', 'schema', n.nspname, pg_get_userbyid(n.nspowner), n.nspacl::text), n.oid FROM pg_namespace n
 ) f JOIN pg_namespace n ON n.oid = f.schema
  WHERE n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%'";
@@ -26,11 +32,11 @@ pub fn catalogue(session: &Session) -> String {
     one(session, FINGERPRINT)
 }
 
-/// All of the catalogue, with the rows of the histories where there are any.
+/// All of the catalogue, with the rows of schema `markenmate` where there are any.
 pub fn fingerprint(session: &Session) -> String {
     let mut text = catalogue(session);
-    if one(session, "SELECT to_regclass('markenmate.refinery_schema_history') IS NOT NULL") == "t" {
-        for table in ["refinery_schema_history", "refinery_own_history", "run"] {
+    for table in ["refinery_schema_history", "refinery_own_history", "run", "ledger", "gate", "turn"] {
+        if one(session, &format!("SELECT to_regclass('markenmate.{table}') IS NOT NULL")) == "t" {
             let rows = format!(
                 "SELECT coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '') FROM markenmate.{table} t"
             );
@@ -62,7 +68,7 @@ pub fn one(session: &Session, sql: &str) -> String {
     session.sql(sql).into_iter().flatten().next().flatten().unwrap_or_default()
 }
 
-/// The history's versions: `1,2`.
+/// The history's versions: `1,2,3`.
 pub fn versions(session: &Session) -> String {
     one(
         session,
@@ -73,10 +79,21 @@ pub fn versions(session: &Session) -> String {
 /// The latest version is there, once, under the names that the application knows.
 #[track_caller]
 pub fn assert_migrated(url: &str) {
+    assert_migrated_to(url, "1,2,3", "current");
+}
+
+/// The guide's version is there, and not the guards.
+#[track_caller]
+pub fn assert_hardened(url: &str) {
+    assert_migrated_to(url, "1,2", "pending");
+}
+
+#[track_caller]
+fn assert_migrated_to(url: &str, recorded: &str, state: &str) {
     let session = Session::open(url);
-    assert_eq!(versions(&session), "1,2");
-    let own = "SELECT string_agg(version::text, ',') FROM markenmate.refinery_own_history";
-    assert_eq!(one(&session, own), "1");
+    assert_eq!(versions(&session), recorded);
+    let own = "SELECT string_agg(version::text, ',' ORDER BY version) FROM markenmate.refinery_own_history";
+    assert_eq!(one(&session, own), "1,2");
     let sequences = one(
         &session,
         "SELECT string_agg(s.relname || ' of ' || d.refobjid::regclass, ', ' ORDER BY s.relname)
@@ -88,7 +105,7 @@ pub fn assert_migrated(url: &str) {
     let doubles = "SELECT string_agg(relname, ', ') FROM pg_class WHERE relname ~ '_(seq|key|pkey|fk)[0-9]+$'";
     assert_eq!(one(&session, doubles), "");
     let seen = markenmate(&["status", "--format", "json"]).url(url).run().assert_code(0).json();
-    assert_eq!(seen["data"]["state"], "current", "{seen:#}");
+    assert_eq!(seen["data"]["state"], state, "{seen:#}");
 }
 
 /// No session of the binary is left on the server, within two seconds.

@@ -56,7 +56,8 @@ pub(super) fn rename_sequence(has: &str, expected: &str) -> String {
     format!("ALTER SEQUENCE public.{} RENAME TO {};", identifier(has), identifier(expected))
 }
 
-/// A whole table, keys last so that the statement can be run as it is, by whomever.
+/// A whole table, keys last so that the statement can be run as it is, by whomever; its triggers call
+/// functions that must be there.
 pub(super) fn create_table(name: &str, table: &Table, owner: Option<&str>) -> String {
     let mut sql = String::new();
     for (sequence, s) in &table.sequences {
@@ -85,6 +86,9 @@ pub(super) fn create_table(name: &str, table: &Table, owner: Option<&str>) -> St
     if let Some(owner) = owner {
         sql.push('\n');
         sql.push_str(&self::owner(name, owner));
+    }
+    for trigger in table.triggers.values() {
+        sql.push_str(&format!("\n{};", trigger.definition));
     }
     sql
 }
