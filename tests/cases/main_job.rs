@@ -226,7 +226,7 @@ fn the_app_goes_on_while_its_push_has_taken_the_columns_away() {
            INSERT INTO public."user" (id, name, email) VALUES ('late', 'L', 'late@example.org');
            INSERT INTO public.token_lending (user_id, person_name, token_count) VALUES ('late', 'P', 1);
            UPDATE public."user" SET role = 'admin' WHERE id = 'late';
-           UPDATE public.token_lending SET token_count = token_count - 1;
+           UPDATE public.token_lending SET token_count = token_count / 2;
            UPDATE public.token_lending SET token_count = 0 WHERE id = -1;
            UPDATE public."user" SET role = 'user' WHERE id = 'late';
            DELETE FROM public.token_lending WHERE user_id = 'late';

@@ -35,7 +35,9 @@ pub fn catalogue(session: &Session) -> String {
 /// All of the catalogue, with the rows of schema `markenmate` where there are any.
 pub fn fingerprint(session: &Session) -> String {
     let mut text = catalogue(session);
-    for table in ["refinery_schema_history", "refinery_own_history", "run", "ledger", "gate", "turn"] {
+    for table in
+        ["refinery_schema_history", "refinery_own_history", "run", "ledger", "gate", "turn"]
+    {
         if one(session, &format!("SELECT to_regclass('markenmate.{table}') IS NOT NULL")) == "t" {
             let rows = format!(
                 "SELECT coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '') FROM markenmate.{table} t"
