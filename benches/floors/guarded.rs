@@ -24,8 +24,7 @@ const MOST: f64 = 1.05;
 /// The largest id of the sample's users; enough for each statement to find another row.
 const LENDING: &str = "UPDATE public.token_lending SET token_count = 3, version = version + 1, updated_at = now() \
                        WHERE id = $1 AND version = 1 RETURNING id, version";
-const ROLE: &str =
-    r#"UPDATE public."user" SET role = $2::text::public.user_role, updated_at = now() WHERE id = $1"#;
+const ROLE: &str = r#"UPDATE public."user" SET role = $2::text::public.user_role, updated_at = now() WHERE id = $1"#;
 
 type Parameters<'a> = Vec<(&'a (dyn ToSql + Sync), Type)>;
 
@@ -80,7 +79,10 @@ pub fn guards(g: &Ground) -> Vec<Line> {
                 with + NETWORK,
                 without + NETWORK,
             );
-            [micro(near, with, without), micro(far, with + NETWORK, without + NETWORK).at_most(MOST)]
+            [
+                micro(near, with, without),
+                micro(far, with + NETWORK, without + NETWORK).at_most(MOST),
+            ]
         })
         .collect()
 }
@@ -108,21 +110,22 @@ pub fn verify(g: &Ground) -> Vec<Line> {
     let url = g.url(LARGE);
     let [quick, verify, probe] = alternate(
         5,
-        [
-            &|| g.tool(["status", "-d", &url]),
-            &|| g.findings(["verify", "-d", &url]),
-            &|| g.findings(["verify", "--probe", "--yes", "-d", &url]),
-        ],
+        [&|| g.tool(["status", "-d", &url]), &|| g.findings(["verify", "-d", &url]), &|| {
+            g.findings(["verify", "--probe", "--yes", "-d", &url])
+        }],
     );
     let (idle, probed) = waits(g, &url);
     const TIME: Duration = Duration::from_secs(2);
     const LOCKS: Duration = Duration::from_millis(50);
     vec![
         Line::alone("status at 1 million lendings (for scale)", ms(quick.wall())),
-        Line::alone("verify at 1 million lendings", ms(verify.wall())).target("< 2 s", verify.wall() < TIME),
-        Line::alone("verify --probe of them", ms(probe.wall())).target("< 2 s", probe.wall() < TIME),
+        Line::alone("verify at 1 million lendings", ms(verify.wall()))
+            .target("< 2 s", verify.wall() < TIME),
+        Line::alone("verify --probe of them", ms(probe.wall()))
+            .target("< 2 s", probe.wall() < TIME),
         Line::alone("longest wait of a client that changes admins, nobody probing", ms(idle)),
-        Line::alone("longest wait of it, verify --probe", ms(probed)).target("< 50 ms", probed < LOCKS),
+        Line::alone("longest wait of it, verify --probe", ms(probed))
+            .target("< 50 ms", probed < LOCKS),
     ]
 }
 
@@ -146,7 +149,8 @@ fn waits(g: &Ground, url: &str) -> (Duration, Duration) {
 
 /// Locks every admin's row and the row where changes of admins queue, again and again.
 fn change_admins(url: &str, probing: &AtomicBool, over: &AtomicBool) -> (Duration, Duration) {
-    const CHANGE: &str = "BEGIN; UPDATE public.\"user\" SET updated_at = now() WHERE role = 'admin';
+    const CHANGE: &str =
+        "BEGIN; UPDATE public.\"user\" SET updated_at = now() WHERE role = 'admin';
                           UPDATE markenmate.turn SET turn = turn; ROLLBACK";
     let runtime = runtime();
     let client = runtime.block_on(connect(url));
