@@ -1,6 +1,7 @@
 //! Which migrations are adopted and which are applied. Pure: decided from a survey, and again from
 //! another one under the lock.
 
+use crate::db::locks::Holder;
 use crate::failure::Failure;
 
 use super::registry::{self, Entry, OwnEntry};
@@ -60,6 +61,12 @@ impl Work {
             return Vec::new();
         }
         self.entries().flat_map(|entry| entry.locks.iter().copied()).collect()
+    }
+
+    /// Whether that lock is in the way of what is to be done.
+    pub fn waits_for(&self, holder: &Holder) -> bool {
+        let reads = ["AccessShare", "RowShare"].contains(&holder.mode.as_str());
+        !reads || self.entries().any(|entry| entry.keeps_readers_out)
     }
 
     /// The whole application is built into an empty database.

@@ -241,6 +241,38 @@ fn check_says_by_its_code_what_migrate_would_do() {
     assert!(done.stdout.contains("nothing to do"), "{}", done.stdout);
 }
 
+/// The guards let readers read: only who writes is waited for.
+#[test]
+fn the_guards_wait_for_writers_alone() {
+    let db = TestDb::baseline();
+    markenmate(&["migrate", "--yes", "--to", "2"]).db(&db).run().assert_code(0);
+    let check = || markenmate(&["migrate", "--check"]).db(&db).run();
+    for table in ["\"user\"", "token_lending", "step_up_token", "audit_log"] {
+        let (holder, pid) = holder(&db, &format!("LOCK TABLE public.{table} IN ROW SHARE MODE"));
+        std::thread::sleep(Duration::from_millis(1100));
+        check().assert_code(3);
+        let up = markenmate(&["migrate", "--dry-run"]).db(&db).run().assert_code(0);
+        assert!(up.stdout.contains("SHARE ROW EXCLUSIVE on public.\"user\""), "{}", up.stdout);
+        assert!(!up.stdout.contains(&format!("pid {pid}")), "{}", up.stdout);
+        holder.sql(&format!("LOCK TABLE public.{table} IN ROW EXCLUSIVE MODE"));
+        let before = fingerprint(&db.session());
+        for run in [check(), impatient(&db)] {
+            let run = run.assert_code(7);
+            assert!(run.stderr.contains(&format!("pid {pid} (\"billing\"")), "{}", run.stderr);
+            assert!(
+                run.stderr.contains(&format!("holds RowExclusive on public.{table}")),
+                "{}",
+                run.stderr
+            );
+        }
+        assert_eq!(fingerprint(&db.session()), before);
+        holder.sql("ROLLBACK");
+    }
+    let (_reader, _) = holder(&db, r#"SELECT FROM public."user" LIMIT 1"#);
+    markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+    assert_migrated(&db.url);
+}
+
 /// `--lock-timeout` never outlasts `--max-wait`.
 #[test]
 fn patience_is_not_outlasted_by_one_attempt() {

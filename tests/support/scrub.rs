@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 /// Pattern and what stands there instead; in this order, the longer things first.
-const DIFFERENT: [(&str, &str); 12] = [
+const DIFFERENT: [(&str, &str); 13] = [
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
+    (r"\b[0-9a-f]{64}\b", "HASH"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d[:-]\d\d[:-]\d\d([.,-]\d+)?(Z| ?UTC|[+-]\d\d(:?\d\d)?)?", "TIME"),
     (r"(/[\w.-]+)*/markenmate-[0-9a-f]{12}", "SOCKET"),
     (r"(/[\w.-]+)*/\.tmp\w{6}", "FOLDER"),

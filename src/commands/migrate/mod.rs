@@ -14,7 +14,7 @@ use crate::db::locks::{self, Holder};
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
-use crate::migrations::plan::decide;
+use crate::migrations::plan::{Work, decide};
 use crate::migrations::registry;
 use crate::migrations::run::{self, Done, Planned};
 use crate::migrations::survey::Survey;
@@ -250,7 +250,7 @@ async fn check(cx: &Context, session: &Session, plan: Plan<Todo>) -> Result<Repo
     }
     session.facts.check_writable()?;
     let mut holders = locks::run_holders(session).await?;
-    holders.extend(lasting_holders(cx, session, &plan.work.planned.work.locked_tables()).await?);
+    holders.extend(lasting_holders(cx, session, &plan.work.planned.work).await?);
     if !holders.is_empty() {
         let mut failure = Failure::new(Kind::Busy, "migrate would have to wait for a lock");
         for holder in &holders {
@@ -287,10 +287,12 @@ async fn check(cx: &Context, session: &Session, plan: Plan<Todo>) -> Result<Repo
 async fn lasting_holders(
     cx: &Context,
     session: &Session,
-    tables: &[&str],
+    work: &Work,
 ) -> Result<Vec<Holder>, Failure> {
     let second = Duration::from_secs(1);
+    let tables = &work.locked_tables();
     let mut holders = locks::table_holders(session, tables).await?;
+    holders.retain(|holder| work.waits_for(holder));
     if holders.iter().any(|holder| holder.transaction_age_s.is_none()) {
         cx.interrupt.pause(second).await?;
         let still = locks::table_holders(session, tables).await?;

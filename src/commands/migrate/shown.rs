@@ -33,9 +33,7 @@ pub(super) fn steps(work: &Work, beside_others: bool) -> Vec<Step> {
     let risk = if beside_others { Risk::Destructive } else { Risk::Additive };
     let own = work.own_entries().map(|entry| Step {
         sql: Some(entry.sql.to_owned()),
-        detail: Some(
-            "history and archive, outside the schema that the app's push looks after".into(),
-        ),
+        detail: Some(entry.title.into()),
         ..Step::new(
             format!("own-{}", entry.version),
             format!("set up schema markenmate: V{} {}", entry.version, entry.name),
@@ -56,7 +54,8 @@ pub(super) fn steps(work: &Work, beside_others: bool) -> Vec<Step> {
             (1, _) => "nothing to lock".to_owned(),
             _ if work.builds_everything() => "in the same transaction: nothing to lock".to_owned(),
             _ => format!(
-                "ACCESS EXCLUSIVE on {}, for milliseconds; no table is rewritten",
+                "{} on {}, for milliseconds; no table is rewritten",
+                if entry.keeps_readers_out { "ACCESS EXCLUSIVE" } else { "SHARE ROW EXCLUSIVE" },
                 tables.join(", ")
             ),
         };
@@ -97,10 +96,13 @@ pub(super) fn screen(
     let locked = work.locked_tables();
     let lock_timeout = humantime::format_duration(cx.settings.lock_timeout);
     let max_wait = humantime::format_duration(cx.settings.max_wait);
-    let holders = match survey.holders.as_slice() {
-        [] => "nobody".to_owned(),
-        some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
-    };
+    let holders: Vec<String> = survey
+        .holders
+        .iter()
+        .filter(|holder| work.waits_for(holder))
+        .map(ToString::to_string)
+        .collect();
+    let holders = if holders.is_empty() { "nobody".to_owned() } else { holders.join("; ") };
     let fact = |name: &str, value: String| (name.to_owned(), value);
     vec![Block::Facts(vec![
         fact("database", survey.database.clone()),
@@ -164,7 +166,6 @@ pub(super) fn undo(work: &Work, conninfo: &str) -> Option<String> {
         return None;
     }
     // The newest first; each is a transaction of its own.
-
     let downs = work.apply.iter().rev().enumerate().map(|(at, version)| {
         let into = if at == 0 { ">" } else { ">>" };
         format!("markenmate util down {version} {into} undo.sql && ")

@@ -76,7 +76,7 @@ impl Operation for Rollback {
         let Some(named) = &self.args.restore else {
             return Err(Failure::refused("rollback knows one way so far: --restore")
                 .hint("to bring a backup back: markenmate rollback --restore")
-                .hint("the way back without one, as SQL: markenmate util down 2")
+                .hint("the way back without one, as SQL, the newest version first: markenmate util down 3")
                 .into());
         };
         if !cx.settings.dry_run {
