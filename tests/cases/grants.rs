@@ -80,9 +80,36 @@ fn the_operator_migrates_and_the_reader_reads() {
     for table in ["audit_log", "step_up_token", "\"user\"", "token_lending"] {
         session.sql(&format!("SELECT count(*) FROM public.{table}"));
     }
-    session.sql("SELECT count(*) FROM markenmate.audit_log_archive");
+    for kept in [
+        "audit_log_archive",
+        "run",
+        "ledger",
+        "gate",
+        "turn",
+        "lending_conflicts",
+        "step_up_conflicts",
+    ] {
+        session.sql(&format!("SELECT count(*) FROM markenmate.{kept}"));
+    }
     assert!(session.try_sql("DELETE FROM public.audit_log").is_err());
     assert!(session.try_sql("CREATE TABLE markenmate.t ()").is_err());
+    for forbidden in [
+        "DELETE FROM markenmate.ledger",
+        "INSERT INTO markenmate.gate (reason) VALUES ('r')",
+        "SELECT nextval('markenmate.lending_conflicts')",
+        "SELECT markenmate.open_gate('r')",
+        "SELECT markenmate.set_master_admin('u')",
+    ] {
+        let error = session.try_sql(forbidden).unwrap_err();
+        assert_eq!(error.code().unwrap().code(), "42501", "{forbidden}: {error:?}");
+    }
+
+    // The operator left a row of its own, and passes the guards as the owner may.
+    let session = Session::open(&operator);
+    let wrote = "SELECT string_agg(database_user || ' ' || command, ', ' ORDER BY number) FROM markenmate.ledger";
+    assert_eq!(one(&session, wrote), format!("{} migrate", roles.operator));
+    let gate = "BEGIN; SELECT markenmate.open_gate('r'); SELECT markenmate.is_open(); ROLLBACK";
+    assert_eq!(session.sql(gate)[1][0].as_deref(), Some("t"));
 }
 
 #[test]

@@ -56,10 +56,20 @@ fn assert_the_application_works(db: &TestDb, app: &str) {
          SELECT id, metadata FROM public.audit_log;
          DELETE FROM public.step_up_token;
          DELETE FROM public.audit_log;
+         INSERT INTO public.\"user\" (id, name, email) VALUES ('gone', 'G', 'gone@example.org');
+         INSERT INTO public.audit_log (user_id, action) VALUES ('gone', 'login');
+         DELETE FROM public.\"user\" WHERE id = 'gone';
          UPDATE public.token_lending SET version = version + 1;
          UPDATE public.\"user\" SET is_master_admin = is_master_admin;
          INSERT INTO public.app_log (message, correlation_id) VALUES ('m', 'c')"
     ));
+    // The guards are at work for whoever may not even see their schema, and say what was too late.
+    let late = "UPDATE public.token_lending SET token_count = 0, version = 2 WHERE id = -1";
+    let error = session.try_sql(late).unwrap_err();
+    assert_eq!(error.code().unwrap().code(), "40001", "{error:?}");
+    let gate = session.try_sql("SELECT markenmate.open_gate('mine')");
+    let owner = "SELECT pg_get_userbyid(relowner) = current_user FROM pg_class WHERE oid = 'public.\"user\"'::regclass";
+    assert_eq!(gate.is_ok(), one(&session, owner) == "t", "{gate:?}");
     for table in ["audit_log", "step_up_token", "app_log"] {
         session.sql(&format!("SELECT nextval('public.{table}_id_seq')"));
     }

@@ -74,6 +74,17 @@ fn what_stands_beside_rows_in_our_schema_is_found_and_never_run() {
             "trigger trap",
         ),
         (on("run", trigger), on("run", "DROP TRIGGER trap ON %"), "trigger trap on run"),
+        (on("ledger", trigger), on("ledger", "DROP TRIGGER trap ON %"), "trigger trap on ledger"),
+        (
+            on("ledger", "ALTER TABLE % ALTER COLUMN host SET DEFAULT markenmate.climb()"),
+            on("ledger", "ALTER TABLE % ALTER COLUMN host DROP DEFAULT"),
+            "column ledger.host",
+        ),
+        (
+            on("ledger", "CREATE INDEX trap ON % (number) WHERE markenmate.pure(hash)"),
+            "DROP INDEX markenmate.trap".into(),
+            "index trap on ledger",
+        ),
         (
             on(
                 "audit_log_archive",
