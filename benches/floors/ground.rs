@@ -17,7 +17,7 @@ use super::child::{self, Program};
 const LASTING: [(&str, &str); 3] =
     [("fsync", "on"), ("synchronous_commit", "on"), ("full_page_writes", "on")];
 
-/// Before V2, unrecorded.
+/// Before the first migration, unrecorded.
 pub const BASELINE: &str = "bench_baseline";
 /// At the latest version.
 pub const CURRENT: &str = "bench_current";
@@ -77,7 +77,7 @@ impl Ground {
         program(&self.pg_dump, &arguments)
     }
 
-    /// A database before V2 with so many rows: its URL.
+    /// A database before the first migration with so many rows: its URL.
     pub fn build(&self, name: &str, sample: Sample) -> String {
         self.create(name, None);
         self.execute(name, registry::APP[0].sql);
@@ -89,7 +89,7 @@ impl Ground {
         self.server.url(database)
     }
 
-    /// A database before V2, for one run.
+    /// A database before the first migration, for one run.
     pub fn fresh(&self) -> String {
         let number = self.databases.replace(self.databases.get() + 1);
         if number > 0 {

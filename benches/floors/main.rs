@@ -23,7 +23,7 @@ type Row = fn(&Ground) -> Vec<Line>;
 const ROWS: [(&str, Row); 9] = [
     ("version", rows::version),
     ("noop", rows::noop),
-    ("v2", rows::v2),
+    ("migrate", rows::migrate),
     ("trips", rows::trips),
     ("memory", rows::memory),
     ("backup", backup::backup),

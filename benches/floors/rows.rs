@@ -28,10 +28,10 @@ pub fn noop(g: &Ground) -> Vec<Line> {
     costs("no-op migrate : psql -c 'select 1'", &runs, Some([1.0, 0.6]))
 }
 
-/// The guide's migration on a baseline: one transaction.
-pub fn v2(g: &Ground) -> Vec<Line> {
+/// Every migration on a baseline: one transaction.
+pub fn migrate(g: &Ground) -> Vec<Line> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(super::floor::v2().as_bytes()).unwrap();
+    file.write_all(super::floor::migrate().as_bytes()).unwrap();
     let path = file.path().to_str().unwrap();
     let runs = alternate(
         g.times,
@@ -39,7 +39,7 @@ pub fn v2(g: &Ground) -> Vec<Line> {
             g.psql(["-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", &g.fresh(), "-f", path])
         }],
     );
-    costs("V2 on a baseline : psql -1 -f", &runs, Some([1.2, 0.9]))
+    costs("migrate of a baseline : psql -1 -f", &runs, Some([1.2, 0.9]))
 }
 
 /// Round trips after connecting: what a distant server costs.
@@ -52,7 +52,7 @@ pub fn trips(g: &Ground) -> Vec<Line> {
     };
     let noop = count(&g.tool(["migrate", "--yes", "-d", &proxy.url(CURRENT)]));
     let name = g.fresh().rsplit_once("@/").unwrap().1.split('?').next().unwrap().to_owned();
-    let v2 = count(&g.tool(["migrate", "--yes", "-d", &proxy.url(&name)]));
+    let whole = count(&g.tool(["migrate", "--yes", "-d", &proxy.url(&name)]));
     let floor = count(&g.psql(["-d", &proxy.url(CURRENT), "-c", "select 1"]));
     vec![
         Line {
@@ -60,7 +60,7 @@ pub fn trips(g: &Ground) -> Vec<Line> {
             ..Line::alone("round trips of a no-op migrate", noop.to_string())
         }
         .target("≤ 3", noop <= 3),
-        Line::alone("round trips of V2 on a baseline", v2.to_string()),
+        Line::alone("round trips of migrate of a baseline", whole.to_string()),
     ]
 }
 
@@ -68,7 +68,7 @@ pub fn trips(g: &Ground) -> Vec<Line> {
 pub fn memory(g: &Ground) -> Vec<Line> {
     const MOST: u64 = 10 * 1_048_576;
     let url = g.url(CURRENT);
-    let [version, noop, v2, status, psql] = alternate(
+    let [version, noop, whole, status, psql] = alternate(
         5,
         [
             &|| g.tool(["--version"]),
@@ -78,7 +78,7 @@ pub fn memory(g: &Ground) -> Vec<Line> {
             &|| g.psql(["-d", &url, "-c", "select 1"]),
         ],
     );
-    [("--version", version), ("no-op migrate", noop), ("V2", v2), ("status", status)]
+    [("--version", version), ("no-op migrate", noop), ("migrate", whole), ("status", status)]
         .into_iter()
         .map(|(name, costs)| {
             let line = Line::alone(format!("peak memory of {name}"), mib(costs.memory()));

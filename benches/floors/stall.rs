@@ -47,11 +47,11 @@ pub fn stall(g: &Ground) -> Vec<Line> {
     ];
     if g.full {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), super::floor::v2()).unwrap();
+        std::fs::write(file.path(), super::floor::migrate()).unwrap();
         let hand = several(g, 1, &|g, url| by_hand(g, url, file.path()));
         lines.push(Line::alone("… psql in a loop, lock_timeout 50 ms", ms(hand.migrating)));
         let bare = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(bare.path(), super::floor::v2().replace("'50ms'", "0")).unwrap();
+        std::fs::write(bare.path(), super::floor::migrate().replace("'50ms'", "0")).unwrap();
         let bare_path = bare.path().to_str().unwrap();
         let waits = several(g, 1, &|g, url| g.psql(["-q", "-1", "-d", url, "-f", bare_path]));
         lines.push(Line::alone("… psql without a lock_timeout", ms(waits.migrating)));

@@ -120,6 +120,27 @@ parts_of() {
 }
 has_parts() { [[ $(parts_of "$1") == "$2" ]]; }
 
+# has_guards DATABASE NUMBER: so many of the tool's triggers stand on the app's tables.
+has_guards() {
+    [[ $(sql postgres "$1" -c "SELECT count(*) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+        WHERE c.relnamespace = 'public'::regnamespace AND t.tgname LIKE 'markenmate\_%' AND t.tgenabled = 'O'") == "$2" ]]
+}
+
+# works DATABASE: what the old app writes goes through while its push has taken the columns away.
+works() {
+    code=0
+    sql app "$1" -1 >/dev/null 2>"$work/err" <<'SQL' || code=$?
+INSERT INTO public."user" (id, name, email, role) VALUES ('o1', 'O', 'o1@example.org', 'admin'), ('o2', 'O', 'o2@example.org', 'user');
+INSERT INTO public.token_lending (user_id, person_name, token_count) VALUES ('o2', 'P', 3);
+UPDATE public.token_lending SET token_count = 2 WHERE user_id = 'o2';
+UPDATE public.token_lending SET token_count = 2 WHERE user_id = 'nobody';
+UPDATE public."user" SET role = 'admin' WHERE id = 'o2';
+UPDATE public."user" SET role = 'user' WHERE id = 'o1';
+DELETE FROM public."user" WHERE id = 'o1';
+SQL
+    expect "$1: the old app writes as before" exits 0
+}
+
 # migrated DATABASE: the baseline, owned by the app, migrated by a superuser.
 migrated() {
     sql postgres postgres -c "CREATE DATABASE $1 OWNER app"
@@ -149,7 +170,8 @@ push_survives() {
     expect "the push finds nothing to change" pushed 'No changes detected'
     dump kept >"$work/after"
     expect "catalogue and rows are the same before and after" same before after
-    expect "both versions stand in the history" test "$(history_of kept)" = 1,2
+    expect "every version stands in the history" test "$(history_of kept)" = 1,2,3
+    expect "and every guard on its table" has_guards kept 13
 
     # That it would have noticed: the schema file names no key, so drizzle's own names are compared.
     sql app kept -c 'ALTER TABLE public.audit_log RENAME CONSTRAINT audit_log_user_id_user_id_fk TO other_fk'
@@ -173,6 +195,7 @@ push_old_app() {
     push old schema-old.ts --force
     expect "with --force it changes them" pushed 'Changes applied'
     expect "it dropped the columns, and the new tables with their rows" has_parts old '0 tables, 0 columns'
+    expect "the guards of the dropped tables went with them" has_guards old 8
     dump old -n markenmate >"$work/own-after"
     expect "schema markenmate is untouched, rows included" same own-before own-after
 
@@ -185,6 +208,7 @@ push_old_app() {
     json 'd.findings.map(f => f.remedy).join("\n")' >"$work/mend.sql"
     sql app old -1 -f "$work/mend.sql"
     expect "its SQL, run by the app's role, brings everything back" has_parts old '2 tables, 3 columns'
+    expect "the guards, too" has_guards old 13
     tool old migrate --yes
     expect "migrate ends 0" exits 0
     tool old status --format json
@@ -203,6 +227,7 @@ push_old_app() {
     sql postgres copy -1 -f "$work/mend.sql"
     tool copy status --format json
     expect "status's SQL mends the rest: current" state_is current
+    expect "copy: every guard on its table" has_guards copy 13
     push copy schema.ts
     expect "the new app's push finds nothing to change" pushed 'No changes detected'
 }
@@ -213,5 +238,14 @@ push_old_app_without_rows() {
     push empty schema-old.ts
     expect "it asks nothing" pushed 'Changes applied'
     expect "it dropped columns and tables" has_parts empty '0 tables, 0 columns'
-    expect "both versions stand in the history" test "$(history_of empty)" = 1,2
+    expect "every version stands in the history" test "$(history_of empty)" = 1,2,3
+    expect "the guards of the dropped tables went with them" has_guards empty 8
+    works empty
+    tool empty migrate --yes --format json
+    expect "migrate is refused, exit 4" exits 4
+    json 'd.findings.map(f => f.remedy).join("\n")' >"$work/mend.sql"
+    sql app empty -1 -f "$work/mend.sql"
+    expect "its SQL brings back all of the guards as well" has_guards empty 13
+    tool empty status --format json
+    expect "status: current" state_is current
 }
