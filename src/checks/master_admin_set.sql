@@ -7,11 +7,6 @@ WITH oldest AS (
 SELECT 'public."user".is_master_admin' AS subject,
        CASE WHEN oldest.id IS NULL THEN 'there is no admin who could be master admin'
             ELSE format('no admin has it; the oldest admin is %s (id %s)', oldest.email, oldest.id) END AS detail,
-       CASE WHEN oldest.id IS NULL THEN 'No admin found. Create an admin first.'
-            -- An id that is not plain is not repeated in something to paste.
-            WHEN oldest.id ~ '^[A-Za-z0-9_-]+$'
-            THEN format('UPDATE public."user" SET is_master_admin = true WHERE id = %L;', oldest.id)
-            ELSE 'UPDATE public."user" SET is_master_admin = true WHERE id = (SELECT id FROM public."user" '
-                 'WHERE role = ''admin'' ORDER BY created_at, id COLLATE "C" LIMIT 1);' END AS remedy
+       CASE WHEN oldest.id IS NULL THEN 'No admin found. Create an admin first.' ELSE 'markenmate set-master-admin' END AS remedy
   FROM (VALUES (1)) one(row) LEFT JOIN oldest ON true
  WHERE NOT EXISTS (SELECT FROM public."user" WHERE concat(role) = 'admin' AND is_master_admin)

@@ -47,10 +47,22 @@ const BEFORE: &[Scene] = &[
         args: &["verify"],
         ends: 3,
     },
+    Scene {
+        says: "The guide's step 3: the first admin becomes master admin. Not with a password that everybody can read:",
+        args: &["set-master-admin", "--yes"],
+        ends: 4,
+    },
 ];
 
-const AFTER: &[Scene] =
-    &[Scene { says: "The remedies were followed. Verify again:", args: &["verify"], ends: 0 }];
+const AFTER: &[Scene] = &[
+    Scene { says: "Once more:", args: &["set-master-admin", "--yes", "--reason", "demo"], ends: 0 },
+    Scene { says: "Who is an admin?", args: &["admin", "list"], ends: 0 },
+    Scene {
+        says: "Verify again, and try the guide's security tests on the database itself:",
+        args: &["verify", "--probe", "--yes"],
+        ends: 0,
+    },
+];
 
 /// Runs it.
 ///
@@ -73,7 +85,6 @@ pub async fn run(cx: &Context, args: Args) -> Result<Report, Failure> {
     for scene in BEFORE {
         scenes.push(play(cx, &url, scene).await?);
     }
-    set_master_admin(cx, &sandbox).await?;
     change_password(cx, &sandbox).await?;
     for scene in AFTER {
         scenes.push(play(cx, &url, scene).await?);
@@ -136,16 +147,6 @@ async fn play(cx: &Context, url: &str, scene: &Scene) -> Result<Value, Failure> 
     Ok(json!({ "command": scene.args.join(" "), "exit_code": output.code }))
 }
 
-/// What `verify` said to do about it.
-async fn set_master_admin(cx: &Context, sandbox: &Sandbox) -> Result<(), Failure> {
-    const SQL: &str = "UPDATE public.\"user\" SET is_master_admin = true WHERE id = \
-        (SELECT id FROM public.\"user\" WHERE role = 'admin' ORDER BY created_at, id COLLATE \"C\" LIMIT 1)";
-    if cx.settings.format == Format::Human {
-        cx.console.print(&format!("\n# Followed as verify says, in psql:\n{SQL};\n"))?;
-    }
-    sandbox.execute(DATABASE, SQL).await
-}
-
 /// In the application, by whoever logs in; here as the application stores it.
 async fn change_password(cx: &Context, sandbox: &Sandbox) -> Result<(), Failure> {
     const SQL: &str = "UPDATE public.account a SET password = other.password FROM public.account other \
@@ -153,7 +154,7 @@ async fn change_password(cx: &Context, sandbox: &Sandbox) -> Result<(), Failure>
         WHERE a.user_id = (SELECT id FROM public.\"user\" WHERE email = 'admin@markenmate.app')";
     if cx.settings.format == Format::Human {
         cx.console.print(
-            "# And in the application, admin@markenmate.app logged in and changed the password.\n",
+            "\n# In the application, admin@markenmate.app logged in and changed the password.\n",
         )?;
     }
     sandbox.execute(DATABASE, SQL).await

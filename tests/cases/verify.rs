@@ -106,7 +106,7 @@ fn people_read_checks_findings_admins_and_one_line() {
         at("fail     master-admin-set"),
         at("skipped probe-step-up, probe-master-admin"),
         at("ERROR [master-admin-set]"),
-        at("  -> UPDATE public.\"user\" SET is_master_admin = true WHERE id = '"),
+        at("  -> markenmate set-master-admin"),
         at("Admins (guide step 4)"),
         at("dritter"),
         at("Something must be mended (version 3)"),
@@ -291,7 +291,9 @@ fn master_admin_set() {
         &[["master-admin-set", "error", MASTER]],
     );
     assert!(detail(&document, "master-admin-set").contains("admin@markenmate.app"));
-    mends(&db, &document);
+    assert_eq!(document["findings"][0]["remedy"], "markenmate set-master-admin");
+    markenmate(&["set-master-admin", "--yes"]).db(&db).run().assert_code(0);
+    assert_eq!(found(&verify(&db, &[], 0)), <[[&str; 3]; 0]>::default());
 }
 
 #[test]
