@@ -66,6 +66,9 @@ pub static OWN: [OwnEntry; 2] = [
     OwnEntry { version: 2, name: "operator_ledger", sql: file!("own/V2__operator_ledger.sql"), title: "operator ledger, and what the guards leave behind" },
 ];
 
+/// The version that brings the master admin's flag.
+pub const FLAG: i32 = 2;
+
 /// The version from which on the database guards itself.
 pub const GUARDS: i32 = 3;
 

@@ -330,7 +330,10 @@ fn report(plan: Plan<Todo>, done: Done, attempts: u32, ms: u128, undo: Option<St
     }
     report.findings = plan.findings;
     report.findings.retain(|finding| finding.id != "not-empty");
-    report.next = Some(Next::run("markenmate verify"));
+    // The guide's next step, where there may be an admin already.
+    let flagged = work.apply.contains(&registry::FLAG) && !work.builds_everything();
+    let next = if flagged { "markenmate set-master-admin" } else { "markenmate verify" };
+    report.next = Some(Next::run(next));
     report.undo = undo;
     report
 }
