@@ -6,9 +6,6 @@ use super::password::{self, Verdict};
 use super::people::{self, Person};
 use crate::failure::Failure;
 
-/// What stands in the app's public source as its seed account's password.
-const SEED_PASSWORD: &str = "Admin2024!";
-
 /// What was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wish {
@@ -137,7 +134,7 @@ pub fn check(target: &Person, wish: &Wish) -> Result<(), Failure> {
 }
 
 fn has_seed_password(target: &Person) -> Result<bool, Failure> {
-    let seed = SecretString::from(SEED_PASSWORD);
+    let seed = SecretString::from(password::SEED);
     for hash in target.credentials.iter().flatten() {
         if password::judge(&seed, hash)? == Verdict::Right {
             return Ok(true);

@@ -8,6 +8,10 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::failure::Failure;
 
+/// The password of the account that the app makes at its first start: it stands in the app's public
+/// source.
+pub const SEED: &str = "Admin2024!";
+
 /// N=16384: a base-2 logarithm here.
 const LOG_N: u8 = 14;
 const BLOCK_SIZE: u32 = 16;

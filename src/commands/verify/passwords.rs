@@ -15,9 +15,6 @@ use crate::report::{Finding, Severity};
 /// The check's id.
 pub(super) const ID: &str = "default-password";
 
-/// The password of the account that the application makes at its first start, in its public source.
-const SEED: &str = "Admin2024!";
-
 const WHAT: &str = "cannot read the passwords' hashes";
 
 /// What was read, or why not.
@@ -75,7 +72,7 @@ impl Read {
             Self::Missing(reason) => return Ok(Verdict::skipped(check, reason)),
             Self::Denied(reason) => return Ok(Verdict::denied(check, reason)),
         };
-        let seed = SecretString::from(SEED);
+        let seed = SecretString::from(password::SEED);
         let found = interrupt.during(move || {
             let judged = admins.iter().map(|admin| admin.finding(check, &seed));
             judged.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()

@@ -1,6 +1,9 @@
 //! Two at once, through the tool: whoever comes second is told so, and no state is ever reached that
 //! the app must not be in.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use super::*;
 use crate::support::Run;
 use crate::support::campaign::{figure, tell};
@@ -72,6 +75,23 @@ fn two_admins_demote_each_other() {
                 acting(db, &["admin", "demote", SECOND], SEED, SEED_PASSWORD),
             ]
         },
+        |session, runs| {
+            assert_ne!(runs[0].code, runs[1].code);
+            assert_eq!(
+                one(session, "SELECT count(*) FROM public.\"user\" WHERE role = 'admin'"),
+                "1"
+            );
+        },
+    );
+}
+
+/// Their rows are not the same: they meet at the database's own guard.
+#[test]
+fn the_last_two_admins_are_demoted_with_broken_glass() {
+    race(
+        "two demotions with broken glass",
+        "SELECT",
+        |db| [SEED, SECOND].map(|admin| break_glass(db, &["admin", "demote", admin])),
         |session, runs| {
             assert_ne!(runs[0].code, runs[1].code);
             assert_eq!(
@@ -154,6 +174,7 @@ fn a_promotion_against_a_deletion() {
     let db = TestDb::migrated();
     let session = db.session();
     let deleter = db.session();
+    let whole = act(&db, &["admin", "promote", OTHER]).run().assert_code(0).millis;
     let (mut promoted, mut too_late) = (0, 0);
     for round in 0..rounds {
         session.sql(
@@ -161,7 +182,9 @@ fn a_promotion_against_a_deletion() {
              INSERT INTO public.\"user\" (id, name, email) VALUES ('raced', 'r', 'raced@example.de')",
         );
         let running = act(&db, &["admin", "promote", "raced"]).spawn();
-        std::thread::sleep(std::time::Duration::from_millis(u64::from(60 + round % 40 * 5)));
+        // The later half of a run, and a little more: the change is made there.
+        let share = f64::from(2 * round + 1) / f64::from(2 * rounds);
+        sleep(Duration::from_millis(whole).mul_f64(0.5 + 0.7 * share));
         deleter.sql("DELETE FROM public.\"user\" WHERE id = 'raced'");
         let run = running.wait();
         match run.code {

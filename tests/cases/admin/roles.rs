@@ -301,3 +301,25 @@ fn a_member_of_the_owner_may_and_a_stranger_may_not() {
     crate::support::Session::open(&crate::support::cluster().url("postgres"))
         .sql(&format!("DROP ROLE app_of_admins, member_of_admins, stranger_of_admins -- {name}"));
 }
+
+/// Who may write the app's tables as its own role does, and is not their owner's: reads the ledger, and may
+/// not write it.
+#[test]
+fn a_role_with_the_apps_grants_changes_roles_without_a_ledger_and_not_the_flag() {
+    let db = TestDb::baseline();
+    let session = db.session();
+    session.sql(
+        "DROP ROLE IF EXISTS clerk_of_admins; CREATE ROLE clerk_of_admins LOGIN;
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk_of_admins;
+         GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO clerk_of_admins",
+    );
+    markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+    let url = db.url_as("clerk_of_admins");
+    let document = act(&db, &["admin", "promote", USER]).url(&url).run().assert_code(0).json();
+    assert_eq!(document["findings"][0]["id"], "ledger");
+    assert_eq!((role(&session, USER), ledger(&session)), ("admin".into(), String::new()));
+    let run = markenmate(&["set-master-admin", SECOND, "--yes"]).url(&url).run().assert_code(4);
+    assert!(run.stderr.contains("permission denied"), "{}", run.stderr);
+    assert_eq!(masters(&session), "");
+    session.sql("DROP OWNED BY clerk_of_admins; DROP ROLE clerk_of_admins");
+}
