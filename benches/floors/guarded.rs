@@ -21,7 +21,7 @@ const LARGE: &str = "bench_large";
 const NETWORK: Duration = Duration::from_micros(500);
 const MOST: f64 = 1.05;
 
-/// The largest id of the sample's users; enough for each statement to find another row.
+/// As the application changes a count.
 const LENDING: &str = "UPDATE public.token_lending SET token_count = 3, version = version + 1, updated_at = now() \
                        WHERE id = $1 AND version = 1 RETURNING id, version";
 const ROLE: &str = r#"UPDATE public."user" SET role = $2::text::public.user_role, updated_at = now() WHERE id = $1"#;
