@@ -905,3 +905,31 @@ fn a_standby_is_good_enough() {
     assert_eq!(document["target"]["role"], "standby");
     assert_eq!(status(&document, "orphans")[0], "pass");
 }
+
+/// Whoever replays somebody else's changes passes every trigger: not by a setting that nobody sees.
+#[test]
+fn settings_that_pass_the_guards() {
+    let db = sound();
+    let name = &db.name;
+    let role = format!("replays_{name}");
+    sql(&db, &format!("CREATE ROLE \"{role}\""));
+    for (setting, subject) in [
+        (format!("ALTER ROLE \"{role}\""), format!("role {role}")),
+        (
+            format!("ALTER ROLE \"{role}\" IN DATABASE \"{name}\""),
+            format!("role {role} in database {name}"),
+        ),
+        (format!("ALTER DATABASE \"{name}\""), format!("database {name}")),
+    ] {
+        sql(&db, &format!("{setting} SET session_replication_role = replica"));
+        let document = verify(&db, &["--only", "replication-role"], 3);
+        let subject = format!("setting session_replication_role of {subject}");
+        assert_eq!(found(&document), [["replication-role", "error", subject.as_str()]]);
+        sql(&db, document["findings"][0]["remedy"].as_str().unwrap());
+        assert_eq!(
+            found(&verify(&db, &["--only", "replication-role"], 0)),
+            <[[&str; 3]; 0]>::default()
+        );
+    }
+    sql(&db, &format!("DROP ROLE \"{role}\""));
+}
