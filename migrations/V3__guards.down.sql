@@ -29,6 +29,18 @@ BEGIN
         RAISE EXCEPTION 'version 3 is not recorded in this database; nothing was changed'
               USING HINT = 'to see where it stands: markenmate status';
     END IF;
+    EXECUTE 'SELECT count(*) > 0 FROM markenmate.refinery_schema_history WHERE version > 3' INTO recorded;
+    IF recorded THEN
+        RAISE EXCEPTION 'a later version stands on this one; nothing was changed';
+    END IF;
+    holders := (SELECT string_agg(format('DROP TRIGGER %I ON %s;', t.tgname, t.tgrelid::regclass), ' ')
+                  FROM pg_trigger t
+                  JOIN pg_proc p ON p.oid = t.tgfoid AND p.pronamespace = to_regnamespace('markenmate')
+                 WHERE NOT t.tgisinternal
+                   AND NOT (t.tgrelid = ANY (guarded::oid[]) AND starts_with(t.tgname, 'markenmate_')));
+    IF holders IS NOT NULL THEN
+        RAISE EXCEPTION 'a trigger that is not ours calls a function of the guards; nothing was changed' USING HINT = holders;
+    END IF;
 
     -- All or none: what was had is given back before the next try, so that the app waits for no more
     -- than a moment at a time.
@@ -63,7 +75,7 @@ BEGIN
         EXECUTE format('DROP TRIGGER %I ON %s', part.name, part.relation);
     END LOOP;
     DROP FUNCTION IF EXISTS markenmate.guard_admins(), markenmate.guard_last_admin(), markenmate.guard_truncate(),
-        markenmate.guard_lending(), markenmate.guard_step_up(), markenmate.guard_conflict(), markenmate.note_insert(),
+        markenmate.guard_lending(), markenmate.guard_step_up(), markenmate.guard_conflict(), markenmate.note_purpose(),
         markenmate.keep_audit(), markenmate.count_conflict(regclass), markenmate.set_master_admin(text, boolean),
         markenmate.close_gate(), markenmate.open_gate(text), markenmate.is_open();
 

@@ -43,15 +43,18 @@ DECLARE
     was jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
     will jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
     was_admin boolean := coalesce(was ->> 'role' = 'admin', false);
-    was_master boolean := coalesce((was ->> 'is_master_admin')::boolean, false);
+    was_master boolean := coalesce(was ->> 'is_master_admin' = 'true', false);
     is_admin boolean := coalesce(will ->> 'role' = 'admin', false);
-    is_master boolean := coalesce((will ->> 'is_master_admin')::boolean, false);
+    is_master boolean := coalesce(will ->> 'is_master_admin' = 'true', false);
     -- Another id is another user: whoever had the old one is gone.
     goes boolean := TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND was ->> 'id' <> will ->> 'id';
 BEGIN
     -- A master who is no admin was made past the guards: nothing else of such a row is frozen.
     IF was_admin AND NOT is_admin OR was_master <> is_master OR was_master AND goes THEN
-        UPDATE markenmate.turn SET turn = turn + 1;
+        -- Once a transaction; a row that is gone comes back.
+        IF NOT EXISTS (SELECT FROM markenmate.turn t WHERE t.xmin = pg_current_xact_id()::xid) THEN
+            INSERT INTO markenmate.turn AS t DEFAULT VALUES ON CONFLICT (only_one) DO UPDATE SET turn = t.turn + 1;
+        END IF;
         IF (was_master OR is_master) AND NOT markenmate.is_open() THEN
             IF was_master AND (goes OR was_admin AND NOT is_admin) THEN
                 RAISE EXCEPTION USING ERRCODE = 'MM101',
@@ -94,7 +97,8 @@ CREATE FUNCTION markenmate.guard_truncate() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
-    IF EXISTS (SELECT FROM public."user" u WHERE u.role = 'admin') AND NOT markenmate.is_open() THEN
+    -- Whoever is there: TRUNCATE does not keep to what its transaction sees.
+    IF NOT markenmate.is_open() THEN
         RAISE EXCEPTION USING ERRCODE = 'MM105',
             MESSAGE = 'Cannot remove the last admin. System must have at least one admin.',
             DETAIL = 'TRUNCATE would take them all.';
@@ -150,11 +154,8 @@ CREATE FUNCTION markenmate.guard_conflict() RETURNS trigger
     AS $$
 BEGIN
     IF EXISTS (SELECT FROM new_rows)
-       -- The update of INSERT ... ON CONFLICT: nobody meant a row.
-       OR coalesce(current_setting('markenmate.inserts', true), '') = TG_TABLE_NAME
-       -- A key that updates the rows of a parent that goes (the app has none here): nor did it.
-       OR EXISTS (SELECT FROM pg_constraint
-                   WHERE conrelid = TG_RELID AND contype = 'f' AND (confdeltype IN ('n', 'd') OR confupdtype <> 'a'))
+       -- The update of INSERT ... ON CONFLICT, or of a key whose parent goes: nobody meant a row.
+       OR current_setting('markenmate.excused', true) = TG_TABLE_NAME
        -- Without the column nobody can tell one version from another.
        OR NOT EXISTS (SELECT FROM pg_attribute
                        WHERE attrelid = TG_RELID AND attname = TG_ARGV[0] AND NOT attisdropped)
@@ -162,17 +163,21 @@ BEGIN
         RETURN NULL;
     END IF;
     PERFORM markenmate.count_conflict(TG_ARGV[1]::regclass);
-    RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = TG_ARGV[2];
+    RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = TG_ARGV[2],
+        DETAIL = format('The UPDATE matched no row of %s.', TG_TABLE_NAME);
 END
 $$;
 
--- INSERT ... ON CONFLICT DO UPDATE fires the triggers of an update as well, before its own last ones.
-CREATE FUNCTION markenmate.note_insert() RETURNS trigger
+-- Whether an update that matches no row is nobody's loss. Within another trigger: the update is a key's, whose
+-- parent goes or changes. INSERT ... ON CONFLICT DO UPDATE fires the triggers of an update as well: this one
+-- before any row, then for each row that is to be inserted.
+CREATE FUNCTION markenmate.note_purpose() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
-    PERFORM set_config('markenmate.inserts', CASE TG_WHEN WHEN 'BEFORE' THEN TG_TABLE_NAME ELSE '' END, true);
-    RETURN NULL;
+    PERFORM set_config('markenmate.excused',
+                       CASE WHEN TG_OP = 'INSERT' OR pg_trigger_depth() > 1 THEN TG_TABLE_NAME ELSE '' END, true);
+    RETURN NEW;
 END
 $$;
 
@@ -185,11 +190,14 @@ DECLARE
     was jsonb := to_jsonb(OLD);
 BEGIN
     IF NOT markenmate.is_open() THEN
+        -- What cannot be told must not keep the app from deleting its user.
         INSERT INTO markenmate.audit_log_archive
                (id, user_id, action, target_user_id, metadata, ip_address, user_agent, correlation_id, created_at, reason)
-        VALUES (OLD.id, OLD.user_id, was ->> 'action', was ->> 'target_user_id', was ->> 'metadata', was ->> 'ip_address',
-                was ->> 'user_agent', was ->> 'correlation_id', (was ->> 'created_at')::timestamp with time zone,
-                'user deleted');
+        VALUES (coalesce((was ->> 'id')::integer, 0), coalesce(was ->> 'user_id', ''), coalesce(was ->> 'action', ''),
+                was ->> 'target_user_id', was ->> 'metadata', was ->> 'ip_address', was ->> 'user_agent',
+                was ->> 'correlation_id', coalesce((was ->> 'created_at')::timestamp with time zone, now()),
+                CASE WHEN EXISTS (SELECT FROM public."user" u WHERE u.id = was ->> 'user_id')
+                     THEN 'deleted by a trigger' ELSE 'user deleted' END);
     END IF;
     RETURN OLD;
 END
@@ -206,7 +214,7 @@ BEGIN
     -- Rows first, in one order, then the turn: as whoever demotes an admin does.
     PERFORM FROM public."user" u
       WHERE u.is_master_admin OR u.id = set_master_admin.user_id ORDER BY u.id FOR NO KEY UPDATE;
-    UPDATE markenmate.turn SET turn = turn + 1;
+    INSERT INTO markenmate.turn AS t DEFAULT VALUES ON CONFLICT (only_one) DO UPDATE SET turn = t.turn + 1;
     is_admin := (SELECT u.role = 'admin' FROM public."user" u WHERE u.id = set_master_admin.user_id);
     IF is_admin IS NOT TRUE THEN
         RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = 'The master admin must be an admin.',
@@ -232,11 +240,22 @@ END
 $$;
 COMMENT ON FUNCTION markenmate.set_master_admin(text, boolean) IS 'Makes an admin the master admin; returns who it was before';
 
-REVOKE ALL ON FUNCTION markenmate.is_open(), markenmate.open_gate(text), markenmate.close_gate(),
-    markenmate.set_master_admin(text, boolean), markenmate.count_conflict(regclass), markenmate.guard_admins(),
-    markenmate.guard_last_admin(), markenmate.guard_truncate(), markenmate.guard_lending(), markenmate.guard_step_up(),
-    markenmate.guard_conflict(), markenmate.note_insert(), markenmate.keep_audit()
-    FROM PUBLIC;
+-- Nobody but the owner calls them, whatever privileges new functions are given by default. A trigger needs
+-- none to fire.
+DO $$
+DECLARE held record;
+BEGIN
+    FOR held IN
+        SELECT DISTINCT p.oid::regprocedure AS function,
+               CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END AS grantee
+          FROM pg_proc p
+         CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) acl
+         WHERE p.pronamespace = 'markenmate'::regnamespace AND acl.grantee <> p.proowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s', held.function, held.grantee);
+    END LOOP;
+END
+$$;
 
 -- Writers wait, readers do not. The queues for all four tables share one lock_timeout, as in V2.
 SELECT set_config('markenmate.queue_until', extract(epoch FROM
@@ -291,19 +310,19 @@ CREATE TRIGGER markenmate_version AFTER UPDATE ON public.token_lending
                    AND ((to_jsonb(NEW) ->> 'version')::bigint < (to_jsonb(OLD) ->> 'version')::bigint
                         OR to_jsonb(NEW) ->> 'token_count' IS DISTINCT FROM to_jsonb(OLD) ->> 'token_count'))
     EXECUTE FUNCTION markenmate.guard_lending();
+CREATE TRIGGER markenmate_updating BEFORE UPDATE ON public.token_lending
+    FOR EACH STATEMENT EXECUTE FUNCTION markenmate.note_purpose();
 CREATE TRIGGER markenmate_inserting BEFORE INSERT ON public.token_lending
-    FOR EACH STATEMENT EXECUTE FUNCTION markenmate.note_insert();
-CREATE TRIGGER markenmate_inserted AFTER INSERT ON public.token_lending
-    FOR EACH STATEMENT EXECUTE FUNCTION markenmate.note_insert();
+    FOR EACH ROW EXECUTE FUNCTION markenmate.note_purpose();
 CREATE TRIGGER markenmate_conflict AFTER UPDATE ON public.token_lending
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION
     markenmate.guard_conflict('version', 'markenmate.lending_conflicts', 'Lending was modified by another user. Please refresh and try again.');
 CREATE TRIGGER markenmate_spent AFTER UPDATE ON public.step_up_token
     FOR EACH ROW WHEN ((to_jsonb(OLD) ->> 'used')::boolean) EXECUTE FUNCTION markenmate.guard_step_up();
+CREATE TRIGGER markenmate_updating BEFORE UPDATE ON public.step_up_token
+    FOR EACH STATEMENT EXECUTE FUNCTION markenmate.note_purpose();
 CREATE TRIGGER markenmate_inserting BEFORE INSERT ON public.step_up_token
-    FOR EACH STATEMENT EXECUTE FUNCTION markenmate.note_insert();
-CREATE TRIGGER markenmate_inserted AFTER INSERT ON public.step_up_token
-    FOR EACH STATEMENT EXECUTE FUNCTION markenmate.note_insert();
+    FOR EACH ROW EXECUTE FUNCTION markenmate.note_purpose();
 CREATE TRIGGER markenmate_conflict AFTER UPDATE ON public.step_up_token
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION
     markenmate.guard_conflict('used', 'markenmate.step_up_conflicts', 'Step-up authentication required');

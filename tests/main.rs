@@ -18,6 +18,7 @@ mod cases {
     mod guards;
     mod guards_app;
     mod guards_edges;
+    mod guards_hostile;
     mod history;
     mod house;
     mod kill;

@@ -33,9 +33,9 @@ CREATE TABLE markenmate.gate (
     reason text NOT NULL,
     opened_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
     opened_by text NOT NULL DEFAULT session_user,
-    closed boolean NOT NULL DEFAULT false
+    closed boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (transaction_id, opened_at)
 );
-CREATE INDEX gate_transaction_id ON markenmate.gate (transaction_id);
 COMMENT ON TABLE markenmate.gate IS 'Transactions that were let past the guards, and why';
 
 -- For the guards of V3: one row that whoever may leave the system without an admin updates first: two of them meet there at
@@ -55,6 +55,25 @@ COMMENT ON SEQUENCE markenmate.step_up_conflicts IS 'Step-up tokens that were to
 
 ALTER TABLE markenmate.audit_log_archive ADD COLUMN reason text;
 COMMENT ON COLUMN markenmate.audit_log_archive.reason IS 'Why the row left public.audit_log; null: its time was over';
+
+-- Nobody but the owner writes here, whatever privileges new tables are given by default: who may write a
+-- gate's row passes the guards, and who may put a trigger here runs code as the owner.
+DO $$
+DECLARE held record;
+BEGIN
+    FOR held IN
+        SELECT c.oid::regclass AS relation, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
+               acl.privilege_type AS privilege,
+               CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END AS grantee
+          FROM pg_class c
+         CROSS JOIN aclexplode(c.relacl) acl
+         WHERE c.relnamespace = 'markenmate'::regnamespace AND c.relkind IN ('r', 'S')
+           AND acl.grantee <> c.relowner AND acl.privilege_type <> 'SELECT'
+    LOOP
+        EXECUTE format('REVOKE %s ON %s %s FROM %s', held.privilege, held.kind, held.relation, held.grantee);
+    END LOOP;
+END
+$$;
 
 -- As in V1: whoever could dump the whole database before can do so afterwards.
 DO $$

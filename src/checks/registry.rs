@@ -79,7 +79,7 @@ use Severity::{Error, Warning};
 
 /// All of them. A test holds this list and the folder equal.
 #[rustfmt::skip]
-pub static ALL: [Check; 35] = [
+pub static ALL: [Check; 36] = [
     Check { id: "history", severity: Error, title: "The migration history is the one this binary writes", remedy: "use the markenmate that wrote it", source: Source::Computed, requires: NOTHING },
     Check { id: "migrations-pending", severity: Error, title: "Every migration is applied", remedy: "markenmate migrate", source: Source::Computed, requires: NOTHING },
     Check { id: "contract", severity: Error, title: "Success criterion: all tables and columns are as the contract has them", remedy: "markenmate migrate", source: Source::Computed, requires: NOTHING },
@@ -106,7 +106,8 @@ pub static ALL: [Check; 35] = [
     Check { id: "last-admin-guard", severity: Error, title: "Success criterion: the last admin cannot be removed", remedy: "markenmate migrate", source: sql!("last_admin_guard.sql"), requires: GUARDS },
     Check { id: "lost-update-guard", severity: Error, title: "Success criterion: optimistic locking prevents lost updates", remedy: "markenmate migrate", source: sql!("lost_update_guard.sql"), requires: GUARDS },
     Check { id: "replication-role", severity: Error, title: "No setting lets sessions pass every guard and key", remedy: "ALTER ROLE ... RESET session_replication_role;", source: sql!("replication_role.sql"), requires: NOTHING },
-    Check { id: "ledger-chain", severity: Error, title: "The operator ledger is whole: no row was changed, removed or put in since", remedy: "compare it with a backup: what was done, and by whom, can no longer be told from this ledger alone", source: sql!("ledger_chain.sql"), requires: LEDGER },
+    Check { id: "own-grants", severity: Error, title: "Nobody but the owner writes what is the tool's own, or calls its functions", remedy: "REVOKE it", source: sql!("own_grants.sql"), requires: NOTHING },
+    Check { id: "ledger-chain", severity: Error, title: "The operator ledger's chain holds; whether its end is there: --ledger-head", remedy: "compare it with a backup: what was done, and by whom, can no longer be told from this ledger alone", source: sql!("ledger_chain.sql"), requires: LEDGER },
     Check { id: "probe-step-up", severity: Error, title: "Guide step 5, test 1, tried on the database: no step-up token, no role change", remedy: "markenmate verify --only step-up-guard", source: probe!("step_up.sql"), requires: v2(&["user.id", "step_up_token.token", "step_up_token.used", "step_up_token.expires_at"]) },
     Check { id: "probe-master-admin", severity: Error, title: "Guide step 5, test 2, tried on the database: the master admin stays", remedy: "markenmate verify --only master-admin-guard", source: probe!("master_admin.sql"), requires: v2(&["user.id", "user.role", "user.is_master_admin"]) },
     Check { id: "probe-last-admin", severity: Error, title: "Guide step 5, test 3, tried on the database: the last admin stays", remedy: "markenmate verify --only last-admin-guard", source: probe!("last_admin.sql"), requires: v1(&["user.id", "user.role"]) },

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::context::Context;
 use crate::db::history::PLAIN;
+use crate::db::ledger::{self, Record};
 use crate::failure::Failure;
 use crate::migrations::registry;
 use crate::report::{Block, Outcome, Report};
@@ -40,9 +41,9 @@ enum What {
 }
 
 /// Runs it.
-pub fn run(_cx: &Context, args: Args) -> Result<Report, Failure> {
+pub fn run(cx: &Context, args: Args) -> Result<Report, Failure> {
     let (name, text) = match args.what {
-        What::Down { version } => ("sql", down(&version)?),
+        What::Down { version } => ("sql", down(cx, &version)?),
         What::Up { version } => ("sql", format!("{UP}{}\nCOMMIT;\n", entry(&version)?.sql)),
         What::Completions { shell } => ("completions", completions(shell)),
         What::Man { dir } => {
@@ -83,7 +84,7 @@ fn entry(version: &str) -> Result<&'static registry::Entry, Failure> {
     registry::find(version).ok_or_else(|| Failure::usage(format!("there is no version {version}")))
 }
 
-fn down(version: &str) -> Result<String, Failure> {
+fn down(cx: &Context, version: &str) -> Result<String, Failure> {
     let entry = entry(version)?;
     let sql = entry.down.ok_or_else(|| {
         Failure::refused(format!(
@@ -91,5 +92,12 @@ fn down(version: &str) -> Result<String, Failure> {
         ))
     })?;
     // Whoever pastes it may be a superuser, and writes into our tables.
-    Ok(format!("BEGIN;\nSET LOCAL search_path = pg_catalog;\n{PLAIN};\n{sql}\nCOMMIT;\n"))
+    let command = format!("util down {}", entry.version);
+    let subject = entry.to_string();
+    let record =
+        Record { command: &command, subject: Some(&subject), outcome: "done", detail: None };
+    let recorded = ledger::where_there_is_one(&cx.origin(), &record);
+    Ok(format!(
+        "BEGIN;\nSET LOCAL search_path = pg_catalog;\n{PLAIN};\n{sql}\n\n-- Printed by the one whom this names.\n{recorded}\nCOMMIT;\n"
+    ))
 }

@@ -4,9 +4,9 @@
 -- can say RESET ROLE. Dependencies do not tell it all: PostgreSQL's own functions run SQL as well.
 DO $$
 DECLARE
-    ours constant text[] := ARRAY['refinery_schema_history', 'refinery_own_history', 'run', 'audit_log_archive', 'ledger'];
+    ours constant text[] := ARRAY['refinery_schema_history', 'refinery_own_history', 'run', 'audit_log_archive', 'ledger', 'gate'];
     harmless constant text[] := ARRAY['now', 'current_setting', 'nextval', 'pg_current_xact_id', 'inet_client_addr',
-                                      'session_user', 'texteq', 'text'];
+                                      'session_user', 'texteq', 'text', 'clock_timestamp'];
     relation text;
     stranger text;
 BEGIN

@@ -271,16 +271,20 @@ fn probe_sql() -> String {
         columns.len(),
         pairs(columns)
     ));
-    let triggers: Vec<_> = added
+    let triggers: Vec<String> = added
         .tables
         .iter()
-        .flat_map(|(t, parts)| parts.triggers.keys().map(move |name| (t, name)))
+        .flat_map(|(t, parts)| parts.triggers.iter().map(move |(name, trigger)| (t, name, trigger)))
+        .map(|(t, name, trigger)| {
+            let function = literal(&format!("markenmate.{}", identifier(&trigger.function)));
+            format!("({}, {}, to_regproc({function})::oid)", oid(t), literal(name))
+        })
         .collect();
     conditions.push(format!(
         "(SELECT count(*) = {} FROM pg_trigger WHERE tgenabled IN ('O', 'A') \
-           AND (tgrelid, tgname) IN ({}))",
+           AND (tgrelid, tgname, tgfoid) IN ({}))",
         triggers.len(),
-        pairs(triggers)
+        triggers.join(", ")
     ));
     format!("SELECT {};", conditions.join(" AND "))
 }

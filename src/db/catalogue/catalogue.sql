@@ -46,12 +46,18 @@ SELECT json_build_object(
     -- Ours alone: what else hangs on the app's tables is nobody's contract.
     'triggers', (SELECT json_agg(x) FROM (
         SELECT t.tgrelid AS relation, t.tgname AS name, pg_get_triggerdef(t.oid) AS definition, p.proname AS function,
-               encode(sha256(convert_to(concat_ws(' ', p.prosecdef, p.proconfig, p.prosrc), 'UTF8')), 'hex') AS code,
                t.tgenabled IN ('O', 'A') AS enabled
           FROM pg_trigger t
           JOIN pg_proc p ON p.oid = t.tgfoid
            AND p.pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'markenmate')
          WHERE NOT t.tgisinternal AND t.tgrelid IN (SELECT oid FROM relation WHERE kind IN ('r', 'p'))) x),
+    'functions', (SELECT json_agg(x) FROM (
+        SELECT p.oid::regprocedure AS name, pg_get_userbyid(p.proowner) AS owner,
+               encode(sha256(convert_to(concat_ws(' ', l.lanname, p.provolatile, p.prosecdef, p.proconfig,
+                                                  p.prorettype::regtype, p.prosrc), 'UTF8')), 'hex') AS code
+          FROM pg_proc p
+          JOIN pg_language l ON l.oid = p.prolang
+         WHERE p.pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'markenmate')) x),
     'enums', (SELECT json_agg(x) FROM (
         SELECT t.typname AS name, (SELECT array_agg(e.enumlabel ORDER BY e.enumsortorder)
                                      FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels

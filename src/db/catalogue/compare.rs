@@ -2,7 +2,7 @@
 //! is not looked at.
 
 use super::remedy;
-use super::{Catalogue, Column, Constraint, Index, Named, Sequence, Table, Trigger};
+use super::{Catalogue, Column, Constraint, Function, Index, Named, Sequence, Table, Trigger};
 use crate::db::identifiers::identifier;
 
 /// Something the contract demands and the database does not have, or has otherwise.
@@ -37,7 +37,27 @@ pub fn compare(contract: &Catalogue, actual: &Catalogue) -> Vec<Difference> {
             Some(has) => compare_table(name, table, has, actual, &mut found),
         }
     }
+    for (name, contract) in &contract.functions {
+        found.extend(function(name, contract, actual));
+    }
     found
+}
+
+/// One of ours: as which role it runs counts as much as what it does.
+fn function(name: &str, contract: &Function, all: &Catalogue) -> Option<Difference> {
+    let subject = format!("function {name}");
+    let Some(has) = all.functions.get(name) else {
+        return Some(missing(subject, remedy::anew()));
+    };
+    if has.code != contract.code {
+        return Some(Difference { subject, detail: "was changed".into(), remedy: remedy::anew() });
+    }
+    let (owner, expected) = (has.owner.as_deref()?, all.owner()?);
+    (owner != expected).then(|| Difference {
+        subject,
+        detail: format!("belongs to role {owner:?}; the app's tables belong to {expected:?}"),
+        remedy: format!("ALTER FUNCTION {name} OWNER TO {};", identifier(expected)),
+    })
 }
 
 fn missing(subject: String, remedy: String) -> Difference {
@@ -234,10 +254,6 @@ fn trigger(
         None => "missing".to_owned(),
         Some(has) if has == contract => return None,
         Some(has) if has.definition != contract.definition => format!("is {:?}", has.definition),
-        Some(has) if has.code != contract.code => {
-            let remedy = remedy::restore_function(&contract.function);
-            return Some((format!("calls {}, which was changed", contract.function), remedy));
-        }
         Some(_) => {
             let detail = "is disabled: it guards nothing".to_owned();
             return Some((detail, remedy::enable_trigger(table, name)));
@@ -299,7 +315,12 @@ pub fn additions(older: &Catalogue, newer: &Catalogue) -> Catalogue {
         };
         (added != Table::default()).then(|| (name.clone(), added))
     });
-    Catalogue { enums: enums.collect(), tables: tables.collect(), others: Named::new() }
+    Catalogue {
+        enums: enums.collect(),
+        tables: tables.collect(),
+        functions: minus(&newer.functions, &older.functions),
+        others: Named::new(),
+    }
 }
 
 fn minus<T: Clone>(newer: &Named<T>, older: &Named<T>) -> Named<T> {
@@ -350,6 +371,8 @@ pub fn present(wanted: &Catalogue, older: &Catalogue, actual: &Catalogue) -> Vec
                 .map(|other| format!("relation public.{}", identifier(other))),
         );
     }
+    let functions = wanted.functions.keys().filter(|name| actual.functions.contains_key(*name));
+    found.extend(functions.map(|name| format!("function {name}")));
     found
 }
 

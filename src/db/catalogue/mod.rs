@@ -25,6 +25,9 @@ pub struct Catalogue {
     pub enums: Named<Vec<String>>,
     /// Tables.
     pub tables: Named<Table>,
+    /// Functions of schema `markenmate`, by name and arguments.
+    #[serde(default, skip_serializing_if = "Named::is_empty")]
+    pub functions: Named<Function>,
     /// Every other relation's kind (`v`, `S`, `i`, ...), by name. Empty in a contract.
     #[serde(default, skip_serializing_if = "Named::is_empty")]
     pub others: Named<String>,
@@ -135,11 +138,19 @@ pub struct Trigger {
     pub definition: String,
     /// Its function in schema `markenmate`.
     pub function: String,
-    /// SHA-256 of the function's text and settings.
-    pub code: String,
     /// False after `DISABLE TRIGGER`, and where it fires on replicas only.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub enabled: bool,
+}
+
+/// A function of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Function {
+    /// The role as which it runs. A contract says nothing: all belong to the owner of `"user"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// SHA-256 of its language, volatility, rights, settings, type and text.
+    pub code: String,
 }
 
 const fn yes() -> bool {

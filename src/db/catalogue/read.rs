@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::{Catalogue, Column, Constraint, Index, Reference, Sequence, Table, Trigger};
+use super::{Catalogue, Column, Constraint, Function, Index, Reference, Sequence, Table, Trigger};
 
 /// The answer to [`super::SQL`]; a list without rows is null. Oids travel as text.
 #[derive(Deserialize)]
@@ -15,6 +15,7 @@ struct Rows {
     indexes: Option<Vec<IndexRow>>,
     sequences: Option<Vec<SequenceRow>>,
     triggers: Option<Vec<TriggerRow>>,
+    functions: Option<Vec<FunctionRow>>,
     enums: Option<Vec<Enum>>,
 }
 
@@ -86,6 +87,13 @@ struct TriggerRow {
 }
 
 #[derive(Deserialize)]
+struct FunctionRow {
+    name: String,
+    #[serde(flatten)]
+    function: Function,
+}
+
+#[derive(Deserialize)]
 struct Enum {
     name: String,
     labels: Option<Vec<String>>,
@@ -130,12 +138,14 @@ pub(super) fn read(text: &str) -> Result<Catalogue, serde_json::Error> {
             table.triggers.insert(row.name, row.trigger);
         }
     }
+    let functions = rows.functions.into_iter().flatten();
     let enums = rows.enums.into_iter().flatten();
     Ok(Catalogue {
         enums: enums.map(|e| (e.name, e.labels.unwrap_or_default())).collect(),
         tables: of_kind(true)
             .filter_map(|r| Some((r.name.clone(), tables.remove(&*r.oid)?)))
             .collect(),
+        functions: functions.map(|row| (row.name, row.function)).collect(),
         others: of_kind(false).map(|r| (r.name.clone(), r.kind.clone())).collect(),
     })
 }

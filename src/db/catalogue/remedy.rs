@@ -230,10 +230,8 @@ pub(super) fn enable_trigger(table: &str, name: &str) -> String {
     alter(table, &format!("ENABLE TRIGGER {}", identifier(name)))
 }
 
-/// The function's text is as long as a page: where it stands is said.
-pub(super) fn restore_function(function: &str) -> String {
-    format!(
-        "-- its text is in: markenmate util up 3; run it as CREATE OR REPLACE FUNCTION markenmate.{} ...",
-        identifier(function)
-    )
+/// A function's text is as long as a page: all of the version that brought it comes anew.
+pub(super) fn anew() -> String {
+    "take version 3 back and apply it again: markenmate util down 3 > down.sql, run it by psql, markenmate migrate"
+        .into()
 }

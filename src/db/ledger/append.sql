@@ -1,6 +1,6 @@
 -- The lock first, then the head in a statement of its own: one statement would see the head as it was
--- before it had to wait. The two numbers spell "mark" and "ledg".
-SELECT pg_advisory_xact_lock(1835102827, 1818584167);
+-- before it had to wait. Who may only read cannot hold it.
+LOCK TABLE markenmate.ledger IN SHARE ROW EXCLUSIVE MODE;
 WITH head AS (
     SELECT number, hash FROM markenmate.ledger ORDER BY number DESC LIMIT 1
 ), f AS (

@@ -56,7 +56,7 @@ impl Head {
     /// A text that says what was expected.
     pub fn parse(text: &str) -> Result<Self, String> {
         let head = text.trim().split_once(':').and_then(|(number, hash)| {
-            let number = number.parse().ok().filter(|number| *number > 0)?;
+            let number = number.parse().ok().filter(|n| (1..=i64::MAX as u64).contains(n))?;
             let is_hash = hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit());
             is_hash.then(|| Self { number, hash: hash.to_ascii_lowercase() })
         });
@@ -79,23 +79,39 @@ pub const HEAD_SQL: &str = include_str!("head.sql");
 const WHAT: &str = "cannot write the operator ledger";
 
 /// Writes one row in the open transaction; to be the last statement before COMMIT, as a lock is held from
-/// here on. None: there is no ledger yet, or the role of this moment may not write it.
+/// here on. None: there is no ledger yet.
 ///
 /// # Errors
-/// The server's; the ledger holds code of somebody else's; the lock was not to be had in time.
+/// Refused where the role of this moment may not write it: a change without its row is none. The server's;
+/// the ledger holds code of somebody else's; the lock was not to be had in time.
 pub async fn append(
     session: &Session,
     origin: &Origin,
     record: &Record<'_>,
 ) -> Result<Option<Head>, Failure> {
     let sets = session.run(WHAT, include_str!("there.sql")).await?;
-    let writable = sets.iter().flatten().any(|row| row.get(0) == Some("t"));
-    if !writable {
-        return Ok(None);
+    match sets.iter().flatten().next().and_then(|row| row.get(0)) {
+        Some("writable") => {}
+        Some("denied") => return Err(denied()),
+        _ => return Ok(None),
     }
-    let plain = if session.facts.is_history_owner { "" } else { PLAIN };
-    let sets = session.run(WHAT, &format!("{plain};{}", statement(origin, record))).await?;
+    let sets = session.run(WHAT, &format!("{PLAIN};{}", statement(origin, record))).await?;
     Ok(newest(&sets, |row| Some((row.get("number")?.parse().ok()?, row.get("hash")?.to_owned()))))
+}
+
+/// The statement that writes one row where there is a ledger, and else nothing: for scripts that others run.
+pub fn where_there_is_one(origin: &Origin, record: &Record<'_>) -> String {
+    let each = statement(origin, record);
+    let (lock, row) = each.split_once(";\n").unwrap_or((&each, ""));
+    let execute = |sql: &str| format!("EXECUTE {};", literal(sql.trim().trim_end_matches(';')));
+    format!(
+        "DO {};",
+        literal(&format!(
+            "BEGIN\n    IF to_regclass('markenmate.ledger') IS NOT NULL THEN\n{}\n{}\n    END IF;\nEND",
+            execute(lock),
+            execute(row)
+        ))
+    )
 }
 
 /// The newest row, in a transaction of its own. None: there is none, or it may not be read.
@@ -126,6 +142,12 @@ fn newest(
 ) -> Option<Head> {
     let (number, hash) = read(sets.last()?.first()?)?;
     Some(Head { number, hash })
+}
+
+fn denied() -> Failure {
+    Failure::refused("this role may not write the operator ledger: nothing was changed")
+        .because("every change leaves a row in markenmate.ledger, which belongs to the owner of the app's tables")
+        .hint("connect as that owner, or as a member of it")
 }
 
 /// What a caller gave is put in at once: a text that looks like the name of another place stays a text.
