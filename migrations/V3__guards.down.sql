@@ -75,7 +75,8 @@ BEGIN
         EXECUTE format('DROP TRIGGER %I ON %s', part.name, part.relation);
     END LOOP;
     DROP FUNCTION IF EXISTS markenmate.guard_admins(), markenmate.guard_last_admin(), markenmate.guard_truncate(),
-        markenmate.guard_lending(), markenmate.guard_step_up(), markenmate.guard_conflict(), markenmate.note_purpose(),
+        markenmate.guard_lending(), markenmate.guard_step_up(), markenmate.guard_conflict(), markenmate.end_late_update(oid, text, text, text),
+        markenmate.note_purpose(),
         markenmate.keep_audit(), markenmate.count_conflict(regclass), markenmate.set_master_admin(text, boolean),
         markenmate.close_gate(), markenmate.open_gate(text), markenmate.is_open();
 

@@ -149,34 +149,51 @@ END
 $$;
 
 -- An update that matches no row: somebody else was faster. The app ignores a count, but no error.
-CREATE FUNCTION markenmate.guard_conflict() RETURNS trigger
+CREATE FUNCTION markenmate.end_late_update(relation oid, hardened text, counter text, message text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
-    IF EXISTS (SELECT FROM new_rows)
-       -- The update of INSERT ... ON CONFLICT, or of a key whose parent goes: nobody meant a row.
-       OR current_setting('markenmate.excused', true) = TG_TABLE_NAME
+    -- The update of INSERT ... ON CONFLICT, or of a key whose parent goes: nobody meant a row.
+    IF current_setting('markenmate.excused', true) = relation::text
        -- Without the column nobody can tell one version from another.
        OR NOT EXISTS (SELECT FROM pg_attribute
-                       WHERE attrelid = TG_RELID AND attname = TG_ARGV[0] AND NOT attisdropped)
+                       WHERE attrelid = relation AND attname = hardened AND NOT attisdropped)
        OR markenmate.is_open() THEN
+        RETURN;
+    END IF;
+    PERFORM markenmate.count_conflict(counter::regclass);
+    RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = end_late_update.message,
+        DETAIL = format('The UPDATE matched no row of %s.', relation::regclass);
+END
+$$;
+
+-- Called by every update, so without settings of its own, which cost as much as the call: there is nothing in it
+-- that a search_path could give another meaning.
+CREATE FUNCTION markenmate.guard_conflict() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM new_rows) THEN
         RETURN NULL;
     END IF;
-    PERFORM markenmate.count_conflict(TG_ARGV[1]::regclass);
-    RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = TG_ARGV[2],
-        DETAIL = format('The UPDATE matched no row of %s.', TG_TABLE_NAME);
+    PERFORM markenmate.end_late_update(TG_RELID, TG_ARGV[0], TG_ARGV[1], TG_ARGV[2]);
+    RETURN NULL;
 END
 $$;
 
 -- Whether an update that matches no row is nobody's loss. Within another trigger: the update is a key's, whose
 -- parent goes or changes. INSERT ... ON CONFLICT DO UPDATE fires the triggers of an update as well: this one
 -- before any row, then for each row that is to be inserted.
+-- Without settings, as above; every name is qualified.
 CREATE FUNCTION markenmate.note_purpose() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql SECURITY DEFINER
     AS $$
 BEGIN
-    PERFORM set_config('markenmate.excused',
-                       CASE WHEN TG_OP = 'INSERT' OR pg_trigger_depth() > 1 THEN TG_TABLE_NAME ELSE '' END, true);
+    IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' OR pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 1 THEN
+        PERFORM pg_catalog.set_config('markenmate.excused', TG_RELID::pg_catalog.text, true);
+    ELSE
+        PERFORM pg_catalog.set_config('markenmate.excused', '', true);
+    END IF;
     RETURN NEW;
 END
 $$;

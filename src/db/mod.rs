@@ -9,6 +9,7 @@ pub mod connect;
 pub mod error;
 mod explain;
 pub mod facts;
+pub mod foreign;
 pub mod history;
 pub mod identifiers;
 pub mod interrupt;

@@ -107,7 +107,7 @@ pub(super) const RULES: &[Rule] = &[
     passes(NOBODY, "INSERT INTO token_lending (id, user_id, person_name, token_count) VALUES (1, 'ada', '', 1) ON CONFLICT (id) DO UPDATE SET person_name = 'x'", INSERTING),
     passes(NOBODY, "INSERT INTO step_up_token (token, user_id, expires_at) VALUES ('x', 'ada', now()) ON CONFLICT (token) DO UPDATE SET user_id = 'ben'", "step_up_token.markenmate_inserting"),
     refused(NOBODY, "WITH i AS (INSERT INTO step_up_token (token, user_id, expires_at) SELECT 'x', 'ada', now() WHERE false) UPDATE step_up_token SET used = true WHERE id = 9002 AND NOT used", UNUSED, SPENT),
-    refused(NOBODY, "SET LOCAL markenmate.excused = 'step_up_token'; UPDATE step_up_token SET used = true WHERE id = 9002 AND NOT used", UNUSED, SPENT),
+    refused(NOBODY, "SELECT set_config('markenmate.excused', 'step_up_token'::regclass::oid::text, true); UPDATE step_up_token SET used = true WHERE id = 9002 AND NOT used", UNUSED, SPENT),
     refused(NOBODY, "UPDATE step_up_token SET used = false WHERE id = 9002", "step_up_token.markenmate_spent", SPENT),
     refused(NOBODY, "UPDATE step_up_token SET used = true WHERE id IN (9001, 9002)", "step_up_token.markenmate_spent", SPENT),
     refused(NOBODY, "UPDATE step_up_token SET used = true WHERE id = 9002 AND NOT used", UNUSED, SPENT),
