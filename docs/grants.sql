@@ -27,6 +27,8 @@ CREATE SCHEMA IF NOT EXISTS markenmate AUTHORIZATION :"owner";
 -- The operator acts as the owner; a role that does not inherit could not read the history.
 ALTER ROLE :"operator" INHERIT;
 GRANT :"owner" TO :"operator";
+-- rollback --restore fills a new database before it takes the name.
+ALTER ROLE :"operator" CREATEDB;
 
 -- The reader: the application's tables and the history, those to come included.
 GRANT USAGE ON SCHEMA public, markenmate TO :"reader";

@@ -301,10 +301,10 @@ DECLARE
 BEGIN
     IF (SELECT count(*) FROM public."user" u WHERE u.is_master_admin) > 1 THEN
         RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = format('There is more than one master admin: %s', masters),
-            HINT = 'one of them is to stay: markenmate set-master-admin USER --transfer';
+            HINT = 'one of them is to stay, on the word of one: markenmate set-master-admin USER --transfer --as ONE_OF_THEM';
     ELSIF EXISTS (SELECT FROM public."user" u WHERE u.is_master_admin AND u.role <> 'admin') THEN
         RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = format('The master admin is no admin: %s', masters),
-            HINT = 'an admin is to have it: markenmate set-master-admin USER --transfer';
+            HINT = 'an admin is to have it: markenmate set-master-admin USER --transfer --break-glass --reason TEXT';
     END IF;
 END
 $$;

@@ -178,7 +178,15 @@ fn refuse_masters(masters: &[Master]) -> Result<(), Failure> {
         _ => "there is more than one master admin: nothing was changed",
     };
     let named = masters.iter().fold(Failure::refused(message), Failure::because);
-    Err(named.hint("one admin is to have it: markenmate set-master-admin USER --transfer"))
+    let hint = match masters {
+        [_] => {
+            "one admin is to have it: markenmate set-master-admin USER --transfer --break-glass --reason TEXT"
+        }
+        _ => {
+            "one of them is to stay, on the word of one: markenmate set-master-admin USER --transfer --as ONE_OF_THEM"
+        }
+    };
+    Err(named.hint(hint))
 }
 
 /// The server's own databases are nobody's application.

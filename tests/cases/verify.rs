@@ -307,7 +307,7 @@ fn single_master() {
         .remove(0)
         .remove(0)
         .unwrap();
-    let remedy = format!("markenmate set-master-admin {id} --transfer");
+    let remedy = format!("markenmate set-master-admin {id} --transfer --as {id}");
     assert_eq!(document["findings"][0]["remedy"], remedy.as_str());
 }
 
@@ -318,7 +318,10 @@ fn master_is_admin() {
     let document = verify(&db, &[], 3);
     let ids: Vec<_> = found(&document).iter().map(|[id, ..]| *id).collect();
     assert_eq!(ids, ["master-admin-set", "master-is-admin"]);
-    assert_eq!(document["findings"][1]["remedy"], "markenmate set-master-admin USER --transfer");
+    assert_eq!(
+        document["findings"][1]["remedy"],
+        "markenmate set-master-admin USER --transfer --break-glass --reason TEXT"
+    );
 }
 
 #[test]
@@ -552,7 +555,7 @@ fn guards_must_be_there_enabled_and_see_their_columns() {
     for (trigger, table, ids) in [
         ("markenmate_spent", "step_up_token", &["step-up-guard"][..]),
         ("markenmate_conflict", "step_up_token", &["step-up-guard"]),
-        ("markenmate_inserted", "step_up_token", &["step-up-guard"]),
+        ("markenmate_updating", "step_up_token", &["step-up-guard"]),
         ("markenmate_admins", "\"user\"", &["master-admin-guard", "last-admin-guard"]),
         ("markenmate_truncate", "\"user\"", &["master-admin-guard", "last-admin-guard"]),
         ("markenmate_last_admin_updated", "\"user\"", &["last-admin-guard"]),

@@ -332,7 +332,14 @@ fn report(plan: Plan<Todo>, done: Done, attempts: u32, ms: u128, undo: Option<St
     report.findings.retain(|finding| finding.id != "not-empty");
     // The guide's next step, where there may be an admin already.
     let flagged = work.apply.contains(&registry::FLAG) && !work.builds_everything();
-    let next = if flagged { "markenmate set-master-admin" } else { "markenmate verify" };
+    let newest = work.apply.iter().chain(&work.adopt).max().copied();
+    let next = match newest {
+        _ if flagged => "markenmate set-master-admin".to_owned(),
+        Some(version) if version < registry::latest() => {
+            format!("markenmate verify --to {version}")
+        }
+        _ => "markenmate verify".to_owned(),
+    };
     report.next = Some(Next::run(next));
     report.undo = undo;
     report
