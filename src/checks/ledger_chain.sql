@@ -13,6 +13,12 @@ WITH head AS (
     f.run_id, f.command, f.subject, f.outcome, f.detail, f.tool_version, f.os_user, f.host, f.database_user,
     f.client_address, f.transaction_id, f.reason, f.approved_by)::text, 'UTF8')), 'hex') AS sound
       FROM f
+), restored AS (
+    -- A backup's ledger ends earlier; the restore's row says where the one before had ended.
+    SELECT coalesce(format('; row %s is of a restore, and its detail names the head before it', max(number)), '') AS said
+      FROM markenmate.ledger WHERE command = 'rollback --restore' HAVING count(*) > 0
+     UNION ALL
+    SELECT '' WHERE NOT EXISTS (SELECT FROM markenmate.ledger WHERE command = 'rollback --restore')
 ), broken AS (
     SELECT number, 1 AS rank,
            CASE WHEN NOT sound THEN 'was changed after it was written: its hash is not that of its columns'
@@ -27,10 +33,10 @@ SELECT format('markenmate.ledger, row %s', number) AS subject, detail FROM (
     SELECT number, rank, detail FROM broken
      UNION ALL
     SELECT h.number, 2, format('is the exported head, and is gone: the ledger ends with row %s',
-                               coalesce((SELECT max(number) FROM link), 0))
-      FROM head h WHERE NOT EXISTS (SELECT FROM link l WHERE l.number = h.number)
+                               coalesce((SELECT max(number) FROM link), 0)) || restored.said
+      FROM head h CROSS JOIN restored WHERE NOT EXISTS (SELECT FROM link l WHERE l.number = h.number)
      UNION ALL
-    SELECT h.number, 2, 'is not the row that was exported: it was written anew since'
-      FROM head h JOIN link l ON l.number = h.number AND l.hash <> h.hash
+    SELECT h.number, 2, 'is not the row that was exported: it was written anew since' || restored.said
+      FROM head h CROSS JOIN restored JOIN link l ON l.number = h.number AND l.hash <> h.hash
 ) found
  ORDER BY rank, number

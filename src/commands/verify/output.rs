@@ -115,6 +115,7 @@ fn verdict_line(verdicts: &[Verdict], version: i32) -> String {
     let checks = |status| verdicts.iter().filter(|v| v.status == status).count();
     let headline = match (checks(Status::Fail), checks(Status::Warn)) {
         (0, _) if verdicts.iter().any(|verdict| verdict.denied) => "Not everything could be judged",
+        (0, 0) if checks(Status::Pass) == 0 => "Nothing was judged",
         (0, 0) => "Everything that was checked holds",
         (0, _) => "Nothing must be mended; look at the warnings",
         _ => "Something must be mended",
