@@ -114,8 +114,8 @@ pub static ALL: [Check; 36] = [
     Check { id: "probe-lost-update", severity: Error, title: "Guide step 5, test 4, tried on the database: the second of two updates fails", remedy: "markenmate verify --only lost-update-guard", source: probe!("lost_update.sql"), requires: v2(&["user.id", "token_lending.token_count", "token_lending.version"]) },
     Check { id: "app-health", severity: Error, title: "The application says that it is healthy", remedy: "look at the application's log", source: Source::App, requires: NOTHING },
     Check { id: "app-step-up", severity: Error, title: "Guide step 5, test 1, asked of the application: step-up authentication", remedy: "is the new application at work there? Its guard comes before anything else it does", source: Source::App, requires: NOTHING },
-    Check { id: "app-master-admin", severity: Error, title: "Guide step 5, test 2, asked of the application: master admin protection", remedy: "the database kept it; look at the application's own guard", source: Source::App, requires: v2(&["user.role", "user.is_master_admin", "session.token", "step_up_token.token"]) },
-    Check { id: "app-last-admin", severity: Error, title: "Guide step 5, test 3, asked of the application: last admin protection", remedy: "the database kept it; look at the application's own guard", source: Source::App, requires: v2(&["user.role", "session.token", "step_up_token.token"]) },
+    Check { id: "app-master-admin", severity: Error, title: "Guide step 5, test 2, asked of the application: master admin protection", remedy: "look at the application's own guard", source: Source::App, requires: v2(&["user.role", "user.is_master_admin", "session.token", "step_up_token.token"]) },
+    Check { id: "app-last-admin", severity: Error, title: "Guide step 5, test 3, asked of the application: last admin protection", remedy: "look at the application's own guard", source: Source::App, requires: v2(&["user.role", "user.is_master_admin", "session.token", "step_up_token.token"]) },
 ];
 
 impl Check {

@@ -2,6 +2,7 @@
 //! seconds nobody waits any longer.
 
 use std::io::{ErrorKind, Read};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,10 +87,14 @@ impl Application {
 
     /// Whether what is sent can be read on its way.
     pub fn is_in_clear(&self) -> bool {
-        let host = self.address.strip_prefix("http://").map(|rest| rest.split('/').next());
-        host.flatten().is_some_and(|host| {
-            let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-            !(host == "localhost" || host == "[::1]" || host.starts_with("127."))
+        // A name is none that begins as an address does.
+        let uri: Option<Uri> = self.address.parse().ok();
+        uri.is_some_and(|uri| {
+            let host = uri.host().unwrap_or_default();
+            let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+            let here = host.eq_ignore_ascii_case("localhost")
+                || address.is_ok_and(|address| address.to_canonical().is_loopback());
+            uri.scheme_str() == Some("http") && !here
         })
     }
 
@@ -240,10 +245,20 @@ mod tests {
     #[test]
     fn clear_text_to_another_machine_is_known() {
         let clear = |text: &str| Application::at(text).unwrap().is_in_clear();
-        assert!(clear("http://a.example") && clear("http://10.0.0.1:3000/x"));
-        for safe in
-            ["https://a.example", "http://localhost:3000", "http://127.0.0.1", "http://[::1]:3000"]
+        for away in
+            ["http://a.example", "http://10.0.0.1:3000/x", "http://127.a.example", "http://127.1"]
         {
+            assert!(clear(away), "{away}");
+        }
+        for safe in [
+            "https://a.example",
+            "http://localhost:3000",
+            "http://LOCALHOST",
+            "http://127.0.0.1",
+            "http://127.9.9.9:1",
+            "http://[::1]:3000",
+            "http://[::ffff:127.0.0.1]",
+        ] {
             assert!(!clear(safe), "{safe}");
         }
     }

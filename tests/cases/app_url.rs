@@ -354,9 +354,10 @@ fn an_application_without_a_guard_of_its_own_is_found_and_does_no_harm() {
     });
     let args = ["--app-cookie-file", file.to_str().unwrap(), "--yes"];
     let document = ask(&db, &app.url(), &args).assert_code(3).json();
-    let [severity, detail, _] = finding(&document, "app-master-admin");
+    let [severity, detail, remedy] = finding(&document, "app-master-admin");
     assert_eq!(severity, "error");
     assert!(detail.contains("its own guard did not refuse"), "{detail}");
+    assert!(remedy.starts_with("the database kept it"), "{remedy}");
     let master = "SELECT role || is_master_admin::text FROM public.\"user\" WHERE email = 'admin@markenmate.app'";
     assert_eq!(one(&session, master), "admintrue");
     assert_eq!(tokens(&session), "0");
@@ -440,7 +441,89 @@ fn where_a_broken_guard_could_do_harm_nobody_is_asked() {
         &db,
         "UPDATE public.\"user\" SET is_master_admin = true WHERE email = 'admin@markenmate.app'",
     );
-    skipped(&db, &file, "markenmate_admins");
+    skipped(&db, &file, "the database's own guards");
+}
+
+#[test]
+fn what_the_catalogue_does_not_show_is_tried() {
+    let db = guarded();
+    let session = db.session();
+    let file = cookie(&db, MASTER);
+    let app = StubApp::answering(&http("403 Forbidden", "", STEP_UP));
+    let args = ["--app-cookie-file", file.to_str().unwrap(), "--yes"];
+    let refused = |says: &str| {
+        let document = ask(&db, &app.url(), &args).assert_code(0).json();
+        assert_eq!(statuses(&document), ["pass", "pass", "skipped", "skipped"]);
+        let reason = reason(&document, "app-master-admin");
+        assert!(reason.contains(says), "{says}: {reason}");
+        assert_eq!(one(&session, "SELECT count(*) FROM markenmate.gate"), "0");
+        assert_eq!(tokens(&session), "0");
+    };
+    sql(
+        &db,
+        "CREATE FUNCTION public.pass() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             PERFORM markenmate.open_gate('x'); RETURN NEW; END $$;
+         CREATE TRIGGER aaa BEFORE UPDATE ON public.\"user\" FOR EACH ROW EXECUTE FUNCTION public.pass()",
+    );
+    refused("the database let");
+    sql(&db, "DROP TRIGGER aaa ON public.\"user\"");
+    let setting = format!("ALTER DATABASE {} SET session_replication_role = replica", db.name);
+    sql(&db, &setting);
+    refused("no guard may hold for the application");
+    assert_eq!(app.posted().len(), 2);
+}
+
+/// Neither where the application is not healthy, nor where it wants no step-up: whose is it?
+#[test]
+fn the_cookie_goes_to_nothing_but_the_application_and_no_token_to_one_that_wants_none() {
+    let db = guarded();
+    let session = db.session();
+    let file = cookie(&db, MASTER);
+    let args = ["--app-cookie-file", file.to_str().unwrap(), "--yes"];
+    let ill = StubApp::start(|_| Some(http("403 Forbidden", "", STEP_UP)));
+    let document = ask(&db, &ill.url(), &args).assert_code(3).json();
+    assert_eq!(statuses(&document), ["fail", "skipped", "skipped", "skipped"]);
+    let careless = StubApp::answering(&http("200 OK", "", "{\"success\":true}"));
+    let document = ask(&db, &careless.url(), &args).assert_code(3).json();
+    assert_eq!(statuses(&document), ["pass", "fail", "skipped", "skipped"]);
+    for (app, says) in [(&ill, "says that it is healthy"), (&careless, "demands a step-up token")] {
+        let asked = app.asked().len();
+        let url = app.url();
+        let only = ["verify", "--format", "json", "--only", "app-master-admin", "--app-url", &url];
+        let all = [&only, &args[..]].concat();
+        let document = markenmate(&all).db(&db).run().assert_code(0).json();
+        assert_eq!(statuses(&document), ["skipped"]);
+        assert!(reason(&document, "app-master-admin").contains(says), "{document:#}");
+        // As much as before.
+        assert_eq!(app.asked().len(), asked * 2);
+    }
+    assert!(ill.asked().iter().all(|asked| asked.header("cookie").is_none()));
+    assert!(careless.posted().iter().all(|body| body["stepUpToken"].is_null()));
+    assert_eq!(
+        one(&session, "SELECT count(*) FROM markenmate.ledger WHERE command ~ 'app-url'"),
+        "0"
+    );
+}
+
+/// The same rows, but not the same database: it does not know the token.
+#[test]
+fn the_application_of_another_database_is_not_judged() {
+    let db = guarded();
+    let file = cookie(&db, MASTER);
+    let args = ["--app-cookie-file", file.to_str().unwrap(), "--yes"];
+    for answer in [http("403 Forbidden", "", ""), http("200 OK", "", STEP_UP)] {
+        let app = StubApp::start(move |asked| {
+            let no = || http("403 Forbidden", "", STEP_UP);
+            let knows = asked.body.contains("stepUpToken");
+            Some(healthy(asked).unwrap_or_else(|| if knows { answer.clone() } else { no() }))
+        });
+        let document = ask(&db, &app.url(), &args).assert_code(0).json();
+        assert_eq!(statuses(&document)[..3], ["pass", "pass", "warn"]);
+        let [severity, detail, remedy] = finding(&document, "app-master-admin");
+        assert_eq!(severity, "warning");
+        assert!(detail.contains("did not use the step-up token"), "{detail}");
+        assert!(remedy.contains("application of this database?"), "{remedy}");
+    }
 }
 
 #[test]
@@ -460,12 +543,11 @@ fn without_consent_or_a_cookie_nobody_is_asked() {
         "--app-cookie-file",
         file.to_str().unwrap(),
     ];
+    let question =
+        format!("Ask the application at {}, which works on {:?}? [y/N]", app.url(), db.name);
     for (answer, code, posts) in [("n", 4, 0), ("y", 0, 2)] {
         let mut terminal = on_a_terminal(markenmate(&args).db(&db));
-        terminal
-            .expect("asked to demote admins")
-            .expect("Ask the application? [y/N]")
-            .send_line(answer);
+        terminal.expect("asked to demote admins").expect(&question).send_line(answer);
         assert_eq!(terminal.finish().1, code);
         assert_eq!(app.posted().len(), posts);
     }

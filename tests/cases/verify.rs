@@ -641,6 +641,22 @@ fn guards_that_were_never_made_are_one_finding_a_table() {
     );
 }
 
+/// As whoever runs this: the owner of a type says what its casts do.
+#[test]
+fn no_cast_is_run_by_who_looks_for_the_default_password() {
+    let db = sound();
+    sql(
+        &db,
+        "CREATE TYPE public.word AS ENUM ('a');
+         CREATE FUNCTION public.cast_word(public.word) RETURNS json LANGUAGE plpgsql AS $$ BEGIN RAISE 'run'; END $$;
+         CREATE CAST (public.word AS json) WITH FUNCTION public.cast_word(public.word);
+         ALTER TABLE public.\"user\" ADD word public.word DEFAULT 'a'",
+    );
+    verify(&db, &["--only", "default-password"], 0);
+    sql(&db, "ALTER TABLE public.\"user\" DROP must_change_password");
+    verify(&db, &["--only", "default-password"], 0);
+}
+
 #[test]
 fn default_password() {
     let db = sound();

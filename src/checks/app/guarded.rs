@@ -5,9 +5,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{Cookie, TOGGLE, post, refusal};
+use super::{Cookie, GUARDED, STEP_UP, TOGGLE, post, refusal};
 use crate::checks::registry::{Check, Source};
-use crate::checks::verdict::Verdict;
+use crate::checks::verdict::{Status, Verdict};
 use crate::db::identifiers::{literal, quoted};
 use crate::db::interrupt::Interrupt;
 use crate::db::ledger::{self, Origin, Record};
@@ -47,10 +47,9 @@ pub async fn run(
     checks: &[&'static Check],
     ground: &Ground<'_>,
 ) -> Result<Vec<Verdict>, Failure> {
-    let ids = ["app-master-admin", "app-last-admin"];
     let mut verdicts = Vec::new();
     for check in checks.iter().copied() {
-        if check.source != Source::App || !ids.contains(&check.id) {
+        if check.source != Source::App || !GUARDED.contains(&check.id) {
             continue;
         }
         verdicts.push(match (&ground.obstacle, cookie, &ground.unguarded) {
@@ -81,26 +80,54 @@ async fn one(
     };
     let before = ground.state(&question.target).await?;
     let token = match ground.token(check, &question).await {
-        Ok(token) => token,
+        Ok(Ok(token)) => token,
+        Ok(Err(reason)) => return Ok(Verdict::skipped(check, reason)),
         Err(failure) => return denied(check, failure),
     };
     let body = json!({ "userId": question.target, "stepUpToken": token.expose_secret() });
     let answer = post(app, body.to_string(), Some(cookie), ground.interrupt).await;
+    let spent = ground.spent(&token).await;
     let left = ground.take_back(&token).await;
-    let mut verdict = refusal(check, &app.url(TOGGLE), &answer?, WORDS, true);
-    let mut more = Vec::new();
-    if left.is_err() {
-        more.push(left_behind(check));
-    }
+    let (answer, spent) = (answer?, spent?);
     let after = ground.state(&question.target).await?;
+    let url = app.url(TOGGLE);
+    let mut findings = Vec::new();
     if after != before {
-        more.push(changed(check, &question.target, &before, &after));
+        findings.push(changed(check, &question.target, &before, &after));
     }
-    if !more.is_empty() {
-        verdict.findings.extend(more);
+    let says = |words: &[&str]| {
+        answer.as_ref().is_ok_and(|answer| words.iter().any(|word| answer.body.contains(word)))
+    };
+    let mut verdict = refusal(check, &url, &answer, WORDS, true);
+    if after == before {
+        let refused = verdict.status == Status::Pass || says(STEP_UP);
+        if refused && !spent && !says(WORDS) {
+            verdict = Verdict::found(check, vec![strange(check, url)]);
+        }
+        for finding in verdict.findings.iter_mut().filter(|f| f.severity == Severity::Error) {
+            finding.remedy = format!("the database kept it; {}", finding.remedy);
+        }
+    }
+    if left.is_err() {
+        findings.push(left_behind(check));
+    }
+    if !findings.is_empty() {
+        verdict.findings.extend(findings);
         verdict = Verdict::found(check, verdict.findings);
     }
     Ok(verdict)
+}
+
+/// It may well be at work, on a database in which nobody knows of the token.
+fn strange(check: &Check, url: String) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        ..check.finding(
+            url,
+            "it refused, but did not use the step-up token that was made in this database: nothing was judged".into(),
+            Some("is it the application of this database? Else name that one: --app-url".into()),
+        )
+    }
 }
 
 fn denied(check: &'static Check, failure: Failure) -> Result<Verdict, Failure> {
@@ -153,6 +180,11 @@ impl Ground<'_> {
         let rows = self.read(sql, &[(&token.expose_secret(), Type::TEXT)]).await?;
         let row = rows.first().ok_or_else(|| Failure::unexpected(WHAT))?;
         let text = |name: &str| row.get::<_, Option<String>>(name);
+        if row.get::<_, bool>("replays") {
+            let reason = "session_replication_role is set, so that no guard may hold for the application: see \
+                          `replication-role`";
+            return Ok(Err(reason.into()));
+        }
         let Some(asking) = text("asking") else {
             return Ok(Err("the cookie's session is none of this database, or is over".into()));
         };
@@ -185,23 +217,48 @@ impl Ground<'_> {
 
     /// Role and flag.
     async fn state(&self, id: &str) -> Result<String, Failure> {
-        let sql = "SELECT concat_ws(', ', u.role::text, CASE WHEN (to_jsonb(u) ->> 'is_master_admin')::boolean \
-                                                             THEN 'master admin' END) \
+        let sql = "SELECT concat_ws(', ', concat(u.role), CASE WHEN concat(u.is_master_admin) = 't' THEN 'master admin' END) \
                      FROM public.\"user\" u WHERE u.id = $1";
         let rows = self.read(sql, &[(&id, Type::TEXT)]).await?;
         Ok(rows.first().map(|row| row.get(0)).unwrap_or_else(|| "gone".to_owned()))
     }
 
-    /// A token for whoever asks, and its row in the operator ledger.
-    async fn token(&self, check: &Check, question: &Question) -> Result<SecretString, Failure> {
+    /// A token for whoever asks, and its row in the operator ledger; or the reason why there is none.
+    async fn token(
+        &self,
+        check: &Check,
+        question: &Question,
+    ) -> Result<Result<SecretString, String>, Failure> {
         let session = self.session;
         session.begin_within(Mode::Write, session.timeouts(), WHAT, &self.role()).await?;
-        let made = self.record_token(check, question).await;
+        let made = match self.lets_go(&question.target).await {
+            Ok(None) => self.record_token(check, question).await.map(Ok),
+            Ok(Some(reason)) => Ok(Err(reason)),
+            Err(failure) => Err(failure),
+        };
         match made {
-            Ok(_) => drop(session.commit(WHAT, "COMMIT").await?),
-            Err(_) => session.roll_back().await,
+            Ok(Ok(_)) => drop(session.commit(WHAT, "COMMIT").await?),
+            _ => session.roll_back().await,
         }
         made
+    }
+
+    /// The very change that the application is asked for, tried, and never kept. The last thing
+    /// before the question: the guards may have been there when the catalogue was read.
+    async fn lets_go(&self, target: &str) -> Result<Option<String>, Failure> {
+        let sql = format!(
+            "SAVEPOINT trial; UPDATE public.\"user\" SET role = 'user' WHERE id = {}",
+            literal(target)
+        );
+        match self.session.run(WHAT, &sql).await {
+            Err(failure) if matches!(failure.sqlstate.as_deref(), Some("MM101" | "MM102")) => {
+                self.session.run(WHAT, "ROLLBACK TO SAVEPOINT trial").await.map(|_| None)
+            }
+            Err(failure) => Err(failure),
+            Ok(_) => Ok(Some(format!(
+                "a broken guard of the application could do harm: tried here, the database let {target} be demoted"
+            ))),
+        }
     }
 
     async fn record_token(
@@ -223,6 +280,12 @@ impl Ground<'_> {
         };
         ledger::append(session, self.origin, &record).await?;
         Ok(token.into())
+    }
+
+    /// Whether the application used it up.
+    async fn spent(&self, token: &SecretString) -> Result<bool, Failure> {
+        let sql = "SELECT FROM public.step_up_token WHERE token = $1 AND NOT used";
+        Ok(self.read(sql, &[(&token.expose_secret(), Type::TEXT)]).await?.is_empty())
     }
 
     /// Whatever signals came.

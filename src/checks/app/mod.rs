@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::registry::{Check, Source};
+use super::registry::{self, Check, Source};
 use super::verdict::{Status, Verdict};
 use crate::db::interrupt::Interrupt;
 use crate::failure::Failure;
@@ -25,16 +25,25 @@ const TOGGLE: &str = "/api/admin/toggle-role";
 /// What the application says where it wants a step-up first.
 const STEP_UP: &[&str] = &["Step-up authentication required"];
 
+/// Tests 2 and 3: asked only what the database itself refuses.
+pub const GUARDED: [&str; 2] = ["app-master-admin", "app-last-admin"];
+
+const NOT_HEALTHY: &str =
+    "the cookie goes to nothing but what says that it is healthy: see `app-health`";
+const NOT_GUARDED: &str =
+    "asked only of an application that demands a step-up token: see `app-step-up`";
+
 /// What came of the first two, and why the others need not be asked.
 #[derive(Debug, Default)]
 pub struct Asked {
     /// One a check.
     pub verdicts: Vec<Verdict>,
-    /// Why there is nobody to ask.
+    /// Why nobody else is to be asked.
     pub obstacle: Option<&'static str>,
 }
 
-/// Runs `app-health` and `app-step-up`, as far as they are among `checks`. Changes nothing.
+/// Runs `app-health` and `app-step-up`, as far as they are among `checks`, or stand before one that is:
+/// whatever carries the cookie is sent only to what passed those before it. Changes nothing.
 ///
 /// # Errors
 /// A signal came.
@@ -45,32 +54,42 @@ pub async fn run(
     interrupt: &Interrupt,
 ) -> Result<Asked, Failure> {
     let mut asked = Asked::default();
-    for check in checks.iter().copied().filter(|check| check.source == Source::App) {
+    let wanted = |id: &str| checks.iter().any(|check| check.id == id);
+    let guarded = cookie.is_some() && GUARDED.into_iter().any(wanted);
+    let step_up = wanted("app-step-up");
+    for check in registry::ALL.iter().filter(|check| check.source == Source::App) {
         let verdict = match check.id {
-            "app-health" => {
+            "app-health" if wanted(check.id) || guarded || (step_up && cookie.is_some()) => {
                 let app = app.clone();
                 let url = app.url(HEALTH);
                 let answer = interrupt.during(move || app.get(HEALTH)).await?;
-                // Nobody waits for the same silence twice.
-                asked.obstacle = answer.is_err().then_some("nothing answers: see `app-health`");
-                health(check, &url, &answer)
+                let verdict = health(check, &url, &answer);
+                if answer.is_err() {
+                    // Nobody waits for the same silence twice.
+                    asked.obstacle = Some("nothing answers: see `app-health`");
+                } else if cookie.is_some() && verdict.status != Status::Pass {
+                    asked.obstacle = Some(NOT_HEALTHY);
+                }
+                verdict
             }
-            "app-step-up" => match asked.obstacle {
+            "app-step-up" if step_up || guarded => match asked.obstacle {
                 Some(obstacle) => Verdict::skipped(check, obstacle),
                 None => {
                     let nobody = json!({ "userId": uuid::Uuid::new_v4().to_string() });
                     let answer = post(app, nobody.to_string(), cookie, interrupt).await?;
                     let verdict =
                         refusal(check, &app.url(TOGGLE), &answer, STEP_UP, cookie.is_some());
-                    let judged = matches!(verdict.status, Status::Pass | Status::Fail);
-                    asked.obstacle = (answer.is_err() || !judged)
-                        .then_some("nothing was judged there: see `app-step-up`");
+                    if verdict.status != Status::Pass {
+                        asked.obstacle = Some(NOT_GUARDED);
+                    }
                     verdict
                 }
             },
             _ => continue,
         };
-        asked.verdicts.push(verdict);
+        if checks.contains(&check) {
+            asked.verdicts.push(verdict);
+        }
     }
     Ok(asked)
 }
@@ -176,7 +195,6 @@ fn redirect(check: &Check, url: &str, answer: &Answer) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::registry;
 
     fn answer(status: u16, body: &str) -> Result<Answer, Silence> {
         Ok(Answer { status, location: None, body: body.into() })

@@ -8,8 +8,7 @@ use crate::checks::probe;
 use crate::checks::registry::{Check, Source};
 use crate::checks::verdict::Verdict;
 use crate::context::Context;
-use crate::db::catalogue::Catalogue;
-use crate::db::identifiers::identifier;
+use crate::db::catalogue::{Catalogue, Difference, compare};
 use crate::db::patience::{Patience, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
@@ -27,6 +26,8 @@ pub struct Live {
     probe: bool,
     app: Option<Application>,
     cookie: Option<Cookie>,
+    /// The name of the database.
+    database: String,
     /// Why nothing can be written here.
     unwritable: Option<String>,
 }
@@ -40,15 +41,16 @@ impl Live {
         let app = args.app_url.as_deref().map(Application::at).transpose()?;
         let cookie = args.app_cookie_file.as_deref().map(cookie).transpose()?;
         if cookie.is_some() && app.as_ref().is_some_and(Application::is_in_clear) {
-            cx.console.say("warning: the cookie travels in clear to another machine (https://)");
+            cx.console.insist("warning: the cookie travels in clear to another machine (https://)");
         }
         let unwritable = session.facts.check_writable().err().map(|failure| failure.message);
-        Ok(Self { probe: args.probe, app, cookie, unwritable })
+        let database = session.facts.database.clone();
+        Ok(Self { probe: args.probe, app, cookie, database, unwritable })
     }
 
     /// What a check may cost.
     pub(super) fn risk(&self, check: &Check) -> Risk {
-        let guarded = ["app-master-admin", "app-last-admin"].contains(&check.id);
+        let guarded = app::GUARDED.contains(&check.id);
         let writes = match check.source {
             Source::Probe(_) => self.probe,
             Source::App => guarded && self.app.is_some() && self.cookie.is_some(),
@@ -70,15 +72,17 @@ impl Live {
                  meanwhile, for some milliseconds"
                     .into(),
             ));
-            questions.push("Try the guards");
+            questions.push("Try the guards".to_owned());
         }
         if additive(|source| *source == Source::App) {
             screen.push(Block::Text(
-                "--app-cookie-file: the application is asked to demote admins, which the database refuses as well; \
-                 a step-up token is made for the cookie's user, and deleted"
+                "--app-cookie-file: the application is asked to demote admins, which the database refuses as well, \
+                 if it is its own; a step-up token is made for the cookie's user, and deleted"
                     .into(),
             ));
-            questions.push("Ask the application");
+            let url = self.app.as_ref().map(|app| app.url("")).unwrap_or_default();
+            questions
+                .push(format!("Ask the application at {url}, which works on {:?}", self.database));
         }
         (screen, format!("{}?", questions.join(" and ").replace("and Ask", "and ask")))
     }
@@ -168,21 +172,12 @@ fn owner(survey: &Survey) -> Option<&str> {
     (rights.becomes_table_owner && owner != rights.user).then_some(owner)
 }
 
-/// Which trigger on `public."user"` is not what the newest version has there: nobody but the
-/// application would keep its admins.
+/// What of the newest version's guards is not as it should be: nobody but the application would keep
+/// its admins.
 fn unguarded(catalogue: &Catalogue) -> Option<String> {
-    let contract = registry::find(registry::latest())?.contract();
-    let (wanted, has) = (contract.tables.get("user")?, catalogue.tables.get("user"));
-    let missing = wanted
-        .triggers
-        .iter()
-        .find(|(name, trigger)| has.and_then(|table| table.triggers.get(*name)) != Some(*trigger));
-    missing.map(|(name, _)| {
-        format!(
-            "the database's own guard, trigger {} on public.\"user\", is not as it should be",
-            identifier(name)
-        )
-    })
+    let guards = registry::find(registry::GUARDS)?.additions();
+    let Difference { subject, detail, .. } = compare(&guards, catalogue).into_iter().next()?;
+    Some(format!("the database's own guards are not as they should be: {subject} {detail}"))
 }
 
 /// The file is read once, at the beginning.

@@ -45,7 +45,10 @@ pub(super) async fn read(
     if let Some(reason) = check.requires.missing(version, i32::MAX, catalogue) {
         return Ok(Read::Missing(reason));
     }
-    let sql = include_str!("credentials.sql");
+    let user = catalogue.tables.get("user");
+    let known = user.is_some_and(|user| user.columns.contains_key("must_change_password"));
+    let must_change = if known { "concat(u.must_change_password)" } else { "NULL" };
+    let sql = include_str!("credentials.sql").replace("%MUST_CHANGE%", must_change);
     let fenced = format!("SAVEPOINT credentials;\n{sql};\nRELEASE SAVEPOINT credentials");
     match session.run(WHAT, &fenced).await {
         Ok(sets) => Ok(Read::Admins(sets.iter().flatten().map(Admin::from_row).collect())),
@@ -87,7 +90,7 @@ impl Admin {
         Self {
             id: text("id"),
             email: text("email"),
-            must_change: row.get("must_change") == Some("true"),
+            must_change: row.get("must_change") == Some("t"),
             hash: text("password").into(),
         }
     }
