@@ -466,11 +466,16 @@ fn what_the_catalogue_does_not_show_is_tried() {
          CREATE TRIGGER aaa BEFORE UPDATE ON public.\"user\" FOR EACH ROW EXECUTE FUNCTION public.pass()",
     );
     refused("the database let");
+    sql(
+        &db,
+        "CREATE OR REPLACE FUNCTION public.pass() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'mine'; END $$",
+    );
+    refused("not by the guards: mine");
     sql(&db, "DROP TRIGGER aaa ON public.\"user\"");
     let setting = format!("ALTER DATABASE {} SET session_replication_role = replica", db.name);
     sql(&db, &setting);
     refused("no guard may hold for the application");
-    assert_eq!(app.posted().len(), 2);
+    assert_eq!(app.posted().len(), 3);
 }
 
 /// Neither where the application is not healthy, nor where it wants no step-up: whose is it?

@@ -254,6 +254,10 @@ impl Ground<'_> {
             Err(failure) if matches!(failure.sqlstate.as_deref(), Some("MM101" | "MM102")) => {
                 self.session.run(WHAT, "ROLLBACK TO SAVEPOINT trial").await.map(|_| None)
             }
+            Err(failure) if failure.sqlstate.is_some() && failure.kind == Kind::Unexpected => {
+                let said = failure.causes.join(": ");
+                Ok(Some(format!("tried here, it is refused, but not by the guards: {said}")))
+            }
             Err(failure) => Err(failure),
             Ok(_) => Ok(Some(format!(
                 "a broken guard of the application could do harm: tried here, the database let {target} be demoted"
