@@ -182,6 +182,42 @@ fn a_disabled_trigger_is_seen_by_what_it_lets_through() {
     assert_eq!(verdicts(&probe(&db, &[], 0)), all("pass"));
 }
 
+/// What the probes call would run as whoever runs them, or, SECURITY DEFINER, as whoever owns it.
+#[test]
+fn a_function_that_is_not_ours_is_not_called() {
+    let db = guarded();
+    let role = format!("planter_{}", db.name);
+    sql(&db, &format!("CREATE SEQUENCE public.run; CREATE ROLE {role}"));
+    let _roles = Roles(&db, vec![role.clone()]);
+    for (change, name, says) in [
+        (
+            "CREATE OR REPLACE FUNCTION markenmate.open_gate(reason text) RETURNS void LANGUAGE sql
+             AS $$ SELECT nextval('public.run') $$"
+                .to_owned(),
+            "open_gate(text)",
+            "was changed",
+        ),
+        (
+            format!("ALTER FUNCTION markenmate.close_gate() OWNER TO {role}"),
+            "close_gate()",
+            "belongs to role",
+        ),
+    ] {
+        sql(&db, &change);
+        let document = probe(&db, &[], 3);
+        assert_eq!(verdicts(&document), all("fail"));
+        for [_, subject, detail] in found(&document) {
+            assert_eq!(subject, format!("function markenmate.{name}"));
+            assert!(detail.starts_with(says) && detail.contains("nothing was tried"), "{detail}");
+        }
+        assert_eq!(one(&db.session(), "SELECT is_called FROM public.run"), "f");
+        let args = ["verify", "--only", "contract", "--format", "json"];
+        let document = markenmate(&args).db(&db).run().assert_code(3).json();
+        assert!(found(&document).iter().any(|f| f[1].ends_with(name)), "{document:#}");
+        sql(&db, "DROP FUNCTION IF EXISTS markenmate.open_gate(text)");
+    }
+}
+
 /// Whoever is deleted, their lendings are searched for without an index: too long with admins locked.
 #[test]
 fn among_very_many_lendings_the_last_admin_is_not_deleted() {

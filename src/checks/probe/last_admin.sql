@@ -1,7 +1,7 @@
 -- keep
 SELECT FROM public."user" u WHERE u.role = 'admin' ORDER BY u.id FOR NO KEY UPDATE
 -- gate
-SELECT markenmate.open_gate('markenmate verify --probe')
+SELECT markenmate.open_gate('markenmate verify --probe'::text)
 -- keep
 UPDATE public."user" SET role = 'admin' WHERE id = %A%
 -- keep

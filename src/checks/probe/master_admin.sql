@@ -1,5 +1,5 @@
 -- gate
-SELECT markenmate.open_gate('markenmate verify --probe')
+SELECT markenmate.open_gate('markenmate verify --probe'::text)
 -- keep
 UPDATE public."user" SET role = 'admin', is_master_admin = id = %A% WHERE id IN (%A%, %B%)
 -- gate
