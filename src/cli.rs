@@ -52,16 +52,26 @@ pub enum Command {
 }
 
 impl Command {
-    /// The word for `command` in JSON.
+    /// The words for `command` in JSON: as they are typed.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Backup(_) => "backup",
+            Self::Backup(args) => match args.kept {
+                None => "backup",
+                Some(backup::Kept::Verify { .. }) => "backup verify",
+                Some(backup::Kept::Prune { .. }) => "backup prune",
+                Some(backup::Kept::List { .. }) => "backup list",
+            },
             Self::Migrate(_) => "migrate",
             Self::SetMasterAdmin(_) => "set-master-admin",
             Self::Verify(_) => "verify",
             Self::Rollback(_) => "rollback",
             Self::Status(_) => "status",
-            Self::Admin(_) => "admin",
+            Self::Admin(args) => match args.what {
+                admin::What::List => "admin list",
+                admin::What::Promote(_) => "admin promote",
+                admin::What::Demote(_) => "admin demote",
+                admin::What::RevokeSessions(_) => "admin revoke-sessions",
+            },
             Self::Demo(_) => "demo",
             Self::Util(_) => "util",
         }
@@ -340,14 +350,15 @@ fn wanted_format(arguments: &[OsString]) -> Format {
     if json { Format::Json } else { Format::Human }
 }
 
-/// The first word that is a command, for command lines that could not be read.
+/// The words that are a command, for command lines that could not be read.
 fn wanted_command(arguments: &[OsString]) -> String {
-    let command = Cli::command();
-    arguments
-        .iter()
-        .skip(1)
-        .filter_map(|a| a.to_str())
-        .find(|word| command.find_subcommand(word).is_some())
-        .unwrap_or_default()
-        .to_owned()
+    let mut command = &Cli::command();
+    let mut found = Vec::new();
+    for word in arguments.iter().skip(1).filter_map(|a| a.to_str()) {
+        if let Some(next) = command.find_subcommand(word) {
+            found.push(word);
+            command = next;
+        }
+    }
+    found.join(" ")
 }

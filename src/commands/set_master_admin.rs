@@ -7,8 +7,8 @@ use crate::admin::master::{self, Decision, Wish};
 use crate::admin::people::{self, Person};
 use crate::admin::standing::{self, Standing};
 use crate::commands::admin::{authority, shown};
-use crate::commands::shell;
 use crate::context::Context;
+use crate::db::locks::{self, Holder};
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::{Mode, Session};
 use crate::failure::Failure;
@@ -67,7 +67,30 @@ impl SetMasterAdmin {
                 found: matching(&self.wish.user).await?,
             },
             acting: matching(&self.authority.acting).await?,
+            guarded: standing.has_function,
+            holders: Vec::new(),
         })
+    }
+
+    /// Who had it, hands it back.
+    fn undo(&self, cx: &Context, previous: &[Person]) -> Option<String> {
+        match previous {
+            [before] if before.is_admin() => {
+                let command = "set-master-admin --transfer";
+                shown::undo(cx, command, None, self.authority.break_glass, &before.id)
+            }
+            _ => None,
+        }
+    }
+
+    fn way_back(&self, cx: &Context, previous: &[Person]) -> String {
+        match previous {
+            [] => "none: it is handed on, never given up".into(),
+            [before] if before.is_admin() => {
+                self.undo(cx, previous).unwrap_or_else(|| shown::NO_LINE.into())
+            }
+            _ => "none: it was nobody's to hand on".into(),
+        }
     }
 
     /// Who must agree; none: nobody has it, or the glass is broken.
@@ -99,6 +122,8 @@ impl SetMasterAdmin {
 pub struct Seen {
     users: master::Seen,
     acting: Vec<Person>,
+    guarded: bool,
+    holders: Vec<Holder>,
 }
 
 /// Whose password is asked for.
@@ -136,7 +161,9 @@ impl Operation for SetMasterAdmin {
         self.authority.check(cx)?;
         let seen = self.look(session, attempt).await;
         session.end().await;
-        Ok(seen?)
+        let mut seen = seen?;
+        seen.holders = locks::table_holders(session, &change::TABLES).await?;
+        Ok(seen)
     }
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Work>, Failure> {
@@ -144,10 +171,11 @@ impl Operation for SetMasterAdmin {
             Decision::Already(master) => return Ok(already(master)),
             Decision::Set { target, tied, previous } => (target, tied, previous),
         };
-        master::check(&target, &self.wish)?;
-        let acting = self.acting(seen, &previous)?;
+        let about = |failure| shown::about(failure, &target);
+        master::check(&target, &self.wish).map_err(about)?;
+        let acting = self.acting(seen, &previous).map_err(about)?;
         if acting.is_some() {
-            self.authority.can_ask(cx)?;
+            self.authority.can_ask(cx).map_err(about)?;
         }
         let risk = if self.authority.break_glass { Risk::Destructive } else { Risk::Additive };
         let mut step =
@@ -157,8 +185,14 @@ impl Operation for SetMasterAdmin {
             format!("no longer: {}", names.join(", "))
         });
         let by = acting.as_ref().map(|acting| acting.typed.as_str());
+        let around = shown::Around {
+            by: authority::shown(&self.authority, by),
+            guarded: seen.guarded,
+            holders: &seen.holders,
+            way_back: self.way_back(cx, &previous),
+        };
         Ok(Plan {
-            screen: shown::card(&target, authority::shown(&self.authority, by)),
+            screen: shown::card(&target, around),
             findings: tie(&target, &tied).into_iter().collect(),
             question: format!("Make {} the master admin?", target.email),
             steps: vec![step],
@@ -186,8 +220,13 @@ impl Operation for SetMasterAdmin {
             target: plan.work.target.id.clone(),
             authority,
         };
-        let done = change::carry_out(cx, session, &request).await?;
-        Ok(report(plan, &done))
+        let done = change::carry_out(cx, session, &request).await;
+        let done = done.map_err(|failure| shown::about(failure, &plan.work.target))?;
+        let mut report = report(plan, &done);
+        if !done.nothing {
+            report.undo = self.undo(cx, &done.previous);
+        }
+        Ok(report)
     }
 }
 
@@ -223,13 +262,6 @@ fn report(plan: Plan<Work>, done: &Done) -> Report {
     report.findings = plan.findings;
     report.findings.extend(shown::findings(done));
     report.next = Some(Next::run("markenmate verify"));
-    report.undo = match done.previous.as_slice() {
-        [before] if before.is_admin() => {
-            let id = shell::word(&before.id);
-            Some(format!("markenmate set-master-admin {id} --transfer"))
-        }
-        _ => None,
-    };
     report
 }
 

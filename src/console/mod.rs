@@ -91,6 +91,11 @@ impl Console {
         self.width
     }
 
+    /// Whether talk is silenced: `-q`.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Says one line of talk; nothing under `-q`.
     pub fn say(&self, line: &str) {
         if !self.quiet {

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::db::session::Session;
 use crate::failure::Failure;
 use crate::plan::Plan;
-use crate::report::{Finding, Next, Report};
+use crate::report::{Block, Finding, Next, Report};
 use crate::settings::{Endpoint, Source};
 
 /// The commands that work on a database. What `util` prints says by itself which one it means.
@@ -31,6 +31,17 @@ impl Address {
     /// In what is shown before the question.
     pub(super) fn plan<W>(&self, mut plan: Plan<W>) -> Plan<W> {
         self.findings(&mut plan.findings);
+        for block in &mut plan.screen {
+            if let Block::Facts(facts) = block {
+                for (name, value) in facts {
+                    match name.as_str() {
+                        "the way back" => *value = self.line(value),
+                        "state" => *value = self.text(value),
+                        _ => {}
+                    }
+                }
+            }
+        }
         plan.next = plan.next.map(|next| self.next(next));
         plan
     }
@@ -41,7 +52,7 @@ impl Address {
             Ok(mut report) => {
                 self.findings(&mut report.findings);
                 report.next = report.next.map(|next| self.next(next));
-                report.undo = report.undo.map(|undo| self.text(&undo));
+                report.undo = report.undo.map(|undo| self.line(&undo));
                 if let Some(Value::String(next)) = report.data.get_mut("next") {
                     *next = self.text(next);
                 }
@@ -63,6 +74,15 @@ impl Address {
         findings.iter_mut().for_each(|finding| finding.remedy = self.text(&finding.remedy));
     }
 
+    /// A command from its first word on. What else stands in it is quoted, and stays as it is.
+    fn line(&self, line: &str) -> String {
+        let rest = line.strip_prefix("markenmate ");
+        match rest.filter(|rest| COMMANDS.contains(&rest.split(' ').next().unwrap_or_default())) {
+            Some(rest) => format!("markenmate {} {rest}", self.0),
+            None => line.to_owned(),
+        }
+    }
+
     /// Twice is as good as once.
     fn text(&self, text: &str) -> String {
         COMMANDS.iter().fold(text.to_owned(), |text, command| {
@@ -82,6 +102,16 @@ mod tests {
         let once = address.text("mend it, then: markenmate status; markenmate util down 2");
         assert_eq!(once, "mend it, then: markenmate -d 'host=b' status; markenmate util down 2");
         assert_eq!(address.text(&once), once);
+    }
+
+    #[test]
+    fn in_a_command_to_be_pasted_no_quoted_word_is_changed() {
+        let address = Address("-d 'host=b'".into());
+        let undo = "markenmate admin demote --reason 'after markenmate migrate' -- 7";
+        let named = "markenmate -d 'host=b' admin demote --reason 'after markenmate migrate' -- 7";
+        assert_eq!(address.line(undo), named);
+        assert_eq!(address.line(named), named);
+        assert_eq!(address.line("markenmate util down 2"), "markenmate util down 2");
     }
 
     #[test]

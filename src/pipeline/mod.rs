@@ -168,8 +168,13 @@ async fn to_carry_out<W>(
         return Err(Ok(nothing_to_do(plan)));
     }
     let phrase = phrase_for(session);
+    let asks = !can_consent(cx, plan.risk(), &phrase).map_err(Err)?;
+    if asks && cx.console.is_quiet() {
+        // Nobody answers a question about a database that is not named.
+        cx.console.insist(&format!("target: {}", target_of(session)));
+    }
     if plan.asks_later {
-        if !can_consent(cx, plan.risk(), &phrase).map_err(Err)? {
+        if asks {
             cx.console.insist_rendered(&render::human::screen(&plan, &cx.console));
         }
         return Ok(Carry::Out(plan));

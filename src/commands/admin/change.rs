@@ -6,8 +6,8 @@ use crate::admin::change::{self, Change as What, Done, Request};
 use crate::admin::guards::{self, Reason, RoleChange, Verdict};
 use crate::admin::people::{self, Person};
 use crate::admin::standing::{self, Standing};
-use crate::commands::shell;
 use crate::context::Context;
+use crate::db::locks::{self, Holder};
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::{Mode, Session};
 use crate::failure::Failure;
@@ -98,7 +98,7 @@ impl Change {
         denied(guards::role_change(RoleChange { target, demotes, actor, admins: seen.admins }))
     }
 
-    fn report(&self, plan: Plan<Work>, done: &Done) -> Report {
+    fn report(&self, cx: &Context, plan: Plan<Work>, done: &Done) -> Report {
         let (_, so_it_is, _) = self.words(&done.target);
         let outcome = if done.nothing { Outcome::NothingToDo } else { Outcome::Done };
         let mut report = Report::new(outcome);
@@ -118,21 +118,25 @@ impl Change {
             _ => format!("{so_it_is} now"),
         }));
         report.findings = shown::findings(done);
-        report.undo = self.undo(&done.target);
+        report.undo = self.undo(cx, &done.target);
         report
     }
 
-    fn undo(&self, target: &Person) -> Option<String> {
+    fn undo(&self, cx: &Context, target: &Person) -> Option<String> {
         let back = match self.what {
-            What::Promote => "demote",
-            What::Demote => "promote",
+            What::Promote => "admin demote",
+            What::Demote => "admin promote",
             _ => return None,
         };
-        let by = match &self.args.authority.acting {
-            Some(acting) => format!("--as {}", shell::word(acting)),
-            None => "--break-glass --reason TEXT".to_owned(),
-        };
-        Some(format!("markenmate admin {back} {} {by}", shell::word(&target.id)))
+        let authority::Args { acting, break_glass, .. } = &self.args.authority;
+        shown::undo(cx, back, acting.as_deref(), *break_glass, &target.id)
+    }
+
+    fn way_back(&self, cx: &Context, target: &Person) -> String {
+        match self.what {
+            What::RevokeSessions => "none: whoever it is signs in again".into(),
+            _ => self.undo(cx, target).unwrap_or_else(|| shown::NO_LINE.into()),
+        }
     }
 
     fn data(&self, target: &Person, done: Option<&Done>) -> Value {
@@ -163,6 +167,8 @@ pub struct Seen {
     acting: Vec<Person>,
     admins: usize,
     has_sessions: bool,
+    guarded: bool,
+    holders: Vec<Holder>,
 }
 
 /// Whom it is about, and who acts.
@@ -193,7 +199,9 @@ impl Operation for Change {
         self.args.authority.check(cx)?;
         let seen = self.look(session, attempt).await;
         session.end().await;
-        Ok(seen?)
+        let mut seen = seen?;
+        seen.holders = locks::table_holders(session, &change::TABLES).await?;
+        Ok(seen)
     }
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Work>, Failure> {
@@ -217,15 +225,22 @@ impl Operation for Change {
         if self.holds(target, seen.has_sessions) {
             return Ok(plan);
         }
+        let about = |failure| shown::about(failure, target);
         if cx.settings.dry_run {
-            self.foreseen(seen, target)?;
+            self.foreseen(seen, target).map_err(about)?;
         }
         if !authority.break_glass {
-            authority.can_ask(cx)?;
+            authority.can_ask(cx).map_err(about)?;
         }
         let risk = if authority.break_glass { Risk::Destructive } else { Risk::Additive };
         plan.steps = vec![Step::new(step, to_do, risk)];
-        plan.screen = shown::card(target, authority::shown(authority, authority.acting.as_deref()));
+        let around = shown::Around {
+            by: authority::shown(authority, authority.acting.as_deref()),
+            guarded: seen.guarded,
+            holders: &seen.holders,
+            way_back: self.way_back(cx, target),
+        };
+        plan.screen = shown::card(target, around);
         Ok(plan)
     }
 
@@ -243,8 +258,9 @@ impl Operation for Change {
             target: plan.work.target.id.clone(),
             authority,
         };
-        let done = change::carry_out(cx, session, &request).await?;
-        Ok(self.report(plan, &done))
+        let done = change::carry_out(cx, session, &request).await;
+        let done = done.map_err(|failure| shown::about(failure, &plan.work.target))?;
+        Ok(self.report(cx, plan, &done))
     }
 }
 
@@ -266,7 +282,8 @@ impl Change {
             None => false,
         };
         let admins = people::admins(session).await?.len();
-        Ok(Seen { found, acting, admins, has_sessions })
+        let (guarded, holders) = (standing.has_function, Vec::new());
+        Ok(Seen { found, acting, admins, has_sessions, guarded, holders })
     }
 }
 

@@ -157,7 +157,7 @@ fn a_second_master_takes_a_transfer_on_the_word_of_the_first() {
         )), "{rows}");
         // Back, as the report says: the third cannot sign in.
         let undo = document["undo"].as_str().unwrap();
-        assert_eq!(undo, format!("markenmate set-master-admin {old} --transfer"));
+        assert_eq!(undo, format!("markenmate set-master-admin --transfer -- {old}"));
         act(&db, &["set-master-admin", SECOND, "--transfer"]).run().assert_code(4);
         break_glass(&db, &["set-master-admin", SECOND, "--transfer"]).run().assert_code(0);
         assert_eq!(masters(&session), SECOND);

@@ -1,7 +1,7 @@
 //! `admin list|promote|demote|revoke-sessions`: what they do, and what the guards say.
 
 use super::*;
-use crate::support::sql;
+use crate::support::{pty, sql};
 
 #[test]
 fn an_admin_promotes_and_demotes_in_the_apps_words() {
@@ -10,14 +10,15 @@ fn an_admin_promotes_and_demotes_in_the_apps_words() {
     let run = act(&db, &["admin", "promote", "PERSON22@Example.de"]).run().assert_code(0);
     let document = run.json();
     assert_eq!(document["outcome"], "done");
-    assert_eq!(document["command"], "admin");
+    assert_eq!(document["command"], "admin promote");
     assert_eq!(document["data"]["user"]["email"], USER);
     assert_eq!(document["data"]["user"]["old_role"], "user");
     assert_eq!(document["data"]["user"]["role"], "admin");
     assert_eq!(document["data"]["acting"]["email"], SECOND);
     assert_eq!(role(&session, USER), "admin");
     let user_id = id(&session, USER);
-    assert!(document["undo"].as_str().unwrap().contains(&format!("admin demote {user_id} --as")));
+    let undo = format!("markenmate admin demote --as {SECOND} -- {user_id}");
+    assert_eq!(document["undo"], undo.as_str());
     act(&db, &["admin", "demote", &user_id]).run().assert_code(0);
     assert_eq!(role(&session, USER), "user");
     assert_eq!(
@@ -43,6 +44,71 @@ fn an_admin_promotes_and_demotes_in_the_apps_words() {
     let tokens = "SELECT concat_ws(' ', count(*), bool_and(used), bool_and(token ~ '^[A-Za-z0-9_-]{43}$'),
                          bool_and(expires_at - created_at = interval '10 minutes')) FROM public.step_up_token";
     assert_eq!(one(&session, tokens), "2 t t t");
+}
+
+/// Ids are what the app makes of them, and a reason is anybody's words.
+#[test]
+fn the_way_back_can_be_pasted_or_is_left_out() {
+    let db = TestDb::migrated();
+    let session = db.session();
+    let with = |reason: &str| {
+        let args = ["admin", "promote", USER, "--break-glass", "--confirm", &db.name];
+        let reason = format!("--reason={reason}");
+        let args = [&args[..], &["--format", "json", &reason]].concat();
+        let document = markenmate(&args).db(&db).run().assert_code(0).json();
+        session.sql(&format!("UPDATE public.\"user\" SET role = 'user' WHERE email = '{USER}'"));
+        document["undo"].clone()
+    };
+    let undo = |id: &str, reason: &str| {
+        format!("markenmate admin demote --break-glass --reason{reason} -- {id}")
+    };
+    let user_id = id(&session, USER);
+    let quoted = undo(&user_id, " 'it'\\''s $(mine)'");
+    assert_eq!(with("it's $(mine)"), quoted.as_str());
+    assert_eq!(with("-x"), undo(&user_id, "=-x").as_str());
+    assert_eq!(with("two\nlines"), serde_json::Value::Null);
+    session.sql(
+        "INSERT INTO public.\"user\" (id, name, email) VALUES ('-f x', 'n', 'dash@example.de')",
+    );
+    let document = break_glass(&db, &["admin", "promote", "dash@example.de"]).run();
+    let document = document.assert_code(0).json();
+    assert_eq!(document["undo"], undo("'-f x'", " 'nobody can sign in'").as_str());
+    let pasted = ["admin", "demote", "--break-glass", "--reason", "r", "--confirm", &db.name];
+    let pasted = [&pasted[..], &["--format", "json", "--", "-f x"]].concat();
+    let document = markenmate(&pasted).db(&db).run().assert_code(0).json();
+    assert_eq!(document["command"], "admin demote");
+    assert_eq!(role(&session, "dash@example.de"), "user");
+}
+
+#[test]
+fn a_refusal_says_which_command_and_about_whom() {
+    let db = TestDb::migrated();
+    let args = ["admin", "demote", THIRD];
+    let document = acting(&db, &args, SECOND, "wrong").run().assert_code(4).json();
+    assert_eq!(document["command"], "admin demote");
+    assert_eq!(document["data"]["user"]["email"], THIRD);
+    let unread = ["--format", "json", "admin", "demote", "a", "b"];
+    assert_eq!(markenmate(&unread).run().assert_code(2).json()["command"], "admin demote");
+    let listed = markenmate(&["backup", "list", "--format", "json"]).run().assert_code(0).json();
+    assert_eq!(listed["command"], "backup list");
+}
+
+/// One screen, and all of it, also where talk is silenced.
+#[test]
+fn the_screen_says_where_who_is_in_the_way_and_the_way_back() {
+    let db = TestDb::migrated();
+    let session = db.session();
+    let user_id = id(&session, USER);
+    let holder = db.session();
+    holder.sql("BEGIN; LOCK TABLE public.account IN ROW EXCLUSIVE MODE");
+    let args = ["-q", "-d", &db.url, "admin", "promote", USER, "--as", SECOND];
+    let mut terminal = pty::on_a_terminal(markenmate(&args));
+    terminal.expect("target: ").expect("the database guards its admins itself");
+    terminal.expect("holds RowExclusive on public.account").expect("the way back");
+    terminal.expect(" admin demote --as").expect(&user_id).expect("[y/N]").send_line("n");
+    let (screen, code) = terminal.finish();
+    assert_eq!(code, 4, "{screen}");
+    assert!(screen.contains("markenmate -d '"), "{screen}");
 }
 
 #[test]
