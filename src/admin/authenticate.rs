@@ -1,81 +1,177 @@
-//! Who acts proves it: the app's password, judged once at a time, and a step-up token made and spent in
-//! the transaction of the change.
+//! Who acts proves it. The attempt is written down as a wrong password before it is judged, so that no end
+//! of the run keeps it out of the count; judged outside of any transaction; taken back where it was right.
 
-use tokio_postgres::types::Type;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::db::patience::Attempt;
-use crate::failure::{Failure, Kind};
+use crate::db::patience::{Attempt, Setback};
+use crate::failure::Failure;
 
-use super::change::{Authority, WHAT, Work};
+use super::change::{Authority, Work};
 use super::guards::{self, Reason, Verdict};
-use super::people::{self, Person};
+use super::people::{self, Depth, Person};
 use super::record::{self, Entry, action};
+use super::standing::Standing;
 use super::{lockout, password};
 
-/// A lock that nobody of the app waits for.
-const PATIENT_MS: u128 = 5000;
+/// Who proved to be that user, and the row that says it was tried.
+#[derive(Debug)]
+pub(super) struct Proof {
+    pub(super) actor: Person,
+    charge: String,
+}
+
+/// What comes before a verdict.
+enum Charged {
+    /// Somebody, as the password is to be judged.
+    Somebody(Proof),
+    /// Nobody has that name: written down, and told when somebody's verdict would be.
+    Nobody(Failure),
+    /// It is not judged at all.
+    Over(Failure),
+}
 
 impl Work<'_> {
-    /// Who acts, where somebody of the app does and the password is right. One after the other: of many
-    /// guesses at once each sees those before it.
-    pub(super) async fn authenticated(
+    /// Who acts, where somebody of the app does and the password is right.
+    ///
+    /// # Errors
+    /// Refused; the record of it was committed.
+    pub(super) async fn prove(&self) -> Result<Option<Proof>, Failure> {
+        let Authority::Actor { typed, id, password, .. } = &self.request.authority else {
+            return Ok(None);
+        };
+        let charge = async |attempt| self.charge(attempt, typed, id.as_deref()).await;
+        let charged = match self.patience().exercise(charge).await?.value {
+            Charged::Over(failure) => return Err(failure),
+            charged => charged,
+        };
+        let (hash, why) = match &charged {
+            Charged::Somebody(proof) => match guards::judgeable(&proof.actor) {
+                Verdict::Allowed => (proof.actor.hash(), None),
+                Verdict::Denied(reason) => (None, Some(reason)),
+            },
+            _ => (None, None),
+        };
+        let (hash, typed) = (hash.map(SecretString::from), password.clone());
+        let right = self.cx.interrupt.during(move || judged(&typed, hash.as_ref())).await??;
+        match charged {
+            Charged::Somebody(proof) if right => Ok(Some(proof)),
+            Charged::Somebody(proof) => {
+                let why = why.unwrap_or(Reason::NotAuthenticated).to_string();
+                let note = async |attempt| self.note_wrong(attempt, &proof, &why).await;
+                Err(self.patience().exercise(note).await?.value)
+            }
+            Charged::Nobody(failure) | Charged::Over(failure) => Err(failure),
+        }
+    }
+
+    /// Counts, and writes one more down, in the order of the actor's row: of many guesses at once each
+    /// sees those before it.
+    async fn charge(
         &self,
         attempt: Attempt,
-    ) -> Result<Result<Option<Person>, (Reason, Option<Person>)>, Failure> {
-        let Authority::Actor { typed, id, password } = &self.request.authority else {
-            return Ok(Ok(None));
+        typed: &str,
+        id: Option<&str>,
+    ) -> Result<Charged, Setback> {
+        let session = self.session;
+        let charged = async {
+            let standing = self.begin(attempt).await?;
+            let actor = match id {
+                Some(id) => {
+                    people::lock(session, id).await?;
+                    people::by_id(session, &standing, Depth::Passwords, id).await?
+                }
+                None => None,
+            };
+            let misses = match &actor {
+                Some(actor) => lockout::misses(session, &actor.id).await?,
+                None => lockout::misses_of_nobody(session, typed).await?,
+            };
+            if let Some(until) = lockout::locked_until(&misses) {
+                let reason = Reason::LockedOut { until: until.to_owned() };
+                let refused = self.refused(&standing, reason.into(), actor.as_ref()).await?;
+                return Ok(Charged::Over(refused));
+            }
+            let Some(actor) = actor else {
+                let reason = Reason::NotAuthenticated;
+                let words = reason.to_string();
+                let refused = self.note_refused(reason.into(), None, &words).await?;
+                return Ok(Charged::Nobody(refused));
+            };
+            let wrong =
+                Entry { actor: &actor.id, action: action::WRONG, target: None, metadata: None };
+            let charge = record::charge(self.cx, session, wrong).await?;
+            Ok(Charged::Somebody(Proof { actor, charge }))
         };
-        // The same work for nobody as for somebody.
-        let who = id.as_deref().unwrap_or(typed);
-        self.queue(who, attempt).await?;
-        let actor = people::by_id(self.session, who).await?.filter(|_| id.is_some());
-        let misses = lockout::misses(self.session, who).await?;
-        let Some(actor) = actor else {
-            password::judge_nobody(password)?;
-            return Ok(Err((Reason::NotAuthenticated, None)));
-        };
-        if let Some(until) = lockout::locked_until(&misses) {
-            let reason = Reason::LockedOut { until: until.to_owned() };
-            return Ok(Err((reason, Some(actor))));
-        }
-        if let Verdict::Denied(reason) = guards::judgeable(&actor) {
-            return Ok(Err((reason, Some(actor))));
-        }
-        match password::judge(password, actor.hash().unwrap_or_default())? {
-            password::Verdict::Right => Ok(Ok(Some(actor))),
-            password::Verdict::Wrong => Ok(Err((Reason::NotAuthenticated, Some(actor)))),
-            password::Verdict::UnknownFormat => Ok(Err((Reason::UnknownHash, Some(actor)))),
-        }
+        let charged = charged.await;
+        self.close(charged).await
     }
 
-    /// Nobody of the app waits for this lock, nor for any other of ours yet: it may take longer.
-    async fn queue(&self, who: &str, attempt: Attempt) -> Result<(), Failure> {
-        let short = attempt.timeouts.lock.as_millis().max(1);
-        let long = self.cx.settings.max_wait.as_millis().clamp(short, PATIENT_MS.max(short));
-        self.session.run(WHAT, &format!("SET LOCAL lock_timeout = '{long}ms'")).await?;
-        let sql =
-            "SELECT pg_advisory_xact_lock(hashtext('markenmate step-up'), hashtext($1))::text";
-        self.session.query(WHAT, sql, &[(&who, Type::TEXT)]).await?;
-        self.session.run(WHAT, &format!("SET LOCAL lock_timeout = '{short}ms'")).await.map(drop)
+    /// The charge stays.
+    async fn note_wrong(
+        &self,
+        attempt: Attempt,
+        proof: &Proof,
+        why: &str,
+    ) -> Result<Failure, Setback> {
+        let noted = async {
+            self.begin(attempt).await?;
+            self.note_refused(Reason::NotAuthenticated.into(), Some(&proof.actor), why).await
+        };
+        let noted = noted.await;
+        self.close(noted).await
     }
 
-    /// The actor under the lock, where still an admin with the same password.
+    /// The actor under the lock, where still an admin with the same password; the charge is gone.
     pub(super) async fn still(
         &self,
-        before: &Person,
+        standing: &Standing,
+        before: &Proof,
     ) -> Result<Result<Person, (Reason, Option<Person>)>, Failure> {
-        let Some(actor) = people::by_id(self.session, &before.id).await? else {
+        let session = self.session;
+        record::discharge(session, &before.charge).await?;
+        let id = &before.actor.id;
+        let Some(actor) = people::by_id(session, standing, Depth::Bare, id).await? else {
             return Ok(Err((Reason::NotAuthenticated, None)));
         };
-        if actor.credentials != before.credentials {
-            // Judged again, by what it is now.
-            let changed = "the acting admin's password was changed meanwhile";
-            return Err(Failure::new(Kind::Busy, changed));
+        let hashes = people::hashes(session, &before.actor.accounts).await?;
+        if hashes != before.actor.credentials {
+            return Ok(Err((Reason::PasswordChanged, Some(actor))));
         }
         Ok(match guards::acting(&actor) {
-            Verdict::Allowed => Ok(actor),
             Verdict::Denied(reason) => Err((reason, Some(actor))),
+            Verdict::Allowed => match self.anybodys(&actor) {
+                Some(reason) => Err((reason, Some(actor))),
+                None => Ok(actor),
+            },
         })
+    }
+
+    /// Why the right password proves nothing: others know it as well.
+    fn anybodys(&self, actor: &Person) -> Option<Reason> {
+        match &self.request.authority {
+            Authority::Actor { password, allow_default_password: false, .. } => {
+                if password.expose_secret() == password::SEED {
+                    return Some(Reason::SeedPassword);
+                }
+                actor.must_change_password.then_some(Reason::MustChangePassword)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes a charge back whose password was right, after a change that came to nothing. Where that
+    /// fails it counts: nothing worse.
+    pub(super) async fn take_back(&self, proof: &Proof) {
+        let timeouts = self.session.timeouts();
+        let taken = async {
+            self.begin(Attempt { number: 1, timeouts }).await?;
+            record::discharge(self.session, &proof.charge).await?;
+            self.session.commit("cannot commit", "COMMIT").await
+        };
+        if let Err(failure) = taken.await {
+            tracing::info!(%failure, "the attempt is counted");
+            self.session.end().await;
+        }
     }
 
     /// What the app wants of an admin before each change.
@@ -88,5 +184,15 @@ impl Work<'_> {
         let right = Entry { actor: &actor.id, action: action::RIGHT, target: None, metadata: None };
         record::audit(self.cx, session, right).await?;
         Ok(Ok(()))
+    }
+}
+
+/// The same work for nobody, and for who has no hash that can be judged, as for anybody.
+fn judged(password: &SecretString, hash: Option<&SecretString>) -> Result<bool, Failure> {
+    match hash {
+        Some(hash) => {
+            Ok(password::judge(password, hash.expose_secret())? == password::Verdict::Right)
+        }
+        None => password::judge_nobody(password).map(|()| false),
     }
 }

@@ -2,20 +2,19 @@
 //! change, audit rows and the ledger's row are committed together. A refusal is committed, too.
 
 use secrecy::SecretString;
-use serde_json::json;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::context::Context;
-use crate::db::ledger::{self, Record};
+use crate::db::ledger;
 use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::{Mode, Session};
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 
+use super::authenticate::Proof;
 use super::commit;
-use super::guards::Reason;
 use super::master::Wish;
-use super::people::{self, Person};
-use super::record::{self, Entry, action};
+use super::notes::is_guards;
+use super::people::Person;
 use super::standing::{self, Standing};
 
 /// The tables that a change may have to wait for.
@@ -23,8 +22,11 @@ pub const TABLES: [&str; 5] = ["user", "account", "session", "audit_log", "step_
 
 pub(super) const WHAT: &str = "cannot change the app's users";
 
-const SAVEPOINT: &str = "SAVEPOINT change";
-const BACK: &str = "ROLLBACK TO SAVEPOINT change";
+/// Whatever is refused after one of these is taken back to it, and recorded.
+const PROVEN: &str = "SAVEPOINT proven";
+const BACK_TO_PROVEN: &str = "ROLLBACK TO SAVEPOINT proven";
+const CHANGE: &str = "SAVEPOINT change";
+const BACK_TO_CHANGE: &str = "ROLLBACK TO SAVEPOINT change";
 
 /// On whose word something is done.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub enum Authority {
         id: Option<String>,
         /// As typed.
         password: SecretString,
+        /// Also by a password that others know.
+        allow_default_password: bool,
     },
     /// Nobody of the app can sign in. Guards hold all the same.
     BreakGlass {
@@ -57,7 +61,12 @@ pub enum Change {
     /// All sessions end.
     RevokeSessions,
     /// The master admin's flag moves.
-    SetMaster(Wish),
+    SetMaster {
+        /// As asked for.
+        wish: Wish,
+        /// The ids of who had it when it was looked at, in order.
+        masters: Vec<String>,
+    },
 }
 
 /// A change that was asked for.
@@ -67,8 +76,8 @@ pub struct Request {
     pub command: &'static str,
     /// What.
     pub change: Change,
-    /// Whose role, sessions or flag.
-    pub target: String,
+    /// Whose role, sessions or flag, as they were when they were looked at.
+    pub target: Person,
     /// On whose word.
     pub authority: Authority,
 }
@@ -109,10 +118,17 @@ pub async fn carry_out(
     session: &Session,
     request: &Request,
 ) -> Result<Done, Failure> {
-    let patience =
-        Patience::new(session, &cx.console, &cx.interrupt, &TABLES, cx.settings.max_wait);
     let work = Work { cx, session, request };
-    Ok(patience.exercise(async |attempt| work.once(attempt).await).await?.value)
+    let proof = work.prove().await?;
+    let once = async |attempt| work.once(attempt, proof.as_ref()).await;
+    let result = work.patience().exercise(once).await;
+    if let (Err(_), Some(proof)) = (&result, &proof) {
+        work.take_back(proof).await;
+    }
+    match result?.value {
+        Conclusion::Changed(done) | Conclusion::Nothing(done) => Ok(done),
+        Conclusion::Refused(failure) => Err(failure),
+    }
 }
 
 /// A request at work.
@@ -123,197 +139,116 @@ pub(super) struct Work<'a> {
 }
 
 impl Work<'_> {
-    async fn once(&self, attempt: Attempt) -> Result<Done, Setback> {
-        let concluded = self.conclude(attempt).await;
-        let recovered = match &concluded {
-            Ok(Conclusion::Changed(_) | Conclusion::Refused(_)) => {
-                commit::commit(self.cx, self.session).await
-            }
-            Ok(Conclusion::Nothing(_)) | Err(_) => {
-                self.session.end().await;
-                Ok(false)
-            }
-        };
-        match concluded.map_err(Setback::from)? {
-            Conclusion::Changed(done) => Ok(Done { recovered: recovered?, ..done }),
-            Conclusion::Nothing(done) => Ok(done),
-            Conclusion::Refused(failure) => {
-                recovered?;
-                Err(Setback::Fatal(failure))
-            }
-        }
+    pub(super) fn patience(&self) -> Patience<'_> {
+        let Self { cx, session, .. } = self;
+        Patience::new(session, &cx.console, &cx.interrupt, &TABLES, cx.settings.max_wait)
     }
 
-    /// Everything but COMMIT.
-    async fn conclude(&self, attempt: Attempt) -> Result<Conclusion, Failure> {
+    /// Opens a transaction on the owner's behalf.
+    pub(super) async fn begin(&self, attempt: Attempt) -> Result<Standing, Failure> {
         let session = self.session;
         let sets = session.begin_within(Mode::Write, attempt.timeouts, WHAT, standing::SQL).await?;
         let standing = Standing::of(&sets);
         standing.check()?;
         standing.act_for_owner(session).await?;
-        let actor = match self.authenticated(attempt).await? {
-            Ok(actor) => actor,
-            Err((reason, actor)) => return self.unproven(reason, actor.as_ref()).await,
-        };
-        self.lock(&standing, actor.as_ref()).await?;
-        let actor = match &actor {
+        Ok(standing)
+    }
+
+    /// Commits what was written, or ends the transaction without a trace.
+    pub(super) async fn close<T>(&self, written: Result<T, Failure>) -> Result<T, Setback> {
+        match written {
+            Ok(value) => {
+                commit::commit(self.cx, self.session).await.map(|_| value).map_err(Setback::from)
+            }
+            Err(failure) => {
+                self.session.end().await;
+                Err(failure.into())
+            }
+        }
+    }
+
+    async fn once(&self, attempt: Attempt, proof: Option<&Proof>) -> Result<Conclusion, Setback> {
+        match self.conclude(attempt, proof).await {
+            Ok(Conclusion::Changed(done)) => {
+                let recovered = commit::commit(self.cx, self.session).await?;
+                Ok(Conclusion::Changed(Done { recovered, ..done }))
+            }
+            Ok(Conclusion::Nothing(done)) if proof.is_none() => {
+                self.session.end().await;
+                Ok(Conclusion::Nothing(done))
+            }
+            concluded => self.close(concluded).await,
+        }
+    }
+
+    /// Everything but COMMIT.
+    async fn conclude(
+        &self,
+        attempt: Attempt,
+        proof: Option<&Proof>,
+    ) -> Result<Conclusion, Failure> {
+        let session = self.session;
+        let standing = self.begin(attempt).await?;
+        self.lock(&standing, proof.map(|proof| &proof.actor)).await?;
+        let actor = match proof {
             None => None,
-            Some(actor) => match self.still(actor).await? {
+            Some(proof) => match self.still(&standing, proof).await? {
                 Ok(actor) => Some(actor),
-                Err((reason, actor)) => return self.unproven(reason, actor.as_ref()).await,
+                Err((reason, actor)) => {
+                    let refused = self.refused(&standing, reason.into(), actor.as_ref()).await?;
+                    return Ok(Conclusion::Refused(refused));
+                }
             },
         };
-        // Whatever is refused from here on is taken back, and recorded.
-        session.run(WHAT, SAVEPOINT).await?;
-        if let Some(actor) = &actor
+        let actor = actor.as_ref();
+        session.run(WHAT, PROVEN).await?;
+        if let Some(actor) = actor
             && let Err(reason) = self.step_up(actor).await?
         {
-            session.run(WHAT, BACK).await?;
-            return self.refused(reason.into(), Some(actor)).await;
+            session.run(WHAT, BACK_TO_PROVEN).await?;
+            let refused = self.refused(&standing, reason.into(), Some(actor)).await?;
+            return Ok(Conclusion::Refused(refused));
         }
-        session.run(WHAT, SAVEPOINT).await?;
-        match self.change(&standing, actor.as_ref()).await {
+        session.run(WHAT, CHANGE).await?;
+        match self.change(&standing, actor).await {
             Ok(mut done) if !done.nothing => {
                 done.ledger = self.note_done(&done).await?;
                 Ok(Conclusion::Changed(done))
             }
-            Ok(done) => Ok(Conclusion::Nothing(done)),
+            Ok(done) => {
+                // The charge stays away.
+                session.run(WHAT, BACK_TO_PROVEN).await?;
+                Ok(Conclusion::Nothing(done))
+            }
             Err(failure) if is_guards(&failure) => {
-                session.run(WHAT, BACK).await?;
-                self.refused(failure, actor.as_ref()).await
+                session.run(WHAT, BACK_TO_CHANGE).await?;
+                Ok(Conclusion::Refused(self.refused(&standing, failure, actor).await?))
             }
             Err(failure) => Err(failure),
         }
     }
 
-    /// The rows of all concerned, in one order; the whole table where no trigger keeps the last admin.
+    /// The rows of all concerned, in one order: where admins are counted, all of theirs, whatever the
+    /// database's own guards do. Before V3 the whole table.
     async fn lock(&self, standing: &Standing, actor: Option<&Person>) -> Result<(), Failure> {
-        let moves_role = self.request.change != Change::RevokeSessions;
-        if moves_role && !(standing.has_function && standing.has_triggers) {
+        let change = &self.request.change;
+        if *change != Change::RevokeSessions && !standing.has_function {
             let sql = "LOCK TABLE public.\"user\" IN SHARE ROW EXCLUSIVE MODE";
             self.session.run(WHAT, sql).await?;
         }
-        let masters = match self.request.change {
-            Change::SetMaster(_) => "OR u.is_master_admin",
-            _ => "",
+        let others = match change {
+            Change::Demote => "OR u.role = 'admin'",
+            Change::SetMaster { .. } => "OR u.is_master_admin",
+            Change::Promote | Change::RevokeSessions => "",
         };
         let sql = format!(
-            "SELECT u.id::text FROM public.\"user\" u WHERE u.id IN ($1, $2) {masters} \
+            "SELECT u.id::text FROM public.\"user\" u WHERE u.id IN ($1, $2) {others} \
               ORDER BY u.id FOR NO KEY UPDATE"
         );
-        let actor = actor.map_or(self.request.target.as_str(), |actor| actor.id.as_str());
+        let target = &self.request.target.id;
+        let actor = actor.map_or(target, |actor| &actor.id);
         let parameters: [(&(dyn ToSql + Sync), Type); 2] =
-            [(&self.request.target, Type::TEXT), (&actor, Type::TEXT)];
+            [(target, Type::TEXT), (actor, Type::TEXT)];
         self.session.query(WHAT, &sql, &parameters).await.map(drop)
-    }
-}
-
-/// What is written last.
-impl Work<'_> {
-    async fn note_done(&self, done: &Done) -> Result<Option<ledger::Head>, Failure> {
-        let reason = match &self.request.authority {
-            Authority::BreakGlass { reason } => Some(reason.as_str()),
-            _ => None,
-        };
-        if let Some(reason) = reason {
-            let broken = record::GlassBroken { command: self.request.command, reason };
-            let metadata = record::json(&broken)?;
-            let entry = self.entry(action::BREAK_GLASS, None, &metadata);
-            record::audit(self.cx, self.session, entry).await?;
-        }
-        let detail = json!({
-            "actor": done.actor.as_ref().map(|actor| &actor.id),
-            "break_glass": reason.is_some(),
-            "previous_master": done.previous.iter().map(|master| &master.id).collect::<Vec<_>>(),
-            "revoked": done.revoked,
-        });
-        self.ledger("done", &detail.to_string()).await
-    }
-
-    async fn ledger(&self, outcome: &str, detail: &str) -> Result<Option<ledger::Head>, Failure> {
-        let record = Record {
-            command: self.request.command,
-            subject: Some(&self.request.target),
-            outcome,
-            detail: Some(detail),
-        };
-        ledger::append(self.session, &self.cx.origin(), &record).await
-    }
-
-    /// Writes that somebody did not prove who they are, or that they may.
-    async fn unproven(
-        &self,
-        reason: Reason,
-        actor: Option<&Person>,
-    ) -> Result<Conclusion, Failure> {
-        match actor {
-            Some(actor) if reason == Reason::NotAuthenticated => {
-                let action = action::WRONG;
-                let wrong = Entry { actor: &actor.id, action, target: None, metadata: None };
-                record::audit(self.cx, self.session, wrong).await?;
-                self.note_refused(reason.into(), Some(actor)).await
-            }
-            Some(actor) => self.refused(reason.into(), Some(actor)).await,
-            None => self.note_refused(reason.into(), None).await,
-        }
-    }
-
-    /// Writes what was refused, and to whom.
-    async fn refused(
-        &self,
-        failure: Failure,
-        actor: Option<&Person>,
-    ) -> Result<Conclusion, Failure> {
-        if let Some(actor) = actor {
-            let metadata = record::json(&record::Refused { reason: words(&failure) })?;
-            let mut entry = self.entry(action::REFUSED, Some(actor), &metadata);
-            // The one it is about may be gone by now.
-            if people::by_id(self.session, &self.request.target).await?.is_none() {
-                entry.target = None;
-            }
-            record::audit(self.cx, self.session, entry).await?;
-        }
-        self.note_refused(failure, actor).await
-    }
-
-    async fn note_refused(
-        &self,
-        failure: Failure,
-        actor: Option<&Person>,
-    ) -> Result<Conclusion, Failure> {
-        let named = match &self.request.authority {
-            Authority::Actor { typed, .. } => Some(typed),
-            _ => None,
-        };
-        let actor = actor.map(|actor| &actor.id);
-        let detail = json!({ "actor": actor, "named": named, "reason": words(&failure) });
-        self.ledger("refused", &detail.to_string()).await?;
-        Ok(Conclusion::Refused(failure))
-    }
-
-    /// Of the actor; where there is none, of the one it is about.
-    pub(super) fn entry<'a>(
-        &'a self,
-        action: &'a str,
-        actor: Option<&'a Person>,
-        metadata: &'a str,
-    ) -> Entry<'a> {
-        let target = self.request.target.as_str();
-        let actor = actor.map_or(target, |actor| actor.id.as_str());
-        Entry { actor, action, target: Some(target), metadata: Some(metadata) }
-    }
-}
-
-/// A guard of ours, or one of the database's own (V3): refused, not forbidden to the role.
-fn is_guards(failure: &Failure) -> bool {
-    let code = failure.sqlstate.as_deref();
-    failure.kind == Kind::Refused && code.is_none_or(|code| code.starts_with("MM1"))
-}
-
-/// What the guard said; the server's own words are the first cause.
-fn words(failure: &Failure) -> &str {
-    match (&failure.sqlstate, failure.causes.first()) {
-        (Some(_), Some(cause)) => cause,
-        _ => &failure.message,
     }
 }

@@ -9,6 +9,7 @@ use crate::db::interrupt::Interrupt;
 use crate::db::session::{Mode, Session};
 use crate::failure::{Failure, Kind};
 
+use super::record;
 use super::standing::{self, Standing};
 
 /// So long is looked for at most.
@@ -153,7 +154,11 @@ async fn has_rows(cx: &Context, session: &Session) -> Result<bool, Failure> {
     let run = literal(&cx.run_id.to_string());
     let mut rows = Vec::new();
     if standing.has_records {
-        let sql = format!("SELECT 1 FROM public.audit_log WHERE correlation_id = {run} LIMIT 1");
+        let sql = format!(
+            "SELECT 1 FROM public.audit_log WHERE correlation_id = {run} AND action <> '{}' LIMIT 1",
+            // Committed before: the attempt.
+            record::action::WRONG
+        );
         rows.extend(session.run(WHAT, &sql).await?);
     }
     let there =

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use super::change::{Authority, Change, Done, WHAT, Work};
 use super::guards::{self, RoleChange, Verdict};
 use super::master::{self, Decision, Wish};
-use super::people::{self, Person};
+use super::people::{self, Depth, Person};
 use super::record::{self, action};
 use super::standing::Standing;
 
@@ -19,25 +19,29 @@ impl Work<'_> {
         actor: Option<&Person>,
     ) -> Result<Done, Failure> {
         match &self.request.change {
-            Change::Promote => self.change_role("user", "admin", actor).await,
-            Change::Demote => self.change_role("admin", "user", actor).await,
-            Change::RevokeSessions => self.revoke(actor).await,
-            Change::SetMaster(wish) => self.set_master(wish, standing, actor).await,
+            Change::Promote => self.change_role(standing, "user", "admin", actor).await,
+            Change::Demote => self.change_role(standing, "admin", "user", actor).await,
+            Change::RevokeSessions => self.revoke(standing, actor).await,
+            Change::SetMaster { wish, masters } => {
+                self.set_master(wish, masters, standing, actor).await
+            }
         }
     }
 
     async fn change_role(
         &self,
+        standing: &Standing,
         old: &str,
         new: &str,
         actor: Option<&Person>,
     ) -> Result<Done, Failure> {
         let (cx, session) = (self.cx, self.session);
-        let target = self.target().await?;
+        let target = self.target(standing).await?;
         if target.role == new {
             return Ok(done(target, actor, true));
         }
-        let admins = people::admins(session).await?.len();
+        guards::known_role(&target)?;
+        let admins = people::count_admins(session).await?;
         let change = RoleChange { target: &target, demotes: new != "admin", actor, admins };
         if let Verdict::Denied(reason) = guards::role_change(change) {
             return Err(reason.into());
@@ -46,19 +50,24 @@ impl Work<'_> {
             "UPDATE public.\"user\" SET role = '{new}', updated_at = now() \
               WHERE id = $1 AND role = '{old}' RETURNING id::text"
         );
+        self.note_broken().await?;
         self.exactly_one(&sql).await?;
+        if self.target(standing).await?.role != new {
+            return Err(not_kept("the role is what it was"));
+        }
         let metadata = record::json(&record::RoleChanged { old_role: old, new_role: new })?;
         record::audit(cx, session, self.entry(action::CHANGE_ROLE, actor, &metadata)).await?;
         Ok(done(target, actor, false))
     }
 
-    async fn revoke(&self, actor: Option<&Person>) -> Result<Done, Failure> {
-        let target = self.target().await?;
+    async fn revoke(&self, standing: &Standing, actor: Option<&Person>) -> Result<Done, Failure> {
+        let target = self.target(standing).await?;
         let sql = "DELETE FROM public.session WHERE user_id = $1 RETURNING id::text";
         let rows = self.session.query(WHAT, sql, &[(&target.id, Type::TEXT)]).await?;
         if rows.is_empty() {
             return Ok(done(target, actor, true));
         }
+        self.note_broken().await?;
         let metadata = record::json(&record::Revoked { count: rows.len() })?;
         let entry = self.entry(action::REVOKE, actor, &metadata);
         record::audit(self.cx, self.session, entry).await?;
@@ -68,28 +77,36 @@ impl Work<'_> {
     async fn set_master(
         &self,
         wish: &Wish,
+        masters: &[String],
         standing: &Standing,
         actor: Option<&Person>,
     ) -> Result<Done, Failure> {
         let session = self.session;
         // Who was meant is known by now; that it is still the one is looked at.
-        let seen = master::Seen {
-            masters: people::masters(session).await?,
-            admins: people::admins(session).await?,
-            found: people::matching(session, wish.user.as_deref().unwrap_or_default()).await?,
-        };
+        let seen = master::Seen::read(session, standing, wish).await?;
         let (target, previous) = match master::decide(&seen, wish)? {
             Decision::Already(master) => return Ok(done(master, actor, true)),
             Decision::Set { target, previous, .. } => (target, previous),
         };
-        if target.id != self.request.target {
-            return Err(Failure::refused("the users changed meanwhile; nothing was changed")
-                .because(format!("it would be {target} now"))
-                .hint("run the same command again"));
+        if target.id != self.request.target.id {
+            return Err(changed(&format!("it would be {target} now")));
         }
-        master::check(&target, wish)?;
+        if master::ids(&seen.masters) != masters {
+            return Err(changed("the master admin is another than was shown"));
+        }
+        // The password was judged before, which takes longer than anybody should wait for a lock.
+        let shown = &self.request.target;
+        if people::hashes(session, &shown.accounts).await? != shown.credentials {
+            return Err(changed(&format!("{target} has another password")));
+        }
+        let target = Person { credentials: shown.credentials.clone(), ..target };
+        master::check(&target, wish, false)?;
         self.may_hand_on(&previous, &seen.masters, actor)?;
+        self.note_broken().await?;
         self.move_flag(wish, standing, &target).await?;
+        if master::ids(&people::masters(session, standing).await?) != [target.id.clone()] {
+            return Err(not_kept("the master admin is not who was to be it"));
+        }
         let old = previous.first().map(|master| master.id.as_str());
         let metadata =
             record::json(&record::MasterSet { old_master_id: old, new_master_id: &target.id })?;
@@ -136,13 +153,14 @@ impl Work<'_> {
         self.exactly_one(sql).await
     }
 
-    async fn target(&self) -> Result<Person, Failure> {
-        people::by_id(self.session, &self.request.target).await?.ok_or_else(gone)
+    async fn target(&self, standing: &Standing) -> Result<Person, Failure> {
+        let id = &self.request.target.id;
+        people::by_id(self.session, standing, Depth::Bare, id).await?.ok_or_else(gone)
     }
 
     /// A change of the target's row that must find it.
     async fn exactly_one(&self, sql: &str) -> Result<(), Failure> {
-        let rows = self.session.query(WHAT, sql, &[(&self.request.target, Type::TEXT)]).await?;
+        let rows = self.session.query(WHAT, sql, &[(&self.request.target.id, Type::TEXT)]).await?;
         if rows.len() == 1 { Ok(()) } else { Err(gone()) }
     }
 }
@@ -150,6 +168,19 @@ impl Work<'_> {
 fn gone() -> Failure {
     Failure::refused("the user is gone or changed meanwhile; nothing was changed")
         .hint("run the same command again")
+}
+
+fn changed(why: &str) -> Failure {
+    Failure::refused("the users changed meanwhile; nothing was changed")
+        .because(why)
+        .hint("look again: run the same command once more")
+}
+
+/// Code of somebody else's in the database does not let it be.
+fn not_kept(what: &str) -> Failure {
+    Failure::unexpected("the database did not keep the change; nothing was changed")
+        .because(what)
+        .hint("markenmate verify names what is different: a trigger, a rule, a guard's function")
 }
 
 fn done(target: Person, actor: Option<&Person>, nothing: bool) -> Done {

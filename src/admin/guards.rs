@@ -34,6 +34,14 @@ pub enum Reason {
     SeveralPasswords(usize),
     /// Who acts has a password whose hash nobody here can judge.
     UnknownHash,
+    /// The password was right, and is another by now.
+    PasswordChanged,
+    /// The password is right, and stands in the app's public source.
+    SeedPassword,
+    /// The password is right, and somebody else gave it.
+    MustChangePassword,
+    /// In a dry run: whoever it is, or is not, could not act. Which of all is not told.
+    CannotAct,
     /// Nobody has that name, or the password is another: which of both is not told.
     NotAuthenticated,
     /// Too many wrong passwords.
@@ -63,6 +71,16 @@ impl std::fmt::Display for Reason {
             Self::UnknownHash => {
                 "The acting admin's password is stored in a form that markenmate cannot judge."
             }
+            Self::PasswordChanged => "The acting admin's password was changed meanwhile.",
+            Self::SeedPassword => {
+                "The acting admin still has the app's seed password: anybody can have typed it."
+            }
+            Self::MustChangePassword => {
+                "The acting admin must change the password first: somebody else made this one."
+            }
+            Self::CannotAct => {
+                "Nobody of that name could act: no such user, no admin, or more than a password is wanted."
+            }
             Self::NotAuthenticated => "There is no such user, or the password is another.",
             Self::LockedOut { until } => {
                 return write!(f, "Too many wrong passwords: locked out until {until}.");
@@ -78,13 +96,19 @@ impl Reason {
         match self {
             Self::Master => Some("to hand it on: markenmate set-master-admin USER --transfer"),
             Self::LastAdmin => Some("first: markenmate admin promote USER --as ADMIN"),
-            Self::Oneself | Self::NotAdmin | Self::Banned => Some("name another admin by --as"),
+            Self::Oneself | Self::NotAdmin | Self::Banned | Self::CannotAct => {
+                Some("name another admin by --as")
+            }
             Self::TwoFactor | Self::NoPassword | Self::SeveralPasswords(_) | Self::UnknownHash => {
                 Some("name another admin by --as; where there is none: --break-glass --reason TEXT")
             }
             Self::NotAuthenticated => {
                 Some("five wrong passwords within 15 minutes lock out for 15 minutes")
             }
+            Self::PasswordChanged => Some("run the same command again"),
+            Self::SeedPassword | Self::MustChangePassword => Some(
+                "first: sign in to the app and change it; to act all the same: --allow-default-password",
+            ),
             Self::LockedOut { .. } | Self::TokenNotSpent => None,
         }
     }
@@ -127,7 +151,20 @@ pub fn role_change(change: RoleChange<'_>) -> Verdict {
     }
 }
 
-/// Whether somebody's password can be judged: asked before it is.
+/// That somebody has one of the two roles that are changed here.
+///
+/// # Errors
+/// Refused: a role that a later version of the app brings.
+pub fn known_role(person: &Person) -> Result<(), Failure> {
+    match person.role.as_str() {
+        "user" | "admin" => Ok(()),
+        other => Err(Failure::refused(format!("{} has the role {other}", person.email))
+            .because("only user and admin are changed into one another")
+            .hint("change it in the app")),
+    }
+}
+
+/// Whether somebody's password can be judged: kept in the ledger, and told to nobody.
 pub fn judgeable(actor: &Person) -> Verdict {
     Verdict::Denied(match actor.credentials.as_slice() {
         [Some(hash)] if password::is_known_format(hash) => return Verdict::Allowed,

@@ -42,7 +42,9 @@ pub async fn admins(session: &Session, timeouts: Timeouts) -> Result<Vec<Admin>,
     let listed = async {
         standing.check_users()?;
         let known = |known, sql: &'static str| if known { sql } else { "NULL" };
+        let master = standing.has_column("is_master_admin");
         let sql = include_str!("list.sql")
+            .replace("%MASTER%", known(master, "u.is_master_admin::text::boolean"))
             .replace("%PASSWORD%", known(standing.reads_accounts, PASSWORD))
             .replace("%SESSIONS%", known(standing.reads_sessions, SESSIONS));
         session.run(WHAT, &sql).await

@@ -1,14 +1,19 @@
 //! Five wrong passwords within 15 minutes lock an actor out of this tool for 15 minutes from the last.
 
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
+use crate::db::ledger;
 use crate::db::session::Session;
 use crate::failure::Failure;
+
+use super::guards::Reason;
 
 /// So many.
 const FAILURES: usize = 5;
 /// In so many seconds, and for so long.
 const SECONDS: f64 = 15.0 * 60.0;
+
+const WHAT: &str = "cannot look for wrong passwords";
 
 /// A wrong password.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,14 +27,28 @@ pub struct Miss {
 /// Wrong passwords of half an hour, since the last right one, oldest first: the longest that can count,
 /// as the last of five must be younger than 15 minutes.
 pub async fn misses(session: &Session, user_id: &str) -> Result<Vec<Miss>, Failure> {
-    let what = "cannot look for wrong passwords";
-    let sql = include_str!("lockout.sql");
-    let rows = session.query(what, sql, &[(&user_id, Type::TEXT)]).await?;
+    let rows = session.query(WHAT, include_str!("lockout.sql"), &[(&user_id, Type::TEXT)]).await?;
+    read(&rows)
+}
+
+/// The same in the name of nobody: known from the ledger alone, as far as there is one.
+pub async fn misses_of_nobody(session: &Session, typed: &str) -> Result<Vec<Miss>, Failure> {
+    let sets = session.run(WHAT, ledger::THERE).await?;
+    if !sets.iter().flatten().any(|row| row.get(0) == Some("t")) {
+        return Ok(Vec::new());
+    }
+    let reason = Reason::NotAuthenticated.to_string();
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&typed, Type::TEXT), (&reason, Type::TEXT)];
+    read(&session.query(WHAT, include_str!("lockout_nobody.sql"), &parameters).await?)
+}
+
+fn read(rows: &[tokio_postgres::Row]) -> Result<Vec<Miss>, Failure> {
     let read = |row: &tokio_postgres::Row| -> Result<Miss, tokio_postgres::Error> {
         Ok(Miss { ago: row.try_get("ago")?, until: row.try_get("until")? })
     };
     let misses: Result<Vec<_>, _> = rows.iter().map(read).collect();
-    misses.map_err(|error| Failure::unexpected(what).because(error))
+    misses.map_err(|error| Failure::unexpected(WHAT).because(error))
 }
 
 /// Until when these lock out; none: not at all. Oldest first.

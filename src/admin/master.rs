@@ -3,7 +3,9 @@
 use secrecy::SecretString;
 
 use super::password::{self, Verdict};
-use super::people::{self, Person};
+use super::people::{self, Depth, Person};
+use super::standing::Standing;
+use crate::db::session::Session;
 use crate::failure::Failure;
 
 /// What was asked for.
@@ -24,10 +26,34 @@ pub struct Wish {
 pub struct Seen {
     /// Who has the flag.
     pub masters: Vec<Person>,
-    /// All admins.
+    /// All admins, where the first is looked for.
     pub admins: Vec<Person>,
     /// Whom the wish may mean.
     pub found: Vec<Person>,
+}
+
+impl Seen {
+    /// Reads it in the open transaction: rows of users alone.
+    pub async fn read(
+        session: &Session,
+        standing: &Standing,
+        wish: &Wish,
+    ) -> Result<Self, Failure> {
+        let (admins, found) = match &wish.user {
+            Some(text) => {
+                (Vec::new(), people::matching(session, standing, Depth::Bare, text).await?)
+            }
+            None => (people::admins(session, standing).await?, Vec::new()),
+        };
+        Ok(Self { masters: people::masters(session, standing).await?, admins, found })
+    }
+}
+
+/// Their ids, in order.
+pub fn ids(people: &[Person]) -> Vec<String> {
+    let mut ids: Vec<_> = people.iter().map(|person| person.id.clone()).collect();
+    ids.sort_unstable();
+    ids
 }
 
 /// What follows.
@@ -100,11 +126,11 @@ fn taken(previous: &[Person]) -> Failure {
     failure.hint("to hand it on: markenmate set-master-admin USER --transfer")
 }
 
-/// Whether the target may be trusted with it. Takes the time of one scrypt where there is a password.
+/// Whether the target may be trusted with it; `seeded`: what [`has_seed_password`] said.
 ///
 /// # Errors
 /// Refused: the app's seed password, one that must be changed, no way to sign in; unless told.
-pub fn check(target: &Person, wish: &Wish) -> Result<(), Failure> {
+pub fn check(target: &Person, wish: &Wish, seeded: bool) -> Result<(), Failure> {
     let unless = |what: &str, why: &str, hint: &str, flag: &str| {
         Err(Failure::refused(format!("{} {what}", target.email))
             .because(why)
@@ -122,7 +148,7 @@ pub fn check(target: &Person, wish: &Wish) -> Result<(), Failure> {
     }
     let flag = "--allow-default-password";
     let change = "first: sign in to the app with that account and change its password";
-    if has_seed_password(target)? {
+    if seeded {
         let why = "it stands in the app's public source: anybody can sign in";
         return unless("still has the app's seed password", why, change, flag);
     }
@@ -133,7 +159,11 @@ pub fn check(target: &Person, wish: &Wish) -> Result<(), Failure> {
     Ok(())
 }
 
-fn has_seed_password(target: &Person) -> Result<bool, Failure> {
+/// Whether the app's seed password opens that account. Takes the time of one scrypt for each hash.
+///
+/// # Errors
+/// No memory for it.
+pub fn has_seed_password(target: &Person) -> Result<bool, Failure> {
     let seed = SecretString::from(password::SEED);
     for hash in target.credentials.iter().flatten() {
         if password::judge(&seed, hash)? == Verdict::Right {
@@ -274,6 +304,9 @@ mod tests {
         let foreign = with(Some("$2b$12$x"));
         let must_change = Person { must_change_password: true, ..foreign.clone() };
         let banned = Person { banned: true, ..foreign.clone() };
+        let check = |target: &Person, wish: &Wish| {
+            super::check(target, wish, has_seed_password(target).unwrap())
+        };
         let plain = Wish::default();
         assert!(check(&foreign, &plain).is_ok());
         for refused in [&seeded, &must_change, &banned, &with(None)] {

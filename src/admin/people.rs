@@ -6,6 +6,8 @@ use tokio_postgres::types::Type;
 use crate::db::session::Session;
 use crate::failure::Failure;
 
+use super::standing::Standing;
+
 /// A user of the app.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Person {
@@ -31,6 +33,8 @@ pub struct Person {
     pub two_factor: bool,
     /// The hash of each password account; none where the account has no hash.
     pub credentials: Vec<Option<String>>,
+    /// The ids of these accounts.
+    pub accounts: Vec<String>,
     /// Sessions that are alive.
     pub sessions: i64,
 }
@@ -66,16 +70,18 @@ impl Person {
                 banned: row.try_get("banned")?,
                 two_factor: row.try_get("two_factor")?,
                 credentials: Vec::new(),
+                accounts: Vec::new(),
                 sessions: row.try_get("sessions")?,
             })
         };
         let person = read().map_err(|error| bad(&error))?;
         let hashes: Option<&str> = row.try_get("credentials").map_err(|error| bad(&error))?;
-        let credentials = match hashes {
+        let both: Vec<(String, Option<String>)> = match hashes {
             None => Vec::new(),
             Some(text) => serde_json::from_str(text).map_err(|error| bad(&error))?,
         };
-        Ok(Self { credentials, ..person })
+        let (accounts, credentials) = both.into_iter().unzip();
+        Ok(Self { accounts, credentials, ..person })
     }
 }
 
@@ -85,24 +91,74 @@ impl std::fmt::Display for Person {
     }
 }
 
+/// How much is read of somebody: the rest takes a look at whole tables, for each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// The row of the user alone.
+    Bare,
+    /// The passwords' hashes as well.
+    Passwords,
+    /// And the sessions that are alive.
+    Whole,
+}
+
 /// Those whose id or email a text may be.
-pub async fn matching(session: &Session, text: &str) -> Result<Vec<Person>, Failure> {
-    read(session, "u.id = $1 OR lower(u.email) = lower($1)", Some(text)).await
+pub async fn matching(
+    session: &Session,
+    standing: &Standing,
+    depth: Depth,
+    text: &str,
+) -> Result<Vec<Person>, Failure> {
+    let which = "u.id = $1 OR lower(u.email) = lower($1)";
+    read(session, standing, depth, which, Some(text)).await
 }
 
 /// Who has the master admin's flag, which must be there.
-pub async fn masters(session: &Session) -> Result<Vec<Person>, Failure> {
-    read(session, "u.is_master_admin", None).await
+pub async fn masters(session: &Session, standing: &Standing) -> Result<Vec<Person>, Failure> {
+    read(session, standing, Depth::Bare, "u.is_master_admin", None).await
 }
 
 /// All admins.
-pub async fn admins(session: &Session) -> Result<Vec<Person>, Failure> {
-    read(session, "u.role = 'admin'", None).await
+pub async fn admins(session: &Session, standing: &Standing) -> Result<Vec<Person>, Failure> {
+    read(session, standing, Depth::Bare, "u.role = 'admin'", None).await
+}
+
+/// How many admins there are.
+pub async fn count_admins(session: &Session) -> Result<usize, Failure> {
+    let what = "cannot count the admins";
+    let sql = "SELECT count(*) FROM public.\"user\" u WHERE u.role = 'admin'";
+    let rows = session.query(what, sql, &[]).await?;
+    let count = rows.first().map_or(Ok(0), |row| row.try_get::<_, i64>(0));
+    let count = count.map_err(|error| Failure::unexpected(what).because(error))?;
+    Ok(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
 /// The one with this id.
-pub async fn by_id(session: &Session, id: &str) -> Result<Option<Person>, Failure> {
-    Ok(read(session, "u.id = $1", Some(id)).await?.into_iter().next())
+pub async fn by_id(
+    session: &Session,
+    standing: &Standing,
+    depth: Depth,
+    id: &str,
+) -> Result<Option<Person>, Failure> {
+    Ok(read(session, standing, depth, "u.id = $1", Some(id)).await?.into_iter().next())
+}
+
+/// Locks the row of one user, if there is one.
+pub async fn lock(session: &Session, id: &str) -> Result<(), Failure> {
+    let sql = "SELECT u.id::text FROM public.\"user\" u WHERE u.id = $1 FOR NO KEY UPDATE";
+    session.query("cannot read the app's users", sql, &[(&id, Type::TEXT)]).await.map(drop)
+}
+
+/// The hashes of these accounts as they are now: found by key, in no time.
+pub async fn hashes(
+    session: &Session,
+    accounts: &[String],
+) -> Result<Vec<Option<String>>, Failure> {
+    let what = "cannot read the app's passwords";
+    let sql = "SELECT a.password::text FROM public.account a WHERE a.id = ANY($1) ORDER BY a.id";
+    let rows = session.query(what, sql, &[(&accounts, Type::TEXT_ARRAY)]).await?;
+    let hashes: Result<Vec<_>, _> = rows.iter().map(|row| row.try_get(0)).collect();
+    hashes.map_err(|error| Failure::unexpected(what).because(error))
 }
 
 /// Whether there is any session of this user, alive or not.
@@ -112,13 +168,48 @@ pub async fn has_sessions(session: &Session, id: &str) -> Result<bool, Failure> 
     Ok(!rows.is_empty())
 }
 
+const CREDENTIALS: &str = "(SELECT json_agg(json_build_array(a.id, a.password) ORDER BY a.id)::text \
+      FROM public.account a WHERE a.user_id = u.id AND a.provider_id = 'credential' %ISSUER%)";
+const LOCAL: &str = "AND coalesce(a.issuer, 'local:credential') = 'local:credential'";
+const SESSIONS: &str = "(SELECT count(*) FROM public.session s \
+      WHERE s.user_id = u.id AND s.expires_at > now())";
+
+/// The statement, which names no column that this database lacks.
+fn sql(standing: &Standing, depth: Depth, which: &str) -> String {
+    let yes = |column: &str| match standing.has_column(column) {
+        true => format!("coalesce(u.{column}::text::boolean, false)"),
+        false => "false".to_owned(),
+    };
+    let banned = match standing.has_column("ban_expires") {
+        true => {
+            let until = "coalesce(u.ban_expires::text::timestamp with time zone > now(), true)";
+            format!("({} AND {until})", yes("banned"))
+        }
+        false => yes("banned"),
+    };
+    let credentials = match depth {
+        Depth::Bare => "NULL::text".to_owned(),
+        _ => CREDENTIALS.replace("%ISSUER%", if standing.has_issuer { LOCAL } else { "" }),
+    };
+    let sessions = if depth == Depth::Whole { SESSIONS } else { "0::bigint" };
+    let text = include_str!("people.sql")
+        .replace("%MASTER%", &yes("is_master_admin"))
+        .replace("%MUST_CHANGE%", &yes("must_change_password"))
+        .replace("%BANNED%", &banned)
+        .replace("%TWO_FACTOR%", &yes("two_factor_enabled"))
+        .replace("%CREDENTIALS%", &credentials)
+        .replace("%SESSIONS%", sessions);
+    format!("{text} {which} ORDER BY u.created_at, u.id COLLATE \"C\"")
+}
+
 async fn read(
     session: &Session,
+    standing: &Standing,
+    depth: Depth,
     which: &str,
     parameter: Option<&str>,
 ) -> Result<Vec<Person>, Failure> {
-    let sql =
-        format!("{} {which} ORDER BY u.created_at, u.id COLLATE \"C\"", include_str!("people.sql"));
+    let sql = sql(standing, depth, which);
     let what = "cannot read the app's users";
     let rows = match &parameter {
         Some(text) => session.query(what, &sql, &[(text, Type::TEXT)]).await?,

@@ -4,11 +4,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::context::Context;
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
+use crate::report::{Finding, Severity};
 
 /// An audit row of the app's.
 #[derive(Debug, Clone, Copy)]
@@ -93,12 +95,39 @@ pub fn json(value: &impl Serialize) -> Result<String, Failure> {
 
 /// Writes an audit row.
 pub async fn audit(cx: &Context, session: &Session, entry: Entry<'_>) -> Result<(), Failure> {
+    insert(cx, session, entry, "").await.map(drop)
+}
+
+/// Writes an audit row that may be taken back by what is returned.
+pub async fn charge(cx: &Context, session: &Session, entry: Entry<'_>) -> Result<String, Failure> {
+    let rows = insert(cx, session, entry, "RETURNING id::text").await?;
+    let id = rows.first().map(|row| row.try_get(0)).transpose();
+    let id = id.map_err(|error| Failure::unexpected(AUDIT).because(error))?;
+    id.ok_or_else(|| Failure::unexpected(AUDIT).because("the row was not kept"))
+}
+
+/// Takes an audit row back.
+pub async fn discharge(session: &Session, charge: &str) -> Result<(), Failure> {
+    let sql = "DELETE FROM public.audit_log WHERE id = $1::text::bigint AND action = $2 RETURNING id::text";
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&charge, Type::TEXT), (&action::WRONG, Type::TEXT)];
+    session.query(AUDIT, sql, &parameters).await.map(drop)
+}
+
+const AUDIT: &str = "cannot write the audit log";
+
+async fn insert(
+    cx: &Context,
+    session: &Session,
+    entry: Entry<'_>,
+    tail: &str,
+) -> Result<Vec<Row>, Failure> {
     let agent = concat!("markenmate/", env!("CARGO_PKG_VERSION"));
     session
         .query(
-            "cannot write the audit log",
-            "INSERT INTO public.audit_log (user_id, action, target_user_id, metadata, ip_address, user_agent, correlation_id) \
-             VALUES ($1, $2, $3, $4, 'unknown', $5, $6)",
+            AUDIT,
+            &format!("INSERT INTO public.audit_log (user_id, action, target_user_id, metadata, ip_address, user_agent, correlation_id) \
+             VALUES ($1, $2, $3, $4, 'unknown', $5, $6) {tail}"),
             &[
                 (&entry.actor, Type::TEXT),
                 (&entry.action, Type::TEXT),
@@ -109,7 +138,6 @@ pub async fn audit(cx: &Context, session: &Session, entry: Entry<'_>) -> Result<
             ],
         )
         .await
-        .map(drop)
         .map_err(|mut failure| {
             // A user in it was deleted a moment ago: looked at anew, there is nobody.
             if failure.sqlstate.as_deref() == Some("23503") {
@@ -117,6 +145,20 @@ pub async fn audit(cx: &Context, session: &Session, entry: Entry<'_>) -> Result<
             }
             failure
         })
+}
+
+/// That the ledger knows nothing of it.
+pub fn no_ledger() -> Finding {
+    Finding {
+        id: "ledger".into(),
+        severity: Severity::Info,
+        title: "The operator ledger".into(),
+        subject: String::new(),
+        detail:
+            "it has no row of this: it is not in this database yet, or this role may not write it"
+                .into(),
+        remedy: "markenmate migrate".into(),
+    }
 }
 
 /// Makes a step-up token for a user, as the app does: 32 random bytes, ten minutes, one use.

@@ -14,6 +14,10 @@ pub struct Standing {
     pub owner: Option<String>,
     is_owner: bool,
     becomes_owner: bool,
+    owner_may: bool,
+    columns: Vec<String>,
+    /// `account.issuer` is there.
+    pub has_issuer: bool,
     /// `is_master_admin` is there.
     pub has_flag: bool,
     /// The audit log and the step-up tokens are there.
@@ -25,8 +29,6 @@ pub struct Standing {
     /// `markenmate.set_master_admin` is there.
     pub has_function: bool,
     is_owners_function: bool,
-    /// The triggers that keep the admins are there, and on.
-    pub has_triggers: bool,
 }
 
 impl Standing {
@@ -38,20 +40,31 @@ impl Standing {
             owner: row.get("owner").map(str::to_owned),
             is_owner: yes("is_owner"),
             becomes_owner: yes("becomes_owner"),
+            owner_may: row.get("owner_may") != Some("f"),
+            columns: row.get("columns").unwrap_or_default().split(' ').map(str::to_owned).collect(),
+            has_issuer: yes("has_issuer"),
             has_flag: yes("has_flag"),
             has_records: yes("has_records"),
             reads_accounts: yes("reads_accounts"),
             reads_sessions: yes("reads_sessions"),
             has_function: yes("has_function"),
             is_owners_function: yes("is_owners_function"),
-            has_triggers: yes("has_triggers"),
         }
     }
 
+    /// Whether `public."user"` has a column.
+    pub fn has_column(&self, column: &str) -> bool {
+        self.columns.iter().any(|there| there == column)
+    }
+
     /// Acts for the owner of the app's tables from here on in this transaction, where we may: the
-    /// guards' functions and the ledger are the owner's.
+    /// guards' functions and the ledger are the owner's. Not where that role could not do what is to be
+    /// done: some of the tables are another's.
     pub async fn act_for_owner(&self, session: &Session) -> Result<(), Failure> {
-        let Some(owner) = self.owner.as_deref().filter(|_| self.becomes_owner && !self.is_owner)
+        let Some(owner) = self
+            .owner
+            .as_deref()
+            .filter(|_| self.becomes_owner && self.owner_may && !self.is_owner)
         else {
             return Ok(());
         };

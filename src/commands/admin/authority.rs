@@ -1,8 +1,12 @@
 //! Who acts: a user of the app who proves it, or the glass is broken.
 
 use crate::admin::change::Authority;
+use crate::admin::guards::{self, Reason, Verdict};
+use crate::admin::lockout::{self, Miss};
+use crate::admin::master;
 use crate::admin::people::Person;
 use crate::context::Context;
+use crate::db::session::Session;
 use crate::failure::Failure;
 use crate::pipeline;
 
@@ -16,6 +20,9 @@ pub struct Args {
     /// Read that password from standard input instead of the terminal
     #[arg(long)]
     pub admin_password_stdin: bool,
+    /// Also an account that still has the app's seed password, or must change its password
+    #[arg(long)]
+    pub allow_default_password: bool,
     /// Act without any admin, where nobody can sign in: --reason says why, and guards hold all the same
     #[arg(long, conflicts_with_all = ["acting", "admin_password_stdin"])]
     pub break_glass: bool,
@@ -80,8 +87,59 @@ impl Args {
             let question = format!("Password of {typed} in the app");
             pipeline::asked(cx, move |console| console.ask_password(&question)).await?
         };
-        Ok(Authority::Actor { typed: typed.to_owned(), id, password })
+        let allow_default_password = self.allow_default_password;
+        Ok(Authority::Actor { typed: typed.to_owned(), id, password, allow_default_password })
     }
+
+    /// For a dry run: what counts against who would act; read in the open transaction.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn misses(
+        &self,
+        cx: &Context,
+        session: &Session,
+        typed: &str,
+        actor: Option<&Person>,
+    ) -> Result<Vec<Miss>, Failure> {
+        match actor {
+            _ if !cx.settings.dry_run => Ok(Vec::new()),
+            Some(actor) => lockout::misses(session, &actor.id).await,
+            None => lockout::misses_of_nobody(session, typed).await,
+        }
+    }
+
+    /// For a dry run: why who is named could not act, as far as it is told without a password.
+    ///
+    /// # Errors
+    /// A signal came.
+    pub async fn foresee(
+        &self,
+        cx: &Context,
+        actor: Option<&Person>,
+        misses: &[Miss],
+    ) -> Result<Option<Reason>, Failure> {
+        if let Some(until) = lockout::locked_until(misses) {
+            return Ok(Some(Reason::LockedOut { until: until.to_owned() }));
+        }
+        let able = |actor: &&Person| {
+            guards::judgeable(actor) == Verdict::Allowed
+                && guards::acting(actor) == Verdict::Allowed
+                && (self.allow_default_password || !actor.must_change_password)
+        };
+        let Some(actor) = actor.filter(able) else { return Ok(Some(Reason::CannotAct)) };
+        let seeded = !self.allow_default_password && seeded(cx, actor).await?;
+        Ok(seeded.then_some(Reason::CannotAct))
+    }
+}
+
+/// Whether the app's seed password opens an account; looked at on a thread of its own.
+///
+/// # Errors
+/// A signal came.
+pub async fn seeded(cx: &Context, person: &Person) -> Result<bool, Failure> {
+    let person = person.clone();
+    cx.interrupt.during(move || master::has_seed_password(&person)).await?
 }
 
 /// Who acts, as it stands on the screen.

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::admin::change::{self, Change as What, Done, Request};
 use crate::admin::guards::{self, Reason, RoleChange, Verdict};
-use crate::admin::people::{self, Person};
+use crate::admin::lockout::Miss;
+use crate::admin::people::{self, Depth, Person};
 use crate::admin::standing::{self, Standing};
 use crate::context::Context;
 use crate::db::locks::{self, Holder};
@@ -77,25 +78,23 @@ impl Change {
 
     /// What would be refused, where nobody proves anything: in a dry run.
     fn foreseen(&self, seen: &Seen, target: &Person) -> Result<(), Failure> {
-        let denied = |verdict| match verdict {
-            Verdict::Denied(reason) => Err(Failure::from(reason)),
-            Verdict::Allowed => Ok(()),
-        };
-        let actor = match &self.args.authority.acting {
+        let authority = &self.args.authority;
+        if let Some(reason) = &seen.cannot {
+            return Err(reason.clone().into());
+        }
+        let actor = match &authority.acting {
             None => None,
-            Some(typed) => {
-                let found = people::resolve(typed, &seen.acting)?;
-                let actor = found.ok_or_else(|| Failure::from(Reason::NotAuthenticated))?;
-                denied(guards::judgeable(actor))?;
-                denied(guards::acting(actor))?;
-                Some(actor)
-            }
+            Some(typed) => people::resolve(typed, &seen.acting)?,
         };
         if self.what == What::RevokeSessions {
             return Ok(());
         }
         let demotes = self.what == What::Demote;
-        denied(guards::role_change(RoleChange { target, demotes, actor, admins: seen.admins }))
+        let change = RoleChange { target, demotes, actor, admins: seen.admins };
+        match guards::role_change(change) {
+            Verdict::Denied(reason) => Err(reason.into()),
+            Verdict::Allowed => Ok(()),
+        }
     }
 
     fn report(&self, cx: &Context, plan: Plan<Work>, done: &Done) -> Report {
@@ -169,6 +168,9 @@ pub struct Seen {
     has_sessions: bool,
     guarded: bool,
     holders: Vec<Holder>,
+    misses: Vec<Miss>,
+    /// In a dry run: why nobody would act.
+    cannot: Option<Reason>,
 }
 
 /// Whom it is about, and who acts.
@@ -197,10 +199,17 @@ impl Operation for Change {
         attempt: Attempt,
     ) -> Result<Seen, Setback> {
         self.args.authority.check(cx)?;
-        let seen = self.look(session, attempt).await;
+        let seen = self.look(cx, session, attempt).await;
         session.end().await;
         let mut seen = seen?;
         seen.holders = locks::table_holders(session, &change::TABLES).await?;
+        let authority = &self.args.authority;
+        if cx.settings.dry_run
+            && let Some(typed) = &authority.acting
+        {
+            let actor = people::resolve(typed, &seen.acting)?;
+            seen.cannot = authority.foresee(cx, actor, &seen.misses).await?;
+        }
         Ok(seen)
     }
 
@@ -222,6 +231,9 @@ impl Operation for Change {
             data: self.data(target, None),
             next: None,
         };
+        if self.what != What::RevokeSessions {
+            guards::known_role(target)?;
+        }
         if self.holds(target, seen.has_sessions) {
             return Ok(plan);
         }
@@ -255,7 +267,7 @@ impl Operation for Change {
         let request = Request {
             command: self.command(),
             change: self.what.clone(),
-            target: plan.work.target.id.clone(),
+            target: plan.work.target.clone(),
             authority,
         };
         let done = change::carry_out(cx, session, &request).await;
@@ -265,25 +277,33 @@ impl Operation for Change {
 }
 
 impl Change {
-    async fn look(&self, session: &Session, attempt: Attempt) -> Result<Seen, Failure> {
+    async fn look(
+        &self,
+        cx: &Context,
+        session: &Session,
+        attempt: Attempt,
+    ) -> Result<Seen, Failure> {
         let what = "cannot look at the app's users";
         let sets =
             session.begin_within(Mode::Snapshot, attempt.timeouts, what, standing::SQL).await?;
         let standing = Standing::of(&sets);
         standing.check()?;
         standing.act_for_owner(session).await?;
-        let found = people::matching(session, &self.args.user).await?;
-        let acting = match &self.args.authority.acting {
-            Some(typed) => people::matching(session, typed).await?,
-            None => Vec::new(),
-        };
-        let has_sessions = match people::resolve(&self.args.user, &found)? {
+        let ChangeArgs { user, authority } = &self.args;
+        let found = people::matching(session, &standing, Depth::Whole, user).await?;
+        let (mut acting, mut misses) = (Vec::new(), Vec::new());
+        if let Some(typed) = &authority.acting {
+            acting = people::matching(session, &standing, Depth::Passwords, typed).await?;
+            let actor = people::resolve(typed, &acting)?;
+            misses = authority.misses(cx, session, typed, actor).await?;
+        }
+        let has_sessions = match people::resolve(user, &found)? {
             Some(target) => people::has_sessions(session, &target.id).await?,
             None => false,
         };
-        let admins = people::admins(session).await?.len();
+        let admins = people::count_admins(session).await?;
         let (guarded, holders) = (standing.has_function, Vec::new());
-        Ok(Seen { found, acting, admins, has_sessions, guarded, holders })
+        Ok(Seen { found, acting, admins, has_sessions, guarded, holders, misses, cannot: None })
     }
 }
 

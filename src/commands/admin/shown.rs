@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::admin::change::Done;
 use crate::admin::people::Person;
+use crate::admin::record;
 use crate::commands::shell;
 use crate::console::escape;
 use crate::context::Context;
@@ -105,12 +106,7 @@ pub fn findings(done: &Done) -> Vec<Finding> {
     };
     let mut found = Vec::new();
     if done.ledger.is_none() {
-        found.push(note(
-            "ledger",
-            "The operator ledger",
-            "it has no row of this: it is not in this database yet, or this role may not write it",
-            "markenmate migrate",
-        ));
+        found.push(record::no_ledger());
     }
     if done.recovered {
         found.push(note(

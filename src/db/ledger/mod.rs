@@ -76,6 +76,9 @@ impl fmt::Display for Head {
 /// The statement that asks for the newest row; [`head_from`] reads its answer.
 pub const HEAD_SQL: &str = include_str!("head.sql");
 
+/// The statement that asks whether there is a ledger that the role of this moment may write: one row, `t`.
+pub const THERE: &str = include_str!("there.sql");
+
 const WHAT: &str = "cannot write the operator ledger";
 
 /// Writes one row in the open transaction; to be the last statement before COMMIT, as a lock is held from
@@ -89,7 +92,7 @@ pub async fn append(
     origin: &Origin,
     record: &Record<'_>,
 ) -> Result<Option<Head>, Failure> {
-    let sets = session.run(WHAT, include_str!("there.sql")).await?;
+    let sets = session.run(WHAT, THERE).await?;
     match sets.iter().flatten().next().and_then(|row| row.get(0)) {
         Some("writable") => {}
         Some("denied") => return Err(denied()),

@@ -152,7 +152,9 @@ fn a_second_master_takes_a_transfer_on_the_word_of_the_first() {
         let rows = audit(&session);
         let (old, new) = (id(&session, SECOND), id(&session, THIRD));
         assert!(rows.ends_with(&format!(
-            "{SECOND} STEP_UP_AUTH_FAILURE\n{SECOND} STEP_UP_AUTH_SUCCESS\n\
+            "{SECOND} STEP_UP_AUTH_FAILURE\n{SEED} STEP_UP_AUTH_SUCCESS\n\
+             {SEED} AUTHZ_FAILURE_TOGGLE_ADMIN_ROLE {THIRD} {{\"reason\":\"{SEED} is not the master admin\"}}\n\
+             {SECOND} STEP_UP_AUTH_SUCCESS\n\
              {SECOND} SET_MASTER_ADMIN {THIRD} {{\"oldMasterId\":\"{old}\",\"newMasterId\":\"{new}\"}}"
         )), "{rows}");
         // Back, as the report says: the third cannot sign in.

@@ -15,6 +15,14 @@ fn message(run: &Run) -> String {
     run.json()["error"]["message"].as_str().unwrap().to_owned()
 }
 
+/// Why, in the ledger's last row.
+fn ledgers_reason(session: &Session) -> String {
+    one(
+        session,
+        "SELECT detail::json ->> 'reason' FROM markenmate.ledger ORDER BY number DESC LIMIT 1",
+    )
+}
+
 /// Hashes that the app itself has stored.
 fn samples() -> Vec<Value> {
     serde_json::from_str(include_str!("../../fixtures/password-hashes.json")).unwrap()
@@ -101,6 +109,8 @@ fn the_time_does_not_tell_whether_there_is_such_a_user() {
     };
     let (known, unknown) = (quickest(SECOND), quickest("nobody@example.de"));
     assert!(unknown * 3 > known * 2, "{unknown} ms for nobody, {known} ms for an admin");
+    let without = quickest(THIRD);
+    assert!(without * 3 > known * 2, "{without} ms without a password, {known} ms for an admin");
 }
 
 #[test]
@@ -169,14 +179,24 @@ fn who_cannot_be_judged_or_may_not_act_is_told_why() {
         let last = audit(&session).lines().last().unwrap().to_owned();
         assert!(last.contains("AUTHZ_FAILURE_TOGGLE_ADMIN_ROLE") && last.contains(words), "{last}");
     };
-    refused(THIRD, "x", "has no password in the app");
+    // Before a right password nothing is told: only the ledger knows why.
+    let untold = |words: &str| {
+        let run = promote(&db, THIRD, "x").assert_code(4);
+        assert_eq!(message(&run), NOT_RIGHT);
+        assert_eq!(
+            audit(&session).lines().last().unwrap(),
+            format!("{THIRD} STEP_UP_AUTH_FAILURE")
+        );
+        assert!(ledgers_reason(&session).contains(words), "{words}");
+    };
+    untold("has no password in the app");
     with_hash(&session, "$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW");
-    refused(THIRD, "x", "a form that markenmate cannot judge");
+    untold("a form that markenmate cannot judge");
     session.sql(
         "INSERT INTO public.account (id, account_id, provider_id, user_id, password)
          SELECT 'one more', id, 'credential', user_id, password FROM public.account WHERE id = 'of a test'",
     );
-    refused(THIRD, "x", "has 2 passwords in the app");
+    untold("has 2 passwords in the app");
     // What a later version of the app brings.
     session.sql("ALTER TABLE public.\"user\" ADD banned boolean, ADD ban_expires timestamp, ADD two_factor_enabled boolean");
     let set = |what: &str| {
@@ -208,7 +228,8 @@ fn of_the_accounts_with_an_issuer_the_local_one_counts() {
     act(&db, &["admin", "demote", USER]).run().assert_code(0);
     session.sql("DELETE FROM public.account WHERE password LIKE '7a7765%'");
     let run = promote(&db, SECOND, PASSWORD).assert_code(4);
-    assert!(message(&run).contains("has no password"), "{}", run.stdout);
+    assert_eq!(message(&run), NOT_RIGHT);
+    assert!(ledgers_reason(&session).contains("has no password"));
 }
 
 #[test]

@@ -230,8 +230,8 @@ fn the_glass_is_broken_for_a_reason_and_by_a_typed_name() {
     assert_eq!(
         audit(&session),
         format!(
-            "{USER} CHANGE_ROLE {USER} {{\"oldRole\":\"user\",\"newRole\":\"admin\"}}\n\
-             {USER} BREAK_GLASS {USER} {{\"command\":\"admin promote\",\"reason\":\"alle Admins im Urlaub\"}}"
+            "{USER} BREAK_GLASS {USER} {{\"command\":\"admin promote\",\"reason\":\"alle Admins im Urlaub\"}}\n\
+             {USER} CHANGE_ROLE {USER} {{\"oldRole\":\"user\",\"newRole\":\"admin\"}}"
         )
     );
     let reasons = "SELECT concat_ws(' ', command, outcome, reason, detail::json ->> 'break_glass') FROM markenmate.ledger ORDER BY number DESC LIMIT 1";
