@@ -3,8 +3,8 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::db::patience::{Attempt, Setback};
-use crate::failure::Failure;
+use crate::db::patience::{Attempt, Obstacle, Setback};
+use crate::failure::{Failure, Kind};
 
 use super::change::{Authority, Work};
 use super::guards::{self, Reason, Verdict};
@@ -26,6 +26,8 @@ enum Charged {
     Somebody(Proof),
     /// Nobody has that name: written down, and told when somebody's verdict would be.
     Nobody(Failure),
+    /// So many are being judged that another would be one too many.
+    TooMany,
     /// It is not judged at all.
     Over(Failure),
 }
@@ -61,6 +63,7 @@ impl Work<'_> {
                 Err(self.patience().exercise(note).await?.value)
             }
             Charged::Nobody(failure) | Charged::Over(failure) => Err(failure),
+            Charged::TooMany => Err(too_many()),
         }
     }
 
@@ -86,6 +89,9 @@ impl Work<'_> {
                 Some(actor) => lockout::misses(session, &actor.id).await?,
                 None => lockout::misses_of_nobody(session, typed).await?,
             };
+            if lockout::is_open(&misses) {
+                return Ok(Charged::TooMany);
+            }
             if let Some(until) = lockout::locked_until(&misses) {
                 let reason = Reason::LockedOut { until: until.to_owned() };
                 let refused = self.refused(&standing, reason.into(), actor.as_ref()).await?;
@@ -97,12 +103,16 @@ impl Work<'_> {
                 let refused = self.note_refused(reason.into(), None, &words).await?;
                 return Ok(Charged::Nobody(refused));
             };
-            let wrong =
-                Entry { actor: &actor.id, action: action::WRONG, target: None, metadata: None };
+            let metadata = Some(record::NOT_JUDGED);
+            let wrong = Entry { actor: &actor.id, action: action::WRONG, target: None, metadata };
             let charge = record::charge(self.cx, session, wrong).await?;
             Ok(Charged::Somebody(Proof { actor, charge }))
         };
         let charged = charged.await;
+        if let Ok(Charged::TooMany) = charged {
+            session.end().await;
+            return Err(Setback::Obstacle(Obstacle::Run, too_many()));
+        }
         self.close(charged).await
     }
 
@@ -115,6 +125,7 @@ impl Work<'_> {
     ) -> Result<Failure, Setback> {
         let noted = async {
             self.begin(attempt).await?;
+            record::judged(self.session, &proof.charge).await?;
             self.note_refused(Reason::NotAuthenticated.into(), Some(&proof.actor), why).await
         };
         let noted = noted.await;
@@ -185,6 +196,10 @@ impl Work<'_> {
         record::audit(self.cx, session, right).await?;
         Ok(Ok(()))
     }
+}
+
+fn too_many() -> Failure {
+    Failure::new(Kind::Busy, "five runs in that admin's name are under way")
 }
 
 /// The same work for nobody, and for who has no hash that can be judged, as for anybody.

@@ -7,6 +7,7 @@ use crate::db::session::Session;
 use crate::failure::Failure;
 
 use super::guards::Reason;
+use super::record;
 
 /// So many.
 const FAILURES: usize = 5;
@@ -22,13 +23,16 @@ pub struct Miss {
     pub ago: f64,
     /// RFC 3339: when a lock that begins with it ends.
     pub until: String,
+    /// Of a run that is under way: it may be a right one yet.
+    pub pending: bool,
 }
 
 /// Wrong passwords of half an hour, since the last right one, oldest first: the longest that can count,
 /// as the last of five must be younger than 15 minutes.
 pub async fn misses(session: &Session, user_id: &str) -> Result<Vec<Miss>, Failure> {
-    let rows = session.query(WHAT, include_str!("lockout.sql"), &[(&user_id, Type::TEXT)]).await?;
-    read(&rows)
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&user_id, Type::TEXT), (&record::NOT_JUDGED, Type::TEXT)];
+    read(&session.query(WHAT, include_str!("lockout.sql"), &parameters).await?)
 }
 
 /// The same in the name of nobody: known from the ledger alone, as far as there is one.
@@ -45,10 +49,20 @@ pub async fn misses_of_nobody(session: &Session, typed: &str) -> Result<Vec<Miss
 
 fn read(rows: &[tokio_postgres::Row]) -> Result<Vec<Miss>, Failure> {
     let read = |row: &tokio_postgres::Row| -> Result<Miss, tokio_postgres::Error> {
-        Ok(Miss { ago: row.try_get("ago")?, until: row.try_get("until")? })
+        Ok(Miss {
+            ago: row.try_get("ago")?,
+            until: row.try_get("until")?,
+            pending: row.try_get("pending")?,
+        })
     };
     let misses: Result<Vec<_>, _> = rows.iter().map(read).collect();
     misses.map_err(|error| Failure::unexpected(WHAT).because(error))
+}
+
+/// Whether they lock out only as long as runs that are under way count.
+pub fn is_open(misses: &[Miss]) -> bool {
+    let judged: Vec<_> = misses.iter().filter(|miss| !miss.pending).cloned().collect();
+    locked_until(misses).is_some() && locked_until(&judged).is_none()
 }
 
 /// Until when these lock out; none: not at all. Oldest first.
@@ -67,7 +81,8 @@ mod tests {
 
     /// Minutes ago, oldest first.
     fn until(minutes: &[f64]) -> Option<String> {
-        let miss = |m: &f64| Miss { ago: m * 60.0, until: format!("{:.1}", 15.0 - m) };
+        let miss =
+            |m: &f64| Miss { ago: m * 60.0, until: format!("{:.1}", 15.0 - m), pending: false };
         let misses: Vec<_> = minutes.iter().map(miss).collect();
         locked_until(&misses).map(str::to_owned)
     }
@@ -79,6 +94,16 @@ mod tests {
         assert_eq!(until(&[4.0, 3.0, 2.0, 1.0, 0.0]).as_deref(), Some("15.0"));
         assert_eq!(until(&[18.9, 18.0, 17.0, 15.0, 14.0]).as_deref(), Some("1.0"));
         assert_eq!(until(&[19.0, 18.0, 17.0, 16.0, 15.0]), None);
+    }
+
+    #[test]
+    fn what_is_under_way_is_waited_for() {
+        let five = |pending: usize| -> Vec<_> {
+            let miss = |n| Miss { ago: 1.0, until: String::new(), pending: n < pending };
+            (0..5).map(miss).collect()
+        };
+        assert!(!is_open(&five(0)) && is_open(&five(1)) && is_open(&five(5)));
+        assert!(!is_open(&five(5)[1..]));
     }
 
     #[test]

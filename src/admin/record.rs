@@ -106,6 +106,15 @@ pub async fn charge(cx: &Context, session: &Session, entry: Entry<'_>) -> Result
     id.ok_or_else(|| Failure::unexpected(AUDIT).because("the row was not kept"))
 }
 
+/// Metadata of an attempt that was not judged: it is under way, or was ended on its way.
+pub const NOT_JUDGED: &str = r#"{"judged":false}"#;
+
+/// Makes a charge that was wrong look as the app's own.
+pub async fn judged(session: &Session, charge: &str) -> Result<(), Failure> {
+    let sql = "UPDATE public.audit_log SET metadata = NULL WHERE id = $1::text::bigint RETURNING id::text";
+    session.query(AUDIT, sql, &[(&charge, Type::TEXT)]).await.map(drop)
+}
+
 /// Takes an audit row back.
 pub async fn discharge(session: &Session, charge: &str) -> Result<(), Failure> {
     let sql = "DELETE FROM public.audit_log WHERE id = $1::text::bigint AND action = $2 RETURNING id::text";

@@ -6,7 +6,7 @@ SELECT t.owner AS owner,
        -- Some of the tables may be another role's: then this one would be in our way.
        (SELECT bool_and(has_table_privilege(t.owner, to_regclass('public.' || v.name), v.privilege))
           FROM (VALUES ('"user"', 'SELECT'), ('"user"', 'UPDATE'), ('account', 'SELECT'), ('session', 'SELECT'),
-                       ('session', 'DELETE'), ('audit_log', 'SELECT'), ('audit_log', 'INSERT'), ('audit_log', 'DELETE'),
+                       ('session', 'DELETE'), ('audit_log', 'SELECT'), ('audit_log', 'INSERT'), ('audit_log', 'UPDATE'), ('audit_log', 'DELETE'),
                        ('step_up_token', 'SELECT'), ('step_up_token', 'INSERT'), ('step_up_token', 'UPDATE')) v(name, privilege)) AS owner_may,
        EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attname = 'is_master_admin'
                   AND a.atttypid = 'bool'::regtype AND NOT a.attisdropped) AS has_flag,
