@@ -161,7 +161,7 @@ impl Work<'_> {
     fn anybodys(&self, actor: &Person) -> Option<Reason> {
         match &self.request.authority {
             Authority::Actor { password, allow_default_password: false, .. } => {
-                if password.expose_secret() == password::SEED {
+                if password::is_seed(password) {
                     return Some(Reason::SeedPassword);
                 }
                 actor.must_change_password.then_some(Reason::MustChangePassword)

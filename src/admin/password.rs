@@ -48,6 +48,11 @@ pub fn judge_nobody(password: &SecretString) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether what was typed is the app's seed password, as the hash takes it.
+pub fn is_seed(password: &SecretString) -> bool {
+    password.expose_secret().nfkc().eq(SEED.chars())
+}
+
 /// Whether `stored` is of the form that can be judged.
 pub fn is_known_format(stored: &str) -> bool {
     read(stored).is_some()
@@ -122,6 +127,13 @@ mod tests {
         assert_eq!(verdict(&typed, &hash), Verdict::Right);
         // Without its dots it is another.
         assert_eq!(verdict(&password.replace('ö', "o"), &hash), Verdict::Wrong);
+    }
+
+    #[test]
+    fn the_seed_password_is_known_in_any_letters_that_open_the_account() {
+        for (typed, is_seed) in [(SEED, true), ("\u{ff21}dmin2024!", true), ("admin2024!", false)] {
+            assert_eq!(super::is_seed(&SecretString::from(typed)), is_seed, "{typed}");
+        }
     }
 
     #[test]
