@@ -485,6 +485,20 @@ fn what_the_catalogue_does_not_show_is_tried() {
     assert_eq!(app.posted().len(), 3);
 }
 
+/// Also where talk is silenced, and where a name begins as this machine's addresses do.
+#[test]
+fn that_the_cookie_travels_in_clear_is_said() {
+    let db = guarded();
+    let file = cookie(&db, MASTER);
+    let says = |url: &str| {
+        let args = ["verify", "-q", "--dry-run", "--app-url", url, "--app-cookie-file"];
+        let run = markenmate(&[&args[..], &[file.to_str().unwrap()]].concat()).db(&db).run();
+        run.assert_code(0).stderr.contains("in clear to another machine")
+    };
+    assert!(says("http://127.example.org") && says("http://10.0.0.1:3000"));
+    assert!(!says("http://127.0.0.2:3000") && !says("http://[::1]") && !says("https://a.example"));
+}
+
 /// Neither where the application is not healthy, nor where it wants no step-up: whose is it?
 #[test]
 fn the_cookie_goes_to_nothing_but_the_application_and_no_token_to_one_that_wants_none() {
