@@ -38,7 +38,7 @@ pub async fn misses(session: &Session, user_id: &str) -> Result<Vec<Miss>, Failu
 /// The same in the name of nobody: known from the ledger alone, as far as there is one.
 pub async fn misses_of_nobody(session: &Session, typed: &str) -> Result<Vec<Miss>, Failure> {
     let sets = session.run(WHAT, ledger::THERE).await?;
-    if !sets.iter().flatten().any(|row| row.get(0) == Some("t")) {
+    if !sets.iter().flatten().any(|row| row.get(0) == Some("writable")) {
         return Ok(Vec::new());
     }
     let reason = Reason::NotAuthenticated.to_string();

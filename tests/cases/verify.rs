@@ -5,7 +5,7 @@ use markenmate::sandbox::sample::{ORPHANS, Sample};
 use serde_json::Value;
 
 use crate::support::tls_server::TlsServer;
-use crate::support::{TestDb, markenmate, sql, start};
+use crate::support::{Session, TestDb, markenmate, sql, start};
 
 const SET_MASTER: &str = "UPDATE public.\"user\" SET is_master_admin = true \
     WHERE id = (SELECT id FROM public.\"user\" WHERE role = 'admin' ORDER BY created_at, id LIMIT 1);";
@@ -928,27 +928,30 @@ fn a_standby_is_good_enough() {
 /// Whoever replays somebody else's changes passes every trigger: not by a setting that nobody sees.
 #[test]
 fn settings_that_pass_the_guards() {
-    let db = sound();
-    let name = &db.name;
-    let role = format!("replays_{name}");
-    sql(&db, &format!("CREATE ROLE \"{role}\""));
+    // A server of its own: a role's setting is every database's.
+    let server = start(&[]);
+    let url = server.url("postgres");
+    let session = Session::open(&url);
+    let verify = |code| {
+        let args = ["verify", "--only", "replication-role", "--format", "json"];
+        markenmate(&args).url(&url).run().assert_code(code).json()
+    };
+    session.sql("CREATE ROLE replays");
     for (setting, subject) in [
-        (format!("ALTER ROLE \"{role}\""), format!("role {role}")),
-        (
-            format!("ALTER ROLE \"{role}\" IN DATABASE \"{name}\""),
-            format!("role {role} in database {name}"),
-        ),
-        (format!("ALTER DATABASE \"{name}\""), format!("database {name}")),
+        ("ALTER ROLE replays", "role replays"),
+        ("ALTER ROLE replays IN DATABASE postgres", "role replays in database postgres"),
+        ("ALTER DATABASE postgres", "database postgres"),
+        ("ALTER SYSTEM", "the server"),
     ] {
-        sql(&db, &format!("{setting} SET session_replication_role = replica"));
-        let document = verify(&db, &["--only", "replication-role"], 3);
+        session.sql(&format!("{setting} SET session_replication_role = replica"));
+        session.sql("SELECT pg_reload_conf(), pg_sleep(0.3)");
+        let document = verify(3);
         let subject = format!("setting session_replication_role of {subject}");
         assert_eq!(found(&document), [["replication-role", "error", subject.as_str()]]);
-        sql(&db, document["findings"][0]["remedy"].as_str().unwrap());
-        assert_eq!(
-            found(&verify(&db, &["--only", "replication-role"], 0)),
-            <[[&str; 3]; 0]>::default()
-        );
+        for statement in document["findings"][0]["remedy"].as_str().unwrap().split_inclusive(';') {
+            session.sql(statement);
+        }
+        session.sql("SELECT pg_sleep(0.3)");
+        assert_eq!(found(&verify(0)), <[[&str; 3]; 0]>::default());
     }
-    sql(&db, &format!("DROP ROLE \"{role}\""));
 }

@@ -76,7 +76,8 @@ impl fmt::Display for Head {
 /// The statement that asks for the newest row; [`head_from`] reads its answer.
 pub const HEAD_SQL: &str = include_str!("head.sql");
 
-/// The statement that asks whether there is a ledger that the role of this moment may write: one row, `t`.
+/// The statement that asks whether there is a ledger that the role of this moment may write: one
+/// row, `writable`, `denied` or `absent`.
 pub const THERE: &str = include_str!("there.sql");
 
 const WHAT: &str = "cannot write the operator ledger";
