@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::context::Context;
+use crate::db::foreign;
 use crate::db::ledger;
 use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::{Mode, Session};
@@ -150,6 +151,7 @@ impl Work<'_> {
         let sets = session.begin_within(Mode::Write, attempt.timeouts, WHAT, standing::SQL).await?;
         let standing = Standing::of(&sets);
         standing.check()?;
+        session.run(WHAT, foreign::REFUSE).await?;
         standing.act_for_owner(session).await?;
         Ok(standing)
     }

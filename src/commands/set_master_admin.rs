@@ -339,6 +339,7 @@ fn tie(target: &Person, tied: &[Person]) -> Option<Finding> {
         title: "The oldest admin".into(),
         subject: target.email.clone(),
         detail: format!("as old as {}: the first by id in byte order was taken", others.join(", ")),
-        remedy: "another one: markenmate set-master-admin USER, with --transfer once this is done".into(),
+        remedy: "another one: markenmate set-master-admin USER, with --transfer once this is done"
+            .into(),
     })
 }

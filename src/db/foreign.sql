@@ -26,7 +26,8 @@ BEGIN
         SELECT format('trigger %I on %s', t.tgname, o.name) AS what
           FROM o JOIN pg_trigger t ON t.tgrelid = o.oid JOIN pg_proc p ON p.oid = t.tgfoid
          WHERE NOT t.tgisinternal
-           AND NOT (p.pronamespace = to_regnamespace('markenmate') AND p.prosecdef AND pg_get_userbyid(p.proowner) = owner)
+           AND NOT (p.pronamespace = to_regnamespace('markenmate') AND p.prosecdef
+                    AND pg_get_userbyid(p.proowner) IN (owner, session_user))
         UNION ALL
         SELECT format('rule %I on %s', r.rulename, o.name) FROM o JOIN pg_rewrite r ON r.ev_class = o.oid
         UNION ALL

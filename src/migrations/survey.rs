@@ -276,13 +276,13 @@ fn probe_sql() -> String {
         .iter()
         .flat_map(|(t, parts)| parts.triggers.iter().map(move |(name, trigger)| (t, name, trigger)))
         .map(|(t, name, trigger)| {
-            let function = literal(&format!("markenmate.{}", identifier(&trigger.function)));
-            format!("({}, {}, to_regproc({function})::oid)", oid(t), literal(name))
+            format!("({}, {}, {})", oid(t), literal(name), literal(&trigger.function))
         })
         .collect();
     conditions.push(format!(
-        "(SELECT count(*) = {} FROM pg_trigger WHERE tgenabled IN ('O', 'A') \
-           AND (tgrelid, tgname, tgfoid) IN ({}))",
+        "(SELECT count(*) = {} FROM pg_trigger JOIN pg_proc p ON p.oid = tgfoid \
+           WHERE tgenabled IN ('O', 'A') AND pronamespace = to_regnamespace('markenmate') \
+             AND (tgrelid, tgname, proname) IN ({}))",
         triggers.len(),
         triggers.join(", ")
     ));

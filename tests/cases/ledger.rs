@@ -266,7 +266,10 @@ fn a_restore_names_both_heads() {
     assert_eq!(judged(&db, None).0, "pass");
     let before = detail["head_before"].as_str().unwrap();
     let found = judged(&db, Some(before)).1;
-    assert!(found[0].contains("row 4 is of a restore, and its detail names the head before it"), "{found:?}");
+    assert!(
+        found[0].contains("row 4 is of a restore, and its detail names the head before it"),
+        "{found:?}"
+    );
     let session = Session::open(&cluster().url("postgres"));
     session.sql(&format!("DROP DATABASE \"{kept}\" WITH (FORCE)"));
 }

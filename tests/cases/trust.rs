@@ -283,3 +283,58 @@ fn a_member_that_does_not_inherit_reads_what_it_wrote() {
     let status = markenmate(&["status", "--format", "json"]).url(&url).run().assert_code(0).json();
     assert_eq!(status["data"]["state"], "current", "{status:#}");
 }
+
+/// What the tables' owner has put there runs as whoever writes them: a superuser does not.
+#[test]
+fn admins_are_not_changed_where_code_of_the_owners_would_run() {
+    let (db, app) = owned_by_the_application();
+    markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+    sql(
+        &db,
+        "INSERT INTO public.\"user\" (id, name, email, role) VALUES ('t1', 'T', 'trust@example.org', 'user')",
+    );
+    let promote = || {
+        let args =
+            ["admin", "promote", "t1", "--break-glass", "--reason", "x", "--confirm", &db.name];
+        markenmate(&args).db(&db).run()
+    };
+    for (trap, named, away) in [
+        (
+            "CREATE TRIGGER zz BEFORE UPDATE ON public.\"user\" FOR EACH ROW EXECUTE FUNCTION markenmate.climb_on_write()",
+            "trigger zz on public.\"user\"",
+            "DROP TRIGGER zz ON public.\"user\"",
+        ),
+        (
+            "CREATE TRIGGER zz AFTER INSERT ON public.audit_log FOR EACH ROW EXECUTE FUNCTION markenmate.climb_on_write()",
+            "trigger zz on public.audit_log",
+            "DROP TRIGGER zz ON public.audit_log",
+        ),
+        (
+            "ALTER TABLE public.audit_log ADD CONSTRAINT zz CHECK (markenmate.pure(action))",
+            "constraint zz on public.audit_log",
+            "ALTER TABLE public.audit_log DROP CONSTRAINT zz",
+        ),
+        (
+            "ALTER TABLE public.step_up_token ADD COLUMN zz text DEFAULT markenmate.climb()",
+            "column public.step_up_token.zz",
+            "ALTER TABLE public.step_up_token DROP COLUMN zz",
+        ),
+        (
+            "CREATE INDEX zz ON public.\"user\" (markenmate.pure(name))",
+            "index zz on public.\"user\"",
+            "DROP INDEX public.zz",
+        ),
+    ] {
+        sql(&db, &format!("SET SESSION AUTHORIZATION {app}; {trap}"));
+        let run = promote().assert_code(4);
+        assert!(run.stderr.contains(named), "{named}: {}", run.stderr);
+        let args = ["verify", "--probe", "--yes", "--only", "probe-last-admin", "--format", "json"];
+        let probed = markenmate(&args).db(&db).run().json();
+        assert_eq!(probed["data"]["checks"][0]["status"], "skipped", "{probed}");
+        assert!(!sprung(&db).exists(), "{named}");
+        // Its owner may do as it likes.
+        sql(&db, &format!("SET SESSION AUTHORIZATION {app}; {away}"));
+    }
+    promote().assert_code(0);
+    assert!(!sprung(&db).exists());
+}

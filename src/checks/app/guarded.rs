@@ -8,6 +8,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::{Cookie, GUARDED, STEP_UP, TOGGLE, post, refusal};
 use crate::checks::registry::{Check, Source};
 use crate::checks::verdict::{Status, Verdict};
+use crate::db::foreign;
 use crate::db::identifiers::{literal, quoted};
 use crate::db::interrupt::Interrupt;
 use crate::db::ledger::{self, Origin, Record};
@@ -234,7 +235,8 @@ impl Ground<'_> {
         question: &Question,
     ) -> Result<Result<SecretString, String>, Failure> {
         let session = self.session;
-        session.begin_within(Mode::Write, session.timeouts(), WHAT, &self.role()).await?;
+        let opening = format!("{};{}", foreign::REFUSE, self.role());
+        session.begin_within(Mode::Write, session.timeouts(), WHAT, &opening).await?;
         let made = match self.lets_go(&question.target).await {
             Ok(None) => self.record_token(check, question).await.map(Ok),
             Ok(Some(reason)) => Ok(Err(reason)),

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::registry::{Check, Source};
 use super::verdict::Verdict;
+use crate::db::foreign;
 use crate::db::identifiers::{literal, quoted};
 use crate::db::patience::Attempt;
 use crate::db::session::{Mode, Session, set_local};
@@ -72,7 +73,8 @@ pub async fn run(
     let wire = serde_json::to_string(&wire).map_err(|e| Failure::unexpected(WHAT).because(e))?;
     let role = ground.owner.map(|owner| format!("SET LOCAL ROLE {};", quoted(owner)));
     let sql = format!(
-        "{}{}{}{}",
+        "{};{}{}{}{}",
+        foreign::REFUSE,
         role.unwrap_or_default(),
         set_local("probe", "on"),
         set_local("probes", &wire),
@@ -82,7 +84,8 @@ pub async fn run(
     session.roll_back().await;
     let sets = match tried {
         Ok(sets) => sets,
-        Err(failure) if failure.sqlstate.as_deref() == Some("42501") => {
+        // Rights that are missing, and more rights than those whose code would run.
+        Err(failure) if matches!(failure.sqlstate.as_deref(), Some("42501" | "MM190")) => {
             let said = failure.causes.join(": ");
             return Ok(probes.iter().map(|(check, _)| Verdict::denied(check, &said)).collect());
         }

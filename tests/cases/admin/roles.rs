@@ -371,7 +371,7 @@ fn a_member_of_the_owner_may_and_a_stranger_may_not() {
 /// Who may write the app's tables as its own role does, and is not their owner's: reads the ledger, and may
 /// not write it.
 #[test]
-fn a_role_with_the_apps_grants_changes_roles_without_a_ledger_and_not_the_flag() {
+fn a_role_with_the_apps_grants_changes_nothing_that_the_ledger_could_not_tell() {
     let db = TestDb::baseline();
     let session = db.session();
     session.sql(
@@ -381,9 +381,10 @@ fn a_role_with_the_apps_grants_changes_roles_without_a_ledger_and_not_the_flag()
     );
     markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
     let url = db.url_as("clerk_of_admins");
-    let document = act(&db, &["admin", "promote", USER]).url(&url).run().assert_code(0).json();
-    assert_eq!(document["findings"][0]["id"], "ledger");
-    assert_eq!((role(&session, USER), ledger(&session)), ("admin".into(), String::new()));
+    let document = act(&db, &["admin", "promote", USER]).url(&url).run().assert_code(4).json();
+    let said = document["error"]["message"].as_str().unwrap();
+    assert!(said.contains("may not write the operator ledger"), "{said}");
+    assert_eq!((role(&session, USER), ledger(&session)), ("user".into(), String::new()));
     let run = markenmate(&["set-master-admin", SECOND, "--yes"]).url(&url).run().assert_code(4);
     assert!(run.stderr.contains("permission denied"), "{}", run.stderr);
     assert_eq!(masters(&session), "");
