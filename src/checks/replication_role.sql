@@ -9,7 +9,7 @@ SELECT 'setting session_replication_role of '
   FROM pg_db_role_setting s
   LEFT JOIN pg_roles r ON r.oid = s.setrole
   LEFT JOIN pg_database d ON d.oid = s.setdatabase
- WHERE 'session_replication_role=replica' = ANY (s.setconfig)
+ WHERE EXISTS (SELECT FROM unnest(s.setconfig) c WHERE lower(c) = 'session_replication_role=replica')
    AND (s.setdatabase = 0 OR d.datname = current_database())
  UNION ALL
 SELECT 'setting session_replication_role of the server', 'no trigger and no key holds for anybody',

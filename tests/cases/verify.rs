@@ -943,7 +943,7 @@ fn settings_that_pass_the_guards() {
         ("ALTER DATABASE postgres", "database postgres"),
         ("ALTER SYSTEM", "the server"),
     ] {
-        session.sql(&format!("{setting} SET session_replication_role = replica"));
+        session.sql(&format!("{setting} SET session_replication_role = 'REPLICA'"));
         session.sql("SELECT pg_reload_conf(), pg_sleep(0.3)");
         let document = verify(3);
         let subject = format!("setting session_replication_role of {subject}");
