@@ -182,19 +182,24 @@ END
 $$;
 
 -- Whether an update that matches no row is nobody's loss. Within another trigger: the update is a key's, whose
--- parent goes or changes. INSERT ... ON CONFLICT DO UPDATE fires the triggers of an update as well: this one
--- before any row, then for each row that is to be inserted.
+-- parent goes or changes. INSERT ... ON CONFLICT DO UPDATE, and MERGE, fire the triggers of an update as well:
+-- before any row those of the insert, then those of the update; at the end the other way round. So an update within
+-- an INSERT into the same table is excused as well.
 -- Without settings, as above; every name is qualified.
 CREATE FUNCTION markenmate.note_purpose() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
 BEGIN
-    IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' OR pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 1 THEN
+    IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
+        PERFORM pg_catalog.set_config('markenmate.inserting',
+                    CASE TG_WHEN WHEN 'BEFORE' THEN TG_RELID::pg_catalog.text ELSE '' END, true);
+    ELSIF pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 1
+          OR pg_catalog.current_setting('markenmate.inserting', true) OPERATOR(pg_catalog.=) TG_RELID::pg_catalog.text THEN
         PERFORM pg_catalog.set_config('markenmate.excused', TG_RELID::pg_catalog.text, true);
     ELSE
         PERFORM pg_catalog.set_config('markenmate.excused', '', true);
     END IF;
-    RETURN NEW;
+    RETURN NULL;
 END
 $$;
 
@@ -269,7 +274,7 @@ BEGIN
          CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) acl
          WHERE p.pronamespace = 'markenmate'::regnamespace AND acl.grantee <> p.proowner
     LOOP
-        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s', held.function, held.grantee);
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %s CASCADE', held.function, held.grantee);
     END LOOP;
 END
 $$;
@@ -330,7 +335,9 @@ CREATE TRIGGER markenmate_version AFTER UPDATE ON public.token_lending
 CREATE TRIGGER markenmate_updating BEFORE UPDATE ON public.token_lending
     FOR EACH STATEMENT EXECUTE FUNCTION markenmate.note_purpose();
 CREATE TRIGGER markenmate_inserting BEFORE INSERT ON public.token_lending
-    FOR EACH ROW EXECUTE FUNCTION markenmate.note_purpose();
+    FOR EACH STATEMENT EXECUTE FUNCTION markenmate.note_purpose();
+CREATE TRIGGER markenmate_inserted AFTER INSERT ON public.token_lending
+    FOR EACH STATEMENT EXECUTE FUNCTION markenmate.note_purpose();
 CREATE TRIGGER markenmate_conflict AFTER UPDATE ON public.token_lending
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION
     markenmate.guard_conflict('version', 'markenmate.lending_conflicts', 'Lending was modified by another user. Please refresh and try again.');
@@ -339,7 +346,9 @@ CREATE TRIGGER markenmate_spent AFTER UPDATE ON public.step_up_token
 CREATE TRIGGER markenmate_updating BEFORE UPDATE ON public.step_up_token
     FOR EACH STATEMENT EXECUTE FUNCTION markenmate.note_purpose();
 CREATE TRIGGER markenmate_inserting BEFORE INSERT ON public.step_up_token
-    FOR EACH ROW EXECUTE FUNCTION markenmate.note_purpose();
+    FOR EACH STATEMENT EXECUTE FUNCTION markenmate.note_purpose();
+CREATE TRIGGER markenmate_inserted AFTER INSERT ON public.step_up_token
+    FOR EACH STATEMENT EXECUTE FUNCTION markenmate.note_purpose();
 CREATE TRIGGER markenmate_conflict AFTER UPDATE ON public.step_up_token
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION
     markenmate.guard_conflict('used', 'markenmate.step_up_conflicts', 'Step-up authentication required');

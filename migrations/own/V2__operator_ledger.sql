@@ -62,15 +62,22 @@ DO $$
 DECLARE held record;
 BEGIN
     FOR held IN
-        SELECT c.oid::regclass AS relation, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
-               acl.privilege_type AS privilege,
-               CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END AS grantee
-          FROM pg_class c
-         CROSS JOIN aclexplode(c.relacl) acl
-         WHERE c.relnamespace = 'markenmate'::regnamespace AND c.relkind IN ('r', 'S')
-           AND acl.grantee <> c.relowner AND acl.privilege_type <> 'SELECT'
+        SELECT DISTINCT g.thing, g.privilege_type AS privilege,
+               CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END AS grantee
+          FROM (SELECT format('%s %s', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::regclass) AS thing,
+                       c.relowner AS owner, acl.grantee, acl.privilege_type
+                  FROM pg_class c
+                  -- What is taken from a table is taken from its columns.
+                  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attacl IS NOT NULL
+                 CROSS JOIN aclexplode(nullif(coalesce(c.relacl, '{}') || coalesce(a.attacl, '{}'), '{}')) acl
+                 WHERE c.relnamespace = 'markenmate'::regnamespace AND c.relkind IN ('r', 'S')
+                 UNION ALL
+                SELECT 'SCHEMA markenmate', n.nspowner, acl.grantee, acl.privilege_type
+                  FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) acl
+                 WHERE n.nspname = 'markenmate' AND acl.privilege_type = 'CREATE') g
+         WHERE g.grantee <> g.owner AND g.privilege_type <> 'SELECT'
     LOOP
-        EXECUTE format('REVOKE %s ON %s %s FROM %s', held.privilege, held.kind, held.relation, held.grantee);
+        EXECUTE format('REVOKE %s ON %s FROM %s CASCADE', held.privilege, held.thing, held.grantee);
     END LOOP;
 END
 $$;

@@ -3,6 +3,7 @@ WITH needed (relation, name, function) AS (
     VALUES ('token_lending', 'markenmate_version', 'guard_lending'),
            ('token_lending', 'markenmate_conflict', 'guard_conflict'),
            ('token_lending', 'markenmate_inserting', 'note_purpose'),
+           ('token_lending', 'markenmate_inserted', 'note_purpose'),
            ('token_lending', 'markenmate_updating', 'note_purpose')
 ), seen AS (
     SELECT n.relation, n.name, t.tgenabled AS enabled, p.oid IS NOT NULL AS calls_it

@@ -3,6 +3,7 @@ WITH needed (relation, name, function) AS (
     VALUES ('step_up_token', 'markenmate_spent', 'guard_step_up'),
            ('step_up_token', 'markenmate_conflict', 'guard_conflict'),
            ('step_up_token', 'markenmate_inserting', 'note_purpose'),
+           ('step_up_token', 'markenmate_inserted', 'note_purpose'),
            ('step_up_token', 'markenmate_updating', 'note_purpose')
 ), seen AS (
     SELECT n.relation, n.name, t.tgenabled AS enabled, p.oid IS NOT NULL AS calls_it

@@ -65,12 +65,16 @@ fn privileges_by_default_do_not_reach_what_is_ours() {
     sql(
         &db,
         &format!(
-            "GRANT INSERT, TRIGGER ON markenmate.gate TO \"{app}\"; GRANT EXECUTE ON FUNCTION markenmate.open_gate(text) TO PUBLIC"
+            "GRANT INSERT, TRIGGER ON markenmate.gate TO \"{app}\" WITH GRANT OPTION;
+             GRANT INSERT (turn) ON markenmate.turn TO \"{app}\"; GRANT UPDATE (command, reason) ON markenmate.run TO \"{app}\";
+             GRANT CREATE ON SCHEMA markenmate TO \"{app}\";
+             GRANT EXECUTE ON FUNCTION markenmate.open_gate(text) TO PUBLIC;
+             SET SESSION AUTHORIZATION \"{app}\"; GRANT INSERT ON markenmate.gate TO pg_monitor"
         ),
     );
     let document = verify(3);
     let findings = document["findings"].as_array().unwrap();
-    assert_eq!(findings.len(), 2, "{document}");
+    assert_eq!(findings.len(), 6, "{document}");
     for finding in findings {
         sql(&db, finding["remedy"].as_str().unwrap());
     }
