@@ -1,8 +1,9 @@
 //! Who acts proves it. The attempt is written down as a wrong password before it is judged, so that no end
-//! of the run keeps it out of the count; judged outside of any transaction; taken back where it was right.
+//! of the run keeps it out of the count; judged outside of any transaction; taken back at once where it was right.
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::db::foreign;
 use crate::db::patience::{Attempt, Obstacle, Setback};
 use crate::failure::{Failure, Kind};
 
@@ -18,6 +19,8 @@ use super::{lockout, password};
 pub(super) struct Proof {
     pub(super) actor: Person,
     charge: String,
+    /// The statement that makes us whoever wrote that row.
+    role: Option<String>,
 }
 
 /// What comes before a verdict.
@@ -56,7 +59,10 @@ impl Work<'_> {
         let (hash, typed) = (hash.map(SecretString::from), password.clone());
         let right = self.cx.interrupt.during(move || judged(&typed, hash.as_ref())).await??;
         match charged {
-            Charged::Somebody(proof) if right => Ok(Some(proof)),
+            Charged::Somebody(proof) if right => {
+                self.take_back(&proof).await;
+                Ok(Some(proof))
+            }
             Charged::Somebody(proof) => {
                 let why = why.unwrap_or(Reason::NotAuthenticated).to_string();
                 let note = async |attempt| self.note_wrong(attempt, &proof, &why).await;
@@ -106,7 +112,7 @@ impl Work<'_> {
             let metadata = Some(record::NOT_JUDGED);
             let wrong = Entry { actor: &actor.id, action: action::WRONG, target: None, metadata };
             let charge = record::charge(self.cx, session, wrong).await?;
-            Ok(Charged::Somebody(Proof { actor, charge }))
+            Ok(Charged::Somebody(Proof { actor, charge, role: standing.role() }))
         };
         let charged = charged.await;
         if let Ok(Charged::TooMany) = charged {
@@ -132,14 +138,13 @@ impl Work<'_> {
         self.close(noted).await
     }
 
-    /// The actor under the lock, where still an admin with the same password; the charge is gone.
+    /// The actor under the lock, where still an admin with the same password.
     pub(super) async fn still(
         &self,
         standing: &Standing,
         before: &Proof,
     ) -> Result<Result<Person, (Reason, Option<Person>)>, Failure> {
         let session = self.session;
-        record::discharge(session, &before.charge).await?;
         let id = &before.actor.id;
         let Some(actor) = people::by_id(session, standing, Depth::Bare, id).await? else {
             return Ok(Err((Reason::NotAuthenticated, None)));
@@ -170,18 +175,14 @@ impl Work<'_> {
         }
     }
 
-    /// Takes a charge back whose password was right, after a change that came to nothing. Where that
-    /// fails it counts: nothing worse.
-    pub(super) async fn take_back(&self, proof: &Proof) {
-        let timeouts = self.session.timeouts();
-        let taken = async {
-            self.begin(Attempt { number: 1, timeouts }).await?;
-            record::discharge(self.session, &proof.charge).await?;
-            self.session.commit("cannot commit", "COMMIT").await
-        };
-        if let Err(failure) = taken.await {
+    /// Takes a charge back as soon as its password was right: whatever becomes of the change, it was no
+    /// guess. Where that fails, as in an audit log that keeps all, it counts until the change succeeds.
+    async fn take_back(&self, proof: &Proof) {
+        let role = proof.role.as_ref().map(|role| format!("{role};")).unwrap_or_default();
+        let discharge = record::discharge(&proof.charge);
+        let sql = format!("{role}{};{discharge}", foreign::refuse());
+        if let Err(failure) = self.session.take_back("cannot take the attempt back", &sql).await {
             tracing::info!(%failure, "the attempt is counted");
-            self.session.end().await;
         }
     }
 

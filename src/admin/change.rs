@@ -19,7 +19,8 @@ use super::people::Person;
 use super::standing::{self, Standing};
 
 /// The tables that a change may have to wait for.
-pub const TABLES: [&str; 5] = ["user", "account", "session", "audit_log", "step_up_token"];
+pub const TABLES: [&str; 7] =
+    ["user", "account", "session", "audit_log", "step_up_token", "ledger", "turn"];
 
 pub(super) const WHAT: &str = "cannot change the app's users";
 
@@ -122,11 +123,7 @@ pub async fn carry_out(
     let work = Work { cx, session, request };
     let proof = work.prove().await?;
     let once = async |attempt| work.once(attempt, proof.as_ref()).await;
-    let result = work.patience().exercise(once).await;
-    if let (Err(_), Some(proof)) = (&result, &proof) {
-        work.take_back(proof).await;
-    }
-    match result?.value {
+    match work.patience().exercise(once).await?.value {
         Conclusion::Changed(done) | Conclusion::Nothing(done) => Ok(done),
         Conclusion::Refused(failure) => Err(failure),
     }
@@ -145,14 +142,29 @@ impl Work<'_> {
         Patience::new(session, &cx.console, &cx.interrupt, &TABLES, cx.settings.max_wait)
     }
 
-    /// Opens a transaction on the owner's behalf.
+    /// Opens a transaction on the owner's behalf, in which something is noted.
     pub(super) async fn begin(&self, attempt: Attempt) -> Result<Standing, Failure> {
+        self.open(attempt, None).await
+    }
+
+    /// The same, with a lock on all users where the database's own guards do not order changes of admins: the
+    /// strongest first, as of two that share a weaker one neither gets it.
+    async fn begin_change(&self, attempt: Attempt) -> Result<Standing, Failure> {
+        let alone = "LOCK TABLE public.\"user\" IN SHARE ROW EXCLUSIVE MODE";
+        let alone = (self.request.change != Change::RevokeSessions).then_some(alone);
+        self.open(attempt, alone).await
+    }
+
+    async fn open(&self, attempt: Attempt, unguarded: Option<&str>) -> Result<Standing, Failure> {
         let session = self.session;
         let sets = session.begin_within(Mode::Write, attempt.timeouts, WHAT, standing::SQL).await?;
         let standing = Standing::of(&sets);
         standing.check()?;
-        session.run(WHAT, foreign::REFUSE).await?;
         standing.act_for_owner(session).await?;
+        if let Some(lock) = unguarded.filter(|_| !standing.has_function) {
+            session.run(WHAT, lock).await?;
+        }
+        session.run(WHAT, foreign::refuse()).await?;
         Ok(standing)
     }
 
@@ -175,7 +187,7 @@ impl Work<'_> {
                 let recovered = commit::commit(self.cx, self.session).await?;
                 Ok(Conclusion::Changed(Done { recovered, ..done }))
             }
-            Ok(Conclusion::Nothing(done)) if proof.is_none() => {
+            Ok(Conclusion::Nothing(done)) => {
                 self.session.end().await;
                 Ok(Conclusion::Nothing(done))
             }
@@ -190,8 +202,8 @@ impl Work<'_> {
         proof: Option<&Proof>,
     ) -> Result<Conclusion, Failure> {
         let session = self.session;
-        let standing = self.begin(attempt).await?;
-        self.lock(&standing, proof.map(|proof| &proof.actor)).await?;
+        let standing = self.begin_change(attempt).await?;
+        self.lock(proof.map(|proof| &proof.actor)).await?;
         let actor = match proof {
             None => None,
             Some(proof) => match self.still(&standing, proof).await? {
@@ -217,11 +229,7 @@ impl Work<'_> {
                 done.ledger = self.note_done(&done).await?;
                 Ok(Conclusion::Changed(done))
             }
-            Ok(done) => {
-                // The charge stays away.
-                session.run(WHAT, BACK_TO_PROVEN).await?;
-                Ok(Conclusion::Nothing(done))
-            }
+            Ok(done) => Ok(Conclusion::Nothing(done)),
             Err(failure) if is_guards(&failure) => {
                 session.run(WHAT, BACK_TO_CHANGE).await?;
                 Ok(Conclusion::Refused(self.refused(&standing, failure, actor).await?))
@@ -231,15 +239,10 @@ impl Work<'_> {
     }
 
     /// The rows of all concerned, in one order: where admins are counted, all of theirs, whatever the
-    /// database's own guards do. Before V3 the whole table.
-    async fn lock(&self, standing: &Standing, actor: Option<&Person>) -> Result<(), Failure> {
-        let change = &self.request.change;
-        if *change != Change::RevokeSessions && !standing.has_function {
-            let sql = "LOCK TABLE public.\"user\" IN SHARE ROW EXCLUSIVE MODE";
-            self.session.run(WHAT, sql).await?;
-        }
-        let others = match change {
-            Change::Demote => "OR u.role = 'admin'",
+    /// database's own guards do.
+    async fn lock(&self, actor: Option<&Person>) -> Result<(), Failure> {
+        let others = match &self.request.change {
+            Change::Demote => "OR concat(u.role) = 'admin'",
             Change::SetMaster { .. } => "OR u.is_master_admin",
             Change::Promote | Change::RevokeSessions => "",
         };

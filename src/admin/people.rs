@@ -120,13 +120,13 @@ pub async fn masters(session: &Session, standing: &Standing) -> Result<Vec<Perso
 
 /// All admins.
 pub async fn admins(session: &Session, standing: &Standing) -> Result<Vec<Person>, Failure> {
-    read(session, standing, Depth::Bare, "u.role = 'admin'", None).await
+    read(session, standing, Depth::Bare, "concat(u.role) = 'admin'", None).await
 }
 
 /// How many admins there are.
 pub async fn count_admins(session: &Session) -> Result<usize, Failure> {
     let what = "cannot count the admins";
-    let sql = "SELECT count(*) FROM public.\"user\" u WHERE u.role = 'admin'";
+    let sql = "SELECT count(*) FROM public.\"user\" u WHERE concat(u.role) = 'admin'";
     let rows = session.query(what, sql, &[]).await?;
     let count = rows.first().map_or(Ok(0), |row| row.try_get::<_, i64>(0));
     let count = count.map_err(|error| Failure::unexpected(what).because(error))?;

@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::context::Context;
+use crate::db::identifiers::literal;
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
 use crate::report::{Finding, Severity};
@@ -109,18 +110,26 @@ pub async fn charge(cx: &Context, session: &Session, entry: Entry<'_>) -> Result
 /// Metadata of an attempt that was not judged: it is under way, or was ended on its way.
 pub const NOT_JUDGED: &str = r#"{"judged":false}"#;
 
-/// Makes a charge that was wrong look as the app's own.
+/// Makes a charge that was wrong look as the app's own, where the audit log lets it.
 pub async fn judged(session: &Session, charge: &str) -> Result<(), Failure> {
     let sql = "UPDATE public.audit_log SET metadata = NULL WHERE id = $1::text::bigint RETURNING id::text";
-    session.query(AUDIT, sql, &[(&charge, Type::TEXT)]).await.map(drop)
+    session.run(AUDIT, "SAVEPOINT judged").await?;
+    match session.query(AUDIT, sql, &[(&charge, Type::TEXT)]).await {
+        Err(failure) if failure.sqlstate.is_some() && failure.kind == Kind::Unexpected => {
+            tracing::info!(%failure, "the attempt stays as it was written");
+            session.run(AUDIT, "ROLLBACK TO SAVEPOINT judged").await.map(drop)
+        }
+        result => result.map(drop),
+    }
 }
 
-/// Takes an audit row back.
-pub async fn discharge(session: &Session, charge: &str) -> Result<(), Failure> {
-    let sql = "DELETE FROM public.audit_log WHERE id = $1::text::bigint AND action = $2 RETURNING id::text";
-    let parameters: [(&(dyn ToSql + Sync), Type); 2] =
-        [(&charge, Type::TEXT), (&action::WRONG, Type::TEXT)];
-    session.query(AUDIT, sql, &parameters).await.map(drop)
+/// The statement that takes a charge back.
+pub fn discharge(charge: &str) -> String {
+    format!(
+        "DELETE FROM public.audit_log WHERE id = {}::bigint AND action = '{}'",
+        literal(charge),
+        action::WRONG
+    )
 }
 
 const AUDIT: &str = "cannot write the audit log";

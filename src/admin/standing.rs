@@ -61,15 +61,20 @@ impl Standing {
     /// guards' functions and the ledger are the owner's. Not where that role could not do what is to be
     /// done: some of the tables are another's.
     pub async fn act_for_owner(&self, session: &Session) -> Result<(), Failure> {
-        let Some(owner) = self
-            .owner
-            .as_deref()
+        match self.role() {
+            Some(sql) => {
+                session.run("cannot act for the owner of the app's tables", &sql).await.map(drop)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The statement for that; none: we act as ourselves.
+    pub fn role(&self) -> Option<String> {
+        let owner = self.owner.as_deref();
+        owner
             .filter(|_| self.becomes_owner && self.owner_may && !self.is_owner)
-        else {
-            return Ok(());
-        };
-        let sql = format!("SET LOCAL ROLE {}", quoted(owner));
-        session.run("cannot act for the owner of the app's tables", &sql).await.map(drop)
+            .map(|owner| format!("SET LOCAL ROLE {}", quoted(owner)))
     }
 
     /// Refuses a database that the app is not in, or whose admins cannot be changed yet.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::db::catalogue::{self, Catalogue};
+use crate::db::foreign;
 use crate::db::identifiers::quoted;
 use crate::db::ledger::{self, Origin, Record};
 use crate::db::session::{Mode, Session, Timeouts};
@@ -49,7 +50,7 @@ pub async fn snapshot(session: &Session, timeouts: Timeouts) -> Result<Snapshot,
         include_str!("tables.sql"),
         include_str!("sequences.sql"),
         include_str!("roles.sql"),
-        catalogue::SQL,
+        catalogue::sql(),
     );
     // Counting takes as long as the tables are large.
     let timeouts = Timeouts { statement: std::time::Duration::ZERO, ..timeouts };
@@ -157,8 +158,11 @@ pub async fn record(
 ) -> Result<bool, Failure> {
     const WHAT: &str = "cannot record the backup in db_backup";
     use crate::db::identifiers::literal;
-    let look = include_str!("listed.sql");
-    let sets = session.begin_within(Mode::Write, timeouts, WHAT, look).await?;
+    let relations = "SELECT to_regclass('public.db_backup')::oid AS oid, true AS written \
+                      UNION ALL SELECT to_regclass('public.\"user\"')::oid, false";
+    let strangers = foreign::strangers(relations, "false");
+    let look = include_str!("listed.sql").replace("%STRANGERS%", &strangers);
+    let sets = session.begin_within(Mode::Write, timeouts, WHAT, &look).await?;
     let Some(row) = sets.last().and_then(|rows| rows.first()) else {
         session.end().await;
         return Ok(false);

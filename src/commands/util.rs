@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::context::Context;
-use crate::db::history::PLAIN;
+use crate::db::foreign;
 use crate::db::ledger::{self, Record};
 use crate::failure::Failure;
 use crate::migrations::registry;
@@ -98,6 +98,7 @@ fn down(cx: &Context, version: &str) -> Result<String, Failure> {
         Record { command: &command, subject: Some(&subject), outcome: "done", detail: None };
     let recorded = ledger::where_there_is_one(&cx.origin(), &record);
     Ok(format!(
-        "BEGIN;\nSET LOCAL search_path = pg_catalog;\n{PLAIN};\n{sql}\n\n-- Printed by the one whom this names.\n{recorded}\nCOMMIT;\n"
+        "BEGIN;\nSET LOCAL search_path = pg_catalog;\n{};\n{sql}\n\n-- Printed by the one whom this names.\n{recorded}\nCOMMIT;\n",
+        foreign::plain()
     ))
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 use tokio_postgres::SimpleQueryRow;
 
 use super::facts::Facts;
+use super::foreign::plain;
 use super::identifiers::quoted;
 use super::session::Rows;
 
@@ -70,7 +71,7 @@ pub struct Histories {
 /// not be read.
 pub fn sql(facts: &Facts) -> Option<String> {
     let one = |table| format!("{};", include_str!("history.sql").replace("%TABLE%", table));
-    reading(facts, format!("{PLAIN};{}", one(APP) + &one(OWN)))
+    reading(facts, format!("{};{}", plain(), one(APP) + &one(OWN)))
 }
 
 /// The same by refinery's four columns only: half the cost on a new backend, and an error
@@ -78,15 +79,9 @@ pub fn sql(facts: &Facts) -> Option<String> {
 pub fn brief_sql(facts: &Facts) -> Option<String> {
     let one =
         |table| format!("SELECT version, name, applied_on, checksum FROM markenmate.{table};");
-    let plain = if facts.is_history_owner { String::new() } else { format!("{PLAIN};") };
-    reading(facts, plain + &one(APP) + &one(OWN))
+    let look = if facts.is_history_owner { String::new() } else { format!("{};", plain()) };
+    reading(facts, look + &one(APP) + &one(OWN))
 }
-
-/// The statement that refuses whatever stands beside rows in our tables, with [`NOT_PLAIN`].
-pub const PLAIN: &str = include_str!("plain.sql");
-
-/// The SQLSTATE of what [`PLAIN`] finds.
-pub const NOT_PLAIN: &str = "MM001";
 
 /// As whoever may read the histories.
 fn reading(facts: &Facts, sql: String) -> Option<String> {

@@ -226,6 +226,24 @@ impl Session {
         self.attempts.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Takes back what a transaction of ours left, in one of its own, whatever signals came.
+    pub async fn take_back(&self, what: &str, sql: &str) -> Result<(), Failure> {
+        let timeouts =
+            Timeouts { lock: Duration::from_secs(2), statement: Duration::from_secs(10) };
+        let begin = begin(Mode::Write, timeouts, self.facts.restricts_views);
+        let sql = format!("{begin}{sql};COMMIT");
+        let mut taken = self.regardless(what, &sql).await;
+        if taken.is_err() {
+            self.roll_back().await;
+            // What a signal cancels may be this instead of what ran before it.
+            taken = self.regardless(what, &sql).await;
+        }
+        if taken.is_err() {
+            self.roll_back().await;
+        }
+        taken
+    }
+
     /// Runs one statement that takes away what was begun, whatever signals came.
     pub async fn regardless(&self, what: &str, sql: &str) -> Result<(), Failure> {
         let done = self.client.simple_query(sql).await;

@@ -1,6 +1,6 @@
 SELECT DISTINCT ON (l.strength, coalesce(l.pid::text, x.gid), c.relname)
        l.pid,
-       format('public.%I', c.relname) AS relation,
+       format('%I.%I', n.nspname, c.relname) AS relation,
        regexp_replace(l.mode, 'Lock$', '') AS mode,
        coalesce(a.usename, x.owner, '?') AS username,
        coalesce(nullif(a.application_name, ''), x.gid, a.backend_type,
@@ -24,7 +24,7 @@ SELECT DISTINCT ON (l.strength, coalesce(l.pid::text, x.gid), c.relname)
            AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())) l
   JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p')
    AND (c.relname = ANY (ARRAY[%TABLES%]::text[]) OR l.mode = 'AccessExclusiveLock')
-  JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
+  JOIN pg_namespace n ON n.oid = c.relnamespace AND (n.nspname = 'public' OR n.nspname = 'markenmate' AND c.relname IN ('ledger', 'turn'))
   LEFT JOIN pg_stat_activity a ON a.pid = l.pid
   LEFT JOIN pg_roles r ON r.oid = a.usesysid
   -- What was prepared keeps the virtual id of its session until a restart; its own id is a lock, too.

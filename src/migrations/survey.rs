@@ -2,6 +2,7 @@
 
 use crate::db::catalogue::{self, Catalogue};
 use crate::db::facts::Facts;
+use crate::db::foreign;
 use crate::db::history::{self, Histories};
 use crate::db::locks::{self, Holder};
 use crate::db::session::{Mode, Rows, Session, Timeouts};
@@ -206,7 +207,7 @@ impl Survey {
 /// What is wrong with the histories, where that is why they could not be read.
 fn damage(failure: &Failure) -> Option<Damage> {
     let remedy = match failure.sqlstate.as_deref()? {
-        history::NOT_PLAIN => {
+        foreign::NOT_PLAIN => {
             "its code would run with your rights: drop it as the owner of schema markenmate, then run the \
              same command again"
         }
@@ -229,7 +230,7 @@ pub fn refuse_damage(damage: &Damage) -> Failure {
 }
 
 fn full_sql(reading: Option<&str>) -> String {
-    format!("{}{};{};", reading.unwrap_or_default(), catalogue::SQL, rights::SQL)
+    format!("{}{};{};", reading.unwrap_or_default(), catalogue::sql(), rights::SQL)
 }
 
 /// The app's tables that any migration locks.

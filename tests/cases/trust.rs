@@ -324,6 +324,62 @@ fn admins_are_not_changed_where_code_of_the_owners_would_run() {
             "index zz on public.\"user\"",
             "DROP INDEX public.zz",
         ),
+        // The server's own function, which runs whatever SQL it is given.
+        (
+            "ALTER TABLE public.audit_log ADD CONSTRAINT zz
+               CHECK (query_to_xml('SELECT markenmate.climb()', true, true, '') IS NOT NULL) NOT VALID",
+            "constraint zz on public.audit_log",
+            "ALTER TABLE public.audit_log DROP CONSTRAINT zz",
+        ),
+        (
+            "CREATE DOMAIN markenmate.zz AS text CHECK (markenmate.pure(VALUE));
+             ALTER TABLE public.audit_log ADD COLUMN zz text DEFAULT '1'::text::markenmate.zz",
+            "column public.audit_log.zz",
+            "ALTER TABLE public.audit_log DROP COLUMN zz; DROP DOMAIN markenmate.zz",
+        ),
+        (
+            "CREATE FUNCTION markenmate.less(text, text) RETURNS double precision IMMUTABLE LANGUAGE plpgsql
+               AS $$ BEGIN PERFORM markenmate.climb(); RETURN 1; END $$;
+             CREATE TYPE markenmate.zz AS RANGE (SUBTYPE = text, SUBTYPE_DIFF = markenmate.less);
+             ALTER TABLE public.step_up_token ADD COLUMN zz markenmate.zz[]",
+            "column public.step_up_token.zz",
+            "ALTER TABLE public.step_up_token DROP COLUMN zz; DROP TYPE markenmate.zz; DROP FUNCTION markenmate.less",
+        ),
+        (
+            "CREATE FUNCTION markenmate.as_text(public.user_role) RETURNS text LANGUAGE plpgsql
+               AS $$ BEGIN RETURN markenmate.climb(); END $$;
+             CREATE CAST (public.user_role AS text) WITH FUNCTION markenmate.as_text(public.user_role) AS IMPLICIT",
+            "column public.\"user\".role",
+            "DROP CAST (public.user_role AS text); DROP FUNCTION markenmate.as_text(public.user_role)",
+        ),
+        // Whatever it does as its owner, it could change what is called after it.
+        (
+            "CREATE FUNCTION markenmate.zz() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql
+               AS $$ BEGIN PERFORM markenmate.climb(); RETURN NEW; END $$;
+             CREATE TRIGGER zz BEFORE UPDATE ON public.\"user\" FOR EACH ROW EXECUTE FUNCTION markenmate.zz()",
+            "trigger zz on public.\"user\"",
+            "DROP FUNCTION markenmate.zz CASCADE",
+        ),
+        (
+            "CREATE TRIGGER zz BEFORE UPDATE ON public.\"user\" FOR EACH ROW WHEN (markenmate.pure(NEW.name))
+               EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+            "trigger zz on public.\"user\"",
+            "DROP TRIGGER zz ON public.\"user\"",
+        ),
+        // Tables that rows are taken from along with ours, and those that stand for ours.
+        (
+            "CREATE TABLE public.zz (id text REFERENCES public.session (id) ON DELETE CASCADE);
+             CREATE TABLE public.zz2 (id text, session_id text REFERENCES public.session (id) ON DELETE SET NULL);
+             CREATE TRIGGER zz BEFORE UPDATE ON public.zz2 FOR EACH ROW EXECUTE FUNCTION markenmate.climb_on_write()",
+            "trigger zz on public.zz2",
+            "DROP TABLE public.zz, public.zz2",
+        ),
+        (
+            "CREATE TABLE public.zz () INHERITS (public.session);
+             CREATE TRIGGER zz BEFORE DELETE ON public.zz FOR EACH ROW EXECUTE FUNCTION markenmate.climb_on_write()",
+            "trigger zz on public.zz",
+            "DROP TABLE public.zz",
+        ),
     ] {
         sql(&db, &format!("SET SESSION AUTHORIZATION {app}; {trap}"));
         let run = promote().assert_code(4);
@@ -335,6 +391,48 @@ fn admins_are_not_changed_where_code_of_the_owners_would_run() {
         // Its owner may do as it likes.
         sql(&db, &format!("SET SESSION AUTHORIZATION {app}; {away}"));
     }
+    // A guard with another body is none of ours, and is not to be dropped.
+    let body = "SELECT pg_get_functiondef('markenmate.note_purpose'::regproc)";
+    let kept = one(&db.session(), body);
+    let hollow = "SELECT set_config('search_path', '', true); CREATE OR REPLACE FUNCTION markenmate.note_purpose() RETURNS trigger \
+                  SECURITY DEFINER LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$";
+    sql(&db, &format!("SET SESSION AUTHORIZATION {app}; {hollow}"));
+    let run = promote().assert_code(4);
+    assert!(run.stderr.contains("trigger markenmate_"), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: markenmate verify says"), "{}", run.stderr);
+    sql(&db, &format!("SET SESSION AUTHORIZATION {app}; {kept}"));
     promote().assert_code(0);
+    assert!(!sprung(&db).exists());
+}
+
+/// What runs nothing of anybody else's is no reason to refuse.
+#[test]
+fn harmless_parts_of_the_applications_tables_are_left_alone() {
+    let (db, app) = owned_by_the_application();
+    markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+    let super_user = one(&db.session(), "SELECT current_user");
+    sql(
+        &db,
+        &format!(
+            "CREATE FUNCTION public.touched() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+             CREATE TRIGGER zz BEFORE UPDATE ON public.\"user\" FOR EACH ROW EXECUTE FUNCTION public.touched();
+             INSERT INTO public.\"user\" (id, name, email, role) VALUES ('t1', 'T', 'trust@example.org', 'user');
+             SET SESSION AUTHORIZATION {app};
+             CREATE TRIGGER same BEFORE UPDATE ON public.\"user\" FOR EACH ROW WHEN (OLD.* IS NOT DISTINCT FROM NEW.*)
+               EXECUTE FUNCTION suppress_redundant_updates_trigger();
+             CREATE TRIGGER off BEFORE UPDATE ON public.session FOR EACH ROW EXECUTE FUNCTION markenmate.climb_on_write();
+             ALTER TABLE public.session DISABLE TRIGGER off;
+             ALTER TABLE public.\"user\" ADD COLUMN roles public.user_role[] DEFAULT '{{}}',
+               ADD COLUMN number uuid DEFAULT gen_random_uuid(), ADD COLUMN seen date DEFAULT now()::date,
+               ADD CHECK (lower(email) = email OR length(email) > 0);
+             CREATE INDEX ON public.\"user\" (lower(email)) WHERE role = 'admin';
+             CREATE STATISTICS public.s ON (lower(name)), role FROM public.\"user\""
+        ),
+    );
+    let args = ["admin", "promote", "t1", "--break-glass", "--reason", "x", "--confirm", &db.name];
+    markenmate(&args).db(&db).run().assert_code(0);
+    let args = ["verify", "--probe", "--yes", "--only", "probe-last-admin"];
+    markenmate(&args).db(&db).run().assert_code(0);
+    assert_eq!(one(&db.session(), "SELECT current_user"), super_user);
     assert!(!sprung(&db).exists());
 }

@@ -9,7 +9,7 @@ use super::{TestDb, sql};
 
 /// Schema `public` as the tool reads it.
 pub fn catalogue(db: &TestDb) -> Catalogue {
-    let rows = sql(db, &format!("SET search_path = pg_catalog; {}", catalogue::SQL));
+    let rows = sql(db, &format!("SET search_path = pg_catalog; {}", catalogue::sql()));
     Catalogue::read(rows[0][0].as_deref().unwrap()).unwrap()
 }
 

@@ -1,6 +1,8 @@
 //! Tests 2 and 3: the application is asked to demote the master admin, and the only admin. Only where
 //! the guards of the database would refuse it as well.
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio_postgres::types::{ToSql, Type};
@@ -8,10 +10,12 @@ use tokio_postgres::types::{ToSql, Type};
 use super::{Cookie, GUARDED, STEP_UP, TOGGLE, post, refusal};
 use crate::checks::registry::{Check, Source};
 use crate::checks::verdict::{Status, Verdict};
+use crate::console::Console;
 use crate::db::foreign;
 use crate::db::identifiers::{literal, quoted};
 use crate::db::interrupt::Interrupt;
 use crate::db::ledger::{self, Origin, Record};
+use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::{Mode, Session};
 use crate::failure::{Failure, Kind};
 use crate::report::{Finding, Severity};
@@ -23,6 +27,10 @@ pub struct Ground<'a> {
     pub session: &'a Session,
     /// Raised by a signal.
     pub interrupt: &'a Interrupt,
+    /// Where waiting is told.
+    pub console: &'a Console,
+    /// How long the run may wait for locks.
+    pub max_wait: Duration,
     /// Who runs this, for the operator ledger.
     pub origin: &'a Origin,
     /// The owner of the application's tables, where we are to become it.
@@ -35,6 +43,9 @@ pub struct Ground<'a> {
 
 /// Any of the guide's words will do: the only admin is mostly the master admin, too.
 const WORDS: &[&str] = &["Cannot demote the master admin", "Cannot remove the last admin"];
+
+/// What its preparation may have to wait for.
+const TABLES: [&str; 4] = ["user", "step_up_token", "ledger", "turn"];
 
 const WHAT: &str = "cannot prepare the question to the application";
 
@@ -234,9 +245,22 @@ impl Ground<'_> {
         check: &Check,
         question: &Question,
     ) -> Result<Result<SecretString, String>, Failure> {
+        let Self { session, console, interrupt, .. } = *self;
+        let patience = Patience::new(session, console, interrupt, &TABLES, self.max_wait);
+        let once =
+            async |attempt| self.make_token(attempt, check, question).await.map_err(Setback::from);
+        patience.exercise(once).await.map(|tried| tried.value)
+    }
+
+    async fn make_token(
+        &self,
+        attempt: Attempt,
+        check: &Check,
+        question: &Question,
+    ) -> Result<Result<SecretString, String>, Failure> {
         let session = self.session;
-        let opening = format!("{};{}", foreign::REFUSE, self.role());
-        session.begin_within(Mode::Write, session.timeouts(), WHAT, &opening).await?;
+        let opening = format!("{}{}", self.role(), foreign::refuse());
+        session.begin_within(Mode::Write, attempt.timeouts, WHAT, &opening).await?;
         let made = match self.lets_go(&question.target).await {
             Ok(None) => self.record_token(check, question).await.map(Ok),
             Ok(Some(reason)) => Ok(Err(reason)),
@@ -301,20 +325,11 @@ impl Ground<'_> {
     /// Whatever signals came.
     async fn take_back(&self, token: &SecretString) -> Result<(), Failure> {
         let sql = format!(
-            "BEGIN;SET LOCAL search_path = pg_catalog;SET LOCAL lock_timeout = '2s';{}\
-             DELETE FROM public.step_up_token WHERE token = {};COMMIT",
+            "{}{};DELETE FROM public.step_up_token WHERE token = {}",
             self.role(),
+            foreign::refuse(),
             literal(token.expose_secret())
         );
-        let mut deleted = Ok(());
-        // What a signal cancels may be this instead of what ran before it.
-        for _ in 0..2 {
-            deleted = self.session.regardless("cannot delete the token", &sql).await;
-            if deleted.is_ok() {
-                break;
-            }
-            self.session.roll_back().await;
-        }
-        deleted
+        self.session.take_back("cannot delete the token", &sql).await
     }
 }

@@ -73,9 +73,9 @@ pub async fn run(
     let wire = serde_json::to_string(&wire).map_err(|e| Failure::unexpected(WHAT).because(e))?;
     let role = ground.owner.map(|owner| format!("SET LOCAL ROLE {};", quoted(owner)));
     let sql = format!(
-        "{};{}{}{}{}",
-        foreign::REFUSE,
+        "{}{};{}{}{}",
         role.unwrap_or_default(),
+        foreign::refuse(),
         set_local("probe", "on"),
         set_local("probes", &wire),
         include_str!("run.sql"),

@@ -135,6 +135,8 @@ impl Live {
         let ground = app::Ground {
             session,
             interrupt: &cx.interrupt,
+            console: &cx.console,
+            max_wait: cx.settings.max_wait,
             origin: &cx.origin(),
             owner: owner(survey),
             obstacle: first.obstacle.map(str::to_owned).or_else(|| self.unwritable.clone()),

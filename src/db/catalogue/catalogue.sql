@@ -53,8 +53,7 @@ SELECT json_build_object(
          WHERE NOT t.tgisinternal AND t.tgrelid IN (SELECT oid FROM relation WHERE kind IN ('r', 'p'))) x),
     'functions', (SELECT json_agg(x) FROM (
         SELECT p.oid::regprocedure AS name, pg_get_userbyid(p.proowner) AS owner,
-               encode(sha256(convert_to(concat_ws(' ', l.lanname, p.provolatile, p.prosecdef, p.proconfig,
-                                                  p.prorettype::regtype, p.prosrc), 'UTF8')), 'hex') AS code
+               %FUNCTION_CODE% AS code
           FROM pg_proc p
           JOIN pg_language l ON l.oid = p.prolang
          WHERE p.pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'markenmate')) x),

@@ -3,9 +3,11 @@
 //! the app's push appends columns in another order than the migration.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::foreign;
 use super::session::Rows;
 use crate::failure::Failure;
 
@@ -163,10 +165,15 @@ const fn is_yes(value: &bool) -> bool {
 }
 
 /// The statement that returns the catalogue as one row of JSON; for batches.
-pub const SQL: &str = include_str!("catalogue.sql");
+pub fn sql() -> &'static str {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        include_str!("catalogue.sql").replace("%FUNCTION_CODE%", foreign::FUNCTION_CODE)
+    });
+    &SQL
+}
 
 impl Catalogue {
-    /// Reads the answer to [`SQL`].
+    /// Reads the answer to [`sql`].
     pub fn from_rows(rows: Option<&Rows>) -> Result<Self, Failure> {
         let what = || Failure::unexpected("cannot read the catalogue");
         let text = rows
@@ -176,7 +183,7 @@ impl Catalogue {
         Self::read(text).map_err(|error| what().because(error))
     }
 
-    /// Reads the document that [`SQL`] returns.
+    /// Reads the document that [`sql`] returns.
     pub fn read(text: &str) -> serde_json::Result<Self> {
         read::read(text)
     }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::history::PLAIN;
+use super::foreign;
 use super::identifiers::literal;
 use super::session::{Mode, Rows, Session};
 use crate::failure::Failure;
@@ -80,6 +80,9 @@ pub const HEAD_SQL: &str = include_str!("head.sql");
 /// row, `writable`, `denied` or `absent`.
 pub const THERE: &str = include_str!("there.sql");
 
+/// What is locked first: of two that share a weaker lock neither gets this one.
+pub const LOCK: &str = "LOCK TABLE markenmate.ledger IN SHARE ROW EXCLUSIVE MODE";
+
 const WHAT: &str = "cannot write the operator ledger";
 
 /// Writes one row in the open transaction; to be the last statement before COMMIT, as a lock is held from
@@ -99,7 +102,9 @@ pub async fn append(
         Some("denied") => return Err(denied()),
         _ => return Ok(None),
     }
-    let sets = session.run(WHAT, &format!("{PLAIN};{}", statement(origin, record))).await?;
+    let sets = session
+        .run(WHAT, &format!("{LOCK};{};{}", foreign::plain(), statement(origin, record)))
+        .await?;
     Ok(newest(&sets, |row| Some((row.get("number")?.parse().ok()?, row.get("hash")?.to_owned()))))
 }
 
@@ -124,7 +129,7 @@ pub fn where_there_is_one(origin: &Origin, record: &Record<'_>) -> String {
 /// The server's.
 pub async fn head(session: &Session) -> Result<Option<Head>, Failure> {
     const WHAT: &str = "cannot read the operator ledger";
-    let plain = if session.facts.is_history_owner { "" } else { PLAIN };
+    let plain = if session.facts.is_history_owner { "" } else { foreign::plain() };
     match session.once(Mode::Read, WHAT, &format!("{plain};{HEAD_SQL}")).await {
         Ok(sets) => Ok(head_from(&sets)),
         // undefined_table, undefined_column, invalid_schema_name, insufficient_privilege

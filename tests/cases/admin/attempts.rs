@@ -328,3 +328,48 @@ fn many_right_passwords_at_once_lock_nobody_out() {
     runs.into_iter().for_each(|run| drop(run.wait().assert_code(0)));
     assert!(!audit(&session).contains("STEP_UP_AUTH_FAILURE"));
 }
+
+/// What was right is no guess, whatever becomes of the run afterwards.
+#[test]
+fn a_right_password_does_not_count_however_the_run_ends() {
+    let db = TestDb::migrated();
+    let session = db.session();
+    let holder = db.session();
+    holder.sql("BEGIN; LOCK TABLE public.step_up_token IN SHARE MODE");
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'markenmate' \
+                 AND datname = current_database() AND wait_event_type = 'Lock'";
+    for signal in ["INT", "TERM", "KILL"] {
+        let running = act(&db, &["admin", "promote", USER, "--lock-timeout", "3s"]).spawn();
+        assert!(wait_until(Duration::from_secs(20), || one(&session, waits) == "1"));
+        running.signal(signal);
+        drop(running);
+        let gone = waits.replace("AND wait_event_type = 'Lock'", "");
+        assert!(wait_until(Duration::from_secs(20), || one(&session, &gone) == "0"));
+        assert_eq!(audit(&session), "", "{signal}");
+    }
+    let args = ["admin", "promote", USER, "--lock-timeout", "20ms", "--max-wait", "100ms"];
+    let run = act(&db, &args).run().assert_code(7);
+    assert!(run.stdout.contains("step_up_token"), "{}", run.stdout);
+    assert_eq!(audit(&session), "");
+}
+
+/// An audit log that nothing is taken out of, and nothing changed in.
+#[test]
+fn an_append_only_audit_log_stops_no_change_and_the_count_goes_on() {
+    let db = TestDb::migrated();
+    let session = db.session();
+    session.sql(
+        "CREATE FUNCTION public.no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'append only'; END $$;
+         CREATE TRIGGER no BEFORE UPDATE OR DELETE ON public.audit_log FOR EACH ROW EXECUTE FUNCTION public.no()",
+    );
+    for n in 0..3 {
+        let user = format!("person{}@example.de", 24 + n);
+        act(&db, &["admin", "promote", &user]).run().assert_code(0);
+    }
+    for n in 0..5 {
+        let run = promote(&db, SECOND, &format!("wrong {n}")).assert_code(4);
+        assert_eq!(message(&run), NOT_RIGHT, "{n}");
+    }
+    let run = promote(&db, SECOND, PASSWORD).assert_code(4);
+    assert!(message(&run).starts_with("Too many wrong passwords"), "{}", run.stdout);
+}
