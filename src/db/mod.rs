@@ -6,6 +6,7 @@ pub mod cancel;
 pub mod catalogue;
 mod certificate;
 pub mod connect;
+pub mod copy;
 pub mod error;
 mod explain;
 pub mod facts;

@@ -2,18 +2,16 @@
 //! ours. Settings are `SET LOCAL` only: what a pooler hands on carries nothing of us.
 
 use std::borrow::Cow;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use futures_util::SinkExt;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, CopyInSink, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
 use super::cancel::Cancel;
 use super::connect::{self, Connection, Transport};
+use super::copy::CopyIn;
 use super::error;
 use super::facts::{self, Facts};
 use super::identifiers::literal;
@@ -254,33 +252,13 @@ impl Session {
     pub async fn copy_in(&self, what: &str, sql: &str) -> Result<CopyIn<'_>, Failure> {
         self.interrupt.check()?;
         match self.client.copy_in(sql).await {
-            Ok(sink) => Ok(CopyIn { sink: Box::pin(sink), interrupt: &self.interrupt }),
+            Ok(sink) => Ok(CopyIn::new(sink, &self.interrupt)),
             Err(error) => Err(self.failure(what, &error)),
         }
     }
 
     fn failure(&self, what: &str, error: &tokio_postgres::Error) -> Failure {
         interpret(&self.interrupt, what, error)
-    }
-}
-
-/// A `COPY … FROM stdin` under way. Dropped before its end, the server takes none of it.
-pub struct CopyIn<'a> {
-    sink: Pin<Box<CopyInSink<Bytes>>>,
-    interrupt: &'a Interrupt,
-}
-
-impl CopyIn<'_> {
-    /// Sends rows, with their line ends.
-    pub async fn send(&mut self, what: &str, rows: Bytes) -> Result<(), Failure> {
-        self.interrupt.check()?;
-        self.sink.send(rows).await.map_err(|error| interpret(self.interrupt, what, &error))
-    }
-
-    /// Ends it; says how many rows the server took.
-    pub async fn finish(mut self, what: &str) -> Result<u64, Failure> {
-        let done = self.sink.as_mut().finish().await;
-        done.map_err(|error| interpret(self.interrupt, what, &error))
     }
 }
 
@@ -340,7 +318,11 @@ async fn batch(
 }
 
 /// A cancelled statement after a signal is an interruption, not a timeout.
-fn interpret(interrupt: &Interrupt, what: &str, error: &tokio_postgres::Error) -> Failure {
+pub(super) fn interpret(
+    interrupt: &Interrupt,
+    what: &str,
+    error: &tokio_postgres::Error,
+) -> Failure {
     if interrupt.is_raised() {
         return interrupted();
     }
