@@ -1,6 +1,5 @@
 -- Takes security_hardening back without losing a row. Its tables move to markenmate_quarantine
--- under names that carry the time; column values that differ from the default are copied there
--- with their keys. One block, so one transaction, whoever runs it.
+-- under names that carry the time; the copy of what its columns hold (aside.sql) is brought up to date.
 DO $outer$
 BEGIN
     -- Nobody's function of the same name is called, whoever runs this; nobody waits long for it.
@@ -10,46 +9,28 @@ BEGIN
         RAISE EXCEPTION 'another run of markenmate is at work; nothing was changed, try again';
     END IF;
 DECLARE
-    suffix constant text := '_' || to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD"t"HH24MISSMS');
+    suffix constant text := nullif(current_setting('markenmate.suffix', true), '');
+    -- Rows of this transaction and later ones may have changed since they were copied.
+    since constant xid := nullif(current_setting('markenmate.copied_at', true), '')::xid8::xid;
     owner constant name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass('public."user"'));
-    recorded boolean := false;
+    run constant text := nullif(current_setting('markenmate.run_id', true), '');
+    registered boolean;
+    recorded boolean;
     tries integer := 0;
     missing text;
     moved text;
     part record;
     kept bigint;
 BEGIN
-    IF owner IS NULL THEN
-        RAISE EXCEPTION 'there is no public."user": this is not the application''s database; nothing was changed';
-    END IF;
-    IF to_regnamespace('markenmate_quarantine') IS NULL THEN
-        EXECUTE format('CREATE SCHEMA markenmate_quarantine AUTHORIZATION %I', owner);
-    ELSIF owner <> (SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'markenmate_quarantine') THEN
-        RAISE EXCEPTION 'schema markenmate_quarantine does not belong to %; nothing was changed', owner;
+    IF suffix IS NULL OR since IS NULL THEN
+        RAISE EXCEPTION 'nothing was copied beforehand; nothing was changed' USING HINT = 'markenmate util down 2 prints both parts';
     END IF;
     EXECUTE format('SET LOCAL ROLE %I', owner);
-
-    IF to_regclass('markenmate.refinery_schema_history') IS NOT NULL THEN
-        EXECUTE 'SELECT count(*) > 0 FROM markenmate.refinery_schema_history WHERE version = 2' INTO recorded;
-    END IF;
-    IF NOT recorded THEN
-        RAISE EXCEPTION 'version 2 is not recorded in this database; nothing was changed'
-              USING HINT = 'to see where it stands: markenmate status';
-    END IF;
+    registered := to_regclass('markenmate.set_aside') IS NOT NULL;
     EXECUTE 'SELECT count(*) > 0 FROM markenmate.refinery_schema_history WHERE version > 2' INTO recorded;
     IF recorded THEN
         RAISE EXCEPTION 'a later version stands on this one; nothing was changed'
               USING HINT = 'take it back first: markenmate util down 3';
-    END IF;
-    missing := (SELECT string_agg(format('public.%I%s', v.table_name, '.' || v.column_name), ', ')
-                  FROM (VALUES ('user', 'is_master_admin'), ('token_lending', 'version'), ('app_log', 'correlation_id'),
-                               ('step_up_token', NULL), ('audit_log', NULL)) v(table_name, column_name)
-                 WHERE NOT EXISTS (SELECT FROM pg_attribute a
-                                    WHERE a.attrelid = to_regclass(format('public.%I', v.table_name))
-                                      AND NOT a.attisdropped AND a.attname = coalesce(v.column_name, 'id')));
-    IF missing IS NOT NULL THEN
-        RAISE EXCEPTION 'missing, although version 2 is recorded: %; nothing was changed', missing
-              USING HINT = 'a start of the old application drops what it does not know; markenmate verify says what mends it';
     END IF;
 
     -- All five or none: what was had is given back before the next try, so that the app waits for no
@@ -88,18 +69,30 @@ BEGIN
                       ) v(table_name, column_name, differs)
     LOOP
         moved := part.table_name || '_' || part.column_name || suffix;
-        EXECUTE format('CREATE TABLE markenmate_quarantine.%I AS SELECT c.id, c.%I FROM public.%I c WHERE %s',
-                       moved, part.column_name, part.table_name, part.differs);
-        GET DIAGNOSTICS kept = ROW_COUNT;
+        EXECUTE format($$WITH changed AS MATERIALIZED (
+                             SELECT c.id, c.%2$I, %4$s AS differs FROM public.%3$I c WHERE age(c.xmin) <= age($1)
+                         ), same AS (
+                             DELETE FROM markenmate_quarantine.%1$I q USING changed c WHERE q.id = c.id AND NOT c.differs
+                         )
+                         INSERT INTO markenmate_quarantine.%1$I AS q SELECT c.id, c.%2$I FROM changed c WHERE c.differs
+                         ON CONFLICT (id) DO UPDATE SET %2$I = excluded.%2$I$$,
+                       moved, part.column_name, part.table_name, part.differs) USING since;
         EXECUTE format('ALTER TABLE public.%I DROP COLUMN %I', part.table_name, part.column_name);
+        EXECUTE format('SELECT count(*) FROM (SELECT FROM markenmate_quarantine.%I LIMIT 1) any_', moved) INTO kept;
         IF kept = 0 THEN
             -- Every row had the default: there is nothing to keep.
             EXECUTE format('DROP TABLE markenmate_quarantine.%I', moved);
             CONTINUE;
         END IF;
-        EXECUTE format('ALTER TABLE markenmate_quarantine.%I ADD PRIMARY KEY (id)', moved);
-        RAISE NOTICE 'set aside: % values of public.%.% in markenmate_quarantine.%',
-              kept, quote_ident(part.table_name), part.column_name, quote_ident(moved);
+        IF registered THEN
+            EXECUTE 'INSERT INTO markenmate.set_aside (name, version, of_table, of_column, run_id) VALUES ($1, 2, $2, $3, $4)'
+              USING moved, part.table_name, part.column_name, run;
+        END IF;
+        IF run IS NULL THEN
+            EXECUTE format('SELECT count(*) FROM markenmate_quarantine.%I', moved) INTO kept;
+            RAISE NOTICE 'set aside: % values of public.%.% in markenmate_quarantine.%',
+                  kept, quote_ident(part.table_name), part.column_name, quote_ident(moved);
+        END IF;
     END LOOP;
 
     -- A key left in place would go on deleting rows there when a user is deleted; a name left in
@@ -131,8 +124,14 @@ BEGIN
     FOREACH moved IN ARRAY ARRAY['step_up_token', 'audit_log'] LOOP
         EXECUTE format('ALTER TABLE public.%I SET SCHEMA markenmate_quarantine', moved);
         EXECUTE format('ALTER TABLE markenmate_quarantine.%I RENAME TO %I', moved, moved || suffix);
-        EXECUTE format('SELECT count(*) FROM markenmate_quarantine.%I', moved || suffix) INTO kept;
-        RAISE NOTICE 'set aside: % rows of public.% as markenmate_quarantine.%', kept, moved, moved || suffix;
+        IF registered THEN
+            EXECUTE 'INSERT INTO markenmate.set_aside (name, version, of_table, run_id) VALUES ($1, 2, $2, $3)'
+              USING moved || suffix, moved, run;
+        END IF;
+        IF run IS NULL THEN
+            EXECUTE format('SELECT count(*) FROM markenmate_quarantine.%I', moved || suffix) INTO kept;
+            RAISE NOTICE 'set aside: % rows of public.% as markenmate_quarantine.%', kept, moved, quote_ident(moved || suffix);
+        END IF;
     END LOOP;
 
     -- Whoever could dump the whole database before can do so afterwards.
@@ -153,8 +152,10 @@ BEGIN
     END LOOP;
 
     DELETE FROM markenmate.refinery_schema_history WHERE version = 2;
-    INSERT INTO markenmate.run (run_id, command, tool_version, reason)
-    VALUES (gen_random_uuid(), 'util down 2', 'SQL', 'taken back by its SQL; set aside under the names that end in ' || suffix);
+    IF run IS NULL THEN
+        INSERT INTO markenmate.run (run_id, command, tool_version, reason)
+        VALUES (gen_random_uuid(), 'util down 2', 'SQL', 'taken back by its SQL; set aside under the names that end in ' || suffix);
+    END IF;
 END;
 END
 $outer$;

@@ -81,8 +81,10 @@ BEGIN
         markenmate.close_gate(), markenmate.open_gate(text), markenmate.is_open();
 
     DELETE FROM markenmate.refinery_schema_history WHERE version = 3;
+    -- A run of the tool has its own row.
     INSERT INTO markenmate.run (run_id, command, tool_version, reason)
-    VALUES (gen_random_uuid(), 'util down 3', 'SQL', 'taken back by its SQL');
+    SELECT gen_random_uuid(), 'util down 3', 'SQL', 'taken back by its SQL'
+     WHERE coalesce(current_setting('markenmate.run_id', true), '') = '';
 END;
 END
 $outer$;

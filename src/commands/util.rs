@@ -91,6 +91,7 @@ fn down(cx: &Context, version: &str) -> Result<String, Failure> {
             "{entry} has no way back: going below it would be the whole application"
         ))
     })?;
+    let aside = entry.aside.map(|sql| format!("{};\n", sql.trim_end())).unwrap_or_default();
     // Whoever pastes it may be a superuser, and writes into our tables.
     let command = format!("util down {}", entry.version);
     let subject = entry.to_string();
@@ -98,7 +99,7 @@ fn down(cx: &Context, version: &str) -> Result<String, Failure> {
         Record { command: &command, subject: Some(&subject), outcome: "done", detail: None };
     let recorded = ledger::where_there_is_one(&cx.origin(), &record);
     Ok(format!(
-        "BEGIN;\nSET LOCAL search_path = pg_catalog;\n{};\n{sql}\n\n-- Printed by the one whom this names.\n{recorded}\nCOMMIT;\n",
+        "BEGIN ISOLATION LEVEL READ COMMITTED;\nSET LOCAL search_path = pg_catalog;\n{};\n{aside}{sql}\n\n-- Printed by the one whom this names.\n{recorded}\nCOMMIT;\n",
         foreign::plain()
     ))
 }

@@ -22,6 +22,8 @@ pub struct Entry {
     pub title: &'static str,
     /// What applies it.
     pub sql: &'static str,
+    /// What is copied before it is taken back, while nobody waits yet.
+    pub aside: Option<&'static str>,
     /// What takes it back; none where that would be the whole app.
     pub down: Option<&'static str>,
     /// What the database must look like afterwards, as JSON.
@@ -54,16 +56,17 @@ macro_rules! file {
 /// The app's schema.
 #[rustfmt::skip]
 pub static APP: [Entry; 3] = [
-    Entry { version: 1, name: "baseline", guide: None, title: "the whole application schema", sql: file!("V1__baseline.sql"), down: None, contract: file!("V1__baseline.contract.json"), locks: &[], keeps_readers_out: true },
-    Entry { version: 2, name: "security_hardening", guide: Some("0001_ancient_jasper_sitwell"), title: "step-up tokens, audit log, optimistic locking, the master admin's flag", sql: file!("V2__security_hardening.sql"), down: Some(file!("V2__security_hardening.down.sql")), contract: file!("V2__security_hardening.contract.json"), locks: &["user", "token_lending", "app_log"], keeps_readers_out: true },
-    Entry { version: 3, name: "guards", guide: None, title: "the master admin, the last admin, lendings and step-up tokens, guarded by the database itself", sql: file!("V3__guards.sql"), down: Some(file!("V3__guards.down.sql")), contract: file!("V3__guards.contract.json"), locks: &["user", "token_lending", "step_up_token", "audit_log"], keeps_readers_out: false },
+    Entry { version: 1, name: "baseline", guide: None, title: "the whole application schema", sql: file!("V1__baseline.sql"), aside: None, down: None, contract: file!("V1__baseline.contract.json"), locks: &[], keeps_readers_out: true },
+    Entry { version: 2, name: "security_hardening", guide: Some("0001_ancient_jasper_sitwell"), title: "step-up tokens, audit log, optimistic locking, the master admin's flag", sql: file!("V2__security_hardening.sql"), aside: Some(file!("V2__security_hardening.aside.sql")), down: Some(file!("V2__security_hardening.down.sql")), contract: file!("V2__security_hardening.contract.json"), locks: &["user", "token_lending", "app_log"], keeps_readers_out: true },
+    Entry { version: 3, name: "guards", guide: None, title: "the master admin, the last admin, lendings and step-up tokens, guarded by the database itself", sql: file!("V3__guards.sql"), aside: None, down: Some(file!("V3__guards.down.sql")), contract: file!("V3__guards.contract.json"), locks: &["user", "token_lending", "step_up_token", "audit_log"], keeps_readers_out: false },
 ];
 
 /// The tool's own schema, applied first, never taken back.
 #[rustfmt::skip]
-pub static OWN: [OwnEntry; 2] = [
+pub static OWN: [OwnEntry; 3] = [
     OwnEntry { version: 1, name: "ledger_and_archive", sql: file!("own/V1__ledger_and_archive.sql"), title: "history and archive, outside the schema that the app's push looks after" },
     OwnEntry { version: 2, name: "operator_ledger", sql: file!("own/V2__operator_ledger.sql"), title: "operator ledger, and what the guards leave behind" },
+    OwnEntry { version: 3, name: "set_aside", sql: file!("own/V3__set_aside.sql"), title: "what a rollback keeps" },
 ];
 
 /// The version that brings the master admin's flag.
