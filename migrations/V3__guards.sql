@@ -192,9 +192,12 @@ CREATE FUNCTION markenmate.note_purpose() RETURNS trigger
 BEGIN
     IF TG_OP OPERATOR(pg_catalog.=) 'INSERT' THEN
         PERFORM pg_catalog.set_config('markenmate.inserting',
-                    CASE TG_WHEN WHEN 'BEFORE' THEN TG_RELID::pg_catalog.text ELSE '' END, true);
+                    CASE TG_WHEN WHEN 'BEFORE' THEN pg_catalog.concat_ws(' ', TG_RELID, pg_catalog.pg_current_xact_id()) ELSE '' END,
+                    true);
     ELSIF pg_catalog.pg_trigger_depth() OPERATOR(pg_catalog.>) 1
-          OR pg_catalog.current_setting('markenmate.inserting', true) OPERATOR(pg_catalog.=) TG_RELID::pg_catalog.text THEN
+          OR pg_catalog.current_setting('markenmate.inserting', true) OPERATOR(pg_catalog.=)
+             -- Nobody sets it once and for all.
+             pg_catalog.concat_ws(' ', TG_RELID, pg_catalog.pg_current_xact_id()) THEN
         PERFORM pg_catalog.set_config('markenmate.excused', TG_RELID::pg_catalog.text, true);
     ELSE
         PERFORM pg_catalog.set_config('markenmate.excused', '', true);

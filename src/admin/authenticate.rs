@@ -3,7 +3,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::db::foreign;
+use crate::db::foreign::{self, Scope};
 use crate::db::patience::{Attempt, Obstacle, Setback};
 use crate::failure::{Failure, Kind};
 
@@ -180,7 +180,7 @@ impl Work<'_> {
     async fn take_back(&self, proof: &Proof) {
         let role = proof.role.as_ref().map(|role| format!("{role};")).unwrap_or_default();
         let discharge = record::discharge(&proof.charge);
-        let sql = format!("{role}{};{discharge}", foreign::refuse());
+        let sql = format!("{role}{};{discharge}", foreign::refuse(Scope::Admins));
         if let Err(failure) = self.session.take_back("cannot take the attempt back", &sql).await {
             tracing::info!(%failure, "the attempt is counted");
         }

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::context::Context;
-use crate::db::foreign;
+use crate::db::foreign::{self, Scope};
 use crate::db::ledger;
 use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::{Mode, Session};
@@ -164,7 +164,7 @@ impl Work<'_> {
         if let Some(lock) = unguarded.filter(|_| !standing.has_function) {
             session.run(WHAT, lock).await?;
         }
-        session.run(WHAT, foreign::refuse()).await?;
+        session.run(WHAT, &foreign::refuse(Scope::Admins)).await?;
         Ok(standing)
     }
 
@@ -204,6 +204,8 @@ impl Work<'_> {
         let session = self.session;
         let standing = self.begin_change(attempt).await?;
         self.lock(proof.map(|proof| &proof.actor)).await?;
+        // Rows may have been waited for, and whoever held them knew.
+        session.run(WHAT, &foreign::refuse(Scope::Admins)).await?;
         let actor = match proof {
             None => None,
             Some(proof) => match self.still(&standing, proof).await? {

@@ -5,32 +5,74 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use super::identifiers::literal;
+
 /// What a function `p` in language `l` does, as one hash.
 pub const FUNCTION_CODE: &str = include_str!("function_code.sql");
 
 /// The SQLSTATE of what [`plain`] finds.
 pub const NOT_PLAIN: &str = "MM001";
 
+/// What is about to be written in `public`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Roles, sessions, the records of it.
+    Admins,
+    /// The same, and users and lendings of a probe's own, which are deleted again.
+    Probes,
+    /// What returns from where a rollback keeps it.
+    Returning,
+}
+
+impl Scope {
+    const fn written(self) -> &'static str {
+        match self {
+            Self::Admins | Self::Probes => {
+                "'user', 'session', 'account', 'audit_log', 'step_up_token', 'token_lending'"
+            }
+            Self::Returning => "'user', 'token_lending', 'app_log', 'audit_log', 'step_up_token'",
+        }
+    }
+
+    const fn deleted(self) -> &'static str {
+        match self {
+            Self::Admins => "'session', 'audit_log'",
+            Self::Probes => "'user', 'session', 'audit_log', 'step_up_token', 'token_lending'",
+            Self::Returning => "''",
+        }
+    }
+}
+
 /// The statement that refuses (4) where code of others would run with our rights; for the transaction that
 /// writes the app's tables, in the role it writes in, before it does. It holds locks until that ends, as any
 /// write of these tables does.
 ///
-/// What is replaced in the body of a function between this look and the write is not seen, nor a child that
-/// a table is given: whoever runs the tool as a superuser trusts the owner of the app's tables so far.
-pub fn refuse() -> &'static str {
-    static SQL: LazyLock<String> = LazyLock::new(|| {
-        let relations = "SELECT unnest(touched) AS oid, true AS written";
-        // The server's own run nothing of others; who may do more than we do need not ask us. Of the
-        // owner's: our guards, as we made them.
-        let trusted = format!(
-            "p.oid < 16384 OR p.proowner IN (SELECT s.oid FROM pg_roles s WHERE s.rolsuper OR s.rolname = session_user) \
-             OR p.pronamespace = to_regnamespace('markenmate') AND p.prosecdef AND pg_get_userbyid(p.proowner) = owner \
-                AND (SELECT {FUNCTION_CODE} FROM pg_language l WHERE l.oid = p.prolang) IN ({})",
-            guards().join(", ")
-        );
-        include_str!("foreign.sql").replace("%STRANGERS%", &strangers(relations, &trusted))
+/// It protects against what is there by mistake or was left behind. The owner of the app's tables can replace a
+/// function between this look and the write: whoever runs the tool as a superuser trusts that role so far.
+pub fn refuse(scope: Scope) -> String {
+    let relations =
+        "SELECT unnest(written) AS oid, true AS written UNION ALL SELECT unnest(beside), false";
+    let guards = guards();
+    let names = guards.keys().filter_map(|signature| {
+        signature.strip_prefix("markenmate.")?.split('(').next().map(literal)
     });
-    &SQL
+    let codes = guards.iter().map(|(signature, function)| {
+        format!("({}, {})", literal(signature), literal(&function.code))
+    });
+    // The server's own run nothing of others; who may do more than we do need not ask us. Our guards are
+    // looked at by themselves.
+    let ours = guards.keys().map(|signature| literal(signature)).collect::<Vec<_>>().join(", ");
+    let trusted = format!(
+        "p.oid < 16384 OR p.proowner IN (SELECT s.oid FROM pg_roles s WHERE s.rolsuper OR s.rolname = session_user) \
+         OR p.prosecdef AND p.oid::regprocedure::text IN ({ours})",
+    );
+    include_str!("foreign.sql")
+        .replace("%STRANGERS%", &strangers(relations, &trusted))
+        .replace("%WRITTEN%", scope.written())
+        .replace("%DELETED%", scope.deleted())
+        .replace("%GUARDS%", &names.collect::<Vec<_>>().join(", "))
+        .replace("%FUNCTION_CODE%", FUNCTION_CODE)
+        .replace("%CODES%", &codes.collect::<Vec<_>>().join(", "))
 }
 
 /// The statement that refuses whatever stands beside rows in our own tables, with [`NOT_PLAIN`].
@@ -49,24 +91,20 @@ pub fn strangers(relations: &str, trusted: &str) -> String {
     include_str!("strangers.sql").replace("%RELATIONS%", relations).replace("%TRUSTED%", trusted)
 }
 
-/// The hashes of our guards' functions, as SQL texts.
-fn guards() -> Vec<String> {
+#[derive(Debug, Deserialize)]
+struct Function {
+    code: String,
+}
+
+/// Our guards' functions, by signature.
+fn guards() -> BTreeMap<String, Function> {
     #[derive(Deserialize)]
     struct Contract {
         functions: BTreeMap<String, Function>,
     }
-    #[derive(Deserialize)]
-    struct Function {
-        code: String,
-    }
+    // That it parses is this file's test.
     let contract = include_str!("../../migrations/V3__guards.contract.json");
-    let contract: Contract =
-        serde_json::from_str(contract).unwrap_or(Contract { functions: BTreeMap::new() });
-    contract
-        .functions
-        .values()
-        .map(|function| super::identifiers::literal(&function.code))
-        .collect()
+    serde_json::from_str(contract).map_or_else(|_| BTreeMap::new(), |c: Contract| c.functions)
 }
 
 #[cfg(test)]
@@ -76,7 +114,12 @@ mod tests {
     #[test]
     fn our_guards_are_known_and_nothing_is_left_to_fill_in() {
         assert!(guards().len() > 10, "{:?}", guards());
-        for sql in [refuse(), plain()] {
+        for sql in [
+            refuse(Scope::Admins),
+            refuse(Scope::Probes),
+            refuse(Scope::Returning),
+            plain().to_owned(),
+        ] {
             assert!(
                 !sql.contains("%RELATIONS%")
                     && !sql.contains("%STRANGERS%")

@@ -4,7 +4,8 @@
 -- can say RESET ROLE. Dependencies do not tell it all: PostgreSQL's own functions run SQL as well.
 DO $$
 DECLARE
-    ours constant text[] := ARRAY['refinery_schema_history', 'refinery_own_history', 'run', 'audit_log_archive', 'ledger', 'gate'];
+    ours constant text[] := ARRAY['refinery_schema_history', 'refinery_own_history', 'run', 'audit_log_archive', 'ledger', 'gate',
+                                  'turn', 'set_aside'];
     relation text;
     found text;
 BEGIN

@@ -1,5 +1,5 @@
 o AS (
-    SELECT c.oid, c.relkind, c.reltype, c.relrowsecurity, r.written,
+    SELECT c.oid, c.relkind, c.relispartition, c.reltype, r.written,
            CASE WHEN r.written THEN c.oid::regclass::text ELSE format('%I', c.relname) END AS name
       FROM (%RELATIONS%) r JOIN pg_class c ON c.oid = r.oid
 ),
@@ -7,9 +7,6 @@ o AS (
 expression(what, tree) AS (
     SELECT format('index %I on %s', x.relname, o.name), concat(i.indexprs::text, i.indpred::text)
       FROM o JOIN pg_index i ON i.indrelid = o.oid JOIN pg_class x ON x.oid = i.indexrelid
-    UNION ALL
-    SELECT format('policy %I on %s', p.polname, o.name), concat(p.polqual::text, p.polwithcheck::text)
-      FROM o JOIN pg_policy p ON p.polrelid = o.oid
     UNION ALL
     SELECT format('statistics %I on an expression over %s', s.stxname, o.name), to_jsonb(s) ->> 'stxexprs'
       FROM o JOIN pg_statistic_ext s ON s.stxrelid = o.oid
@@ -40,17 +37,16 @@ called(what, function) AS (
 ),
 used(what, type) AS (
     SELECT e.what, m.found[1]::oid
-      FROM expression e, regexp_matches(e.tree, ':\w*type\w* (\d+)', 'gi') m(found)
+      FROM expression e, regexp_matches(e.tree, ':\w*typ(?:e\w*|id) (\d+)', 'gi') m(found)
     UNION ALL
     SELECT format('column %s.%I', o.name, a.attname), a.atttypid
       FROM o JOIN pg_attribute a ON a.attrelid = o.oid AND a.attnum > 0 AND NOT a.attisdropped
-     WHERE o.written
 ),
 -- A domain's checks, a range's difference, the parts of a row: code. The row of a relation that is looked at is not.
 type_(what, type) AS (
-    SELECT u.what, CASE WHEN t.typtype = 'b' AND t.typelem <> 0 AND t.typlen = -1 THEN t.typelem ELSE t.oid END
-      FROM used u LEFT JOIN pg_type t ON t.oid = u.type
-     WHERE u.type >= 16384 AND u.type NOT IN (SELECT o.reltype FROM o)
+    SELECT u.what, u.type FROM used u WHERE u.type >= 16384
+    UNION
+    SELECT u.what, t.typelem FROM used u JOIN pg_type t ON t.oid = u.type WHERE t.typelem >= 16384
 ),
 -- Whose body nobody but a superuser writes, and which does nothing but compute; and of the server's own
 -- those that give something else each time, but run nobody's SQL.
@@ -58,6 +54,10 @@ harmless AS (
     SELECT p.oid FROM pg_proc p
      WHERE p.provolatile = 'i' AND (p.oid < 16384 OR p.prolang IN (SELECT l.oid FROM pg_language l
                                                                      WHERE l.lanname IN ('c', 'internal')))
+        -- Behind the server's own operators.
+        OR p.oid < 16384 AND p.oid IN (SELECT x.oprcode FROM pg_operator x WHERE x.oid < 16384)
+        OR p.prolang IN (SELECT l.oid FROM pg_language l WHERE l.lanname = 'c')
+           AND p.proname = ANY (ARRAY['uuid_generate_v1', 'uuid_generate_v1mc', 'uuid_generate_v4', 'gen_random_bytes', 'unaccent'])
         OR p.oid < 16384 AND p.proname = ANY (ARRAY[
                'now', 'clock_timestamp', 'statement_timestamp', 'transaction_timestamp', 'timezone', 'date', 'time',
                'timestamp', 'timestamptz', 'to_timestamp', 'to_char', 'date_trunc', 'date_part', 'extract', 'age',
@@ -67,6 +67,10 @@ harmless AS (
 ),
 stranger(what) AS (
     SELECT o.name || ' is no table' FROM o WHERE o.relkind NOT IN ('r', 'p')
+    UNION ALL
+    -- Its parent's key is computed.
+    SELECT o.name || ' is a partition' FROM o
+     WHERE o.relispartition AND NOT EXISTS (SELECT FROM pg_inherits i JOIN o parent ON parent.oid = i.inhparent WHERE i.inhrelid = o.oid)
     UNION ALL
     SELECT format('rule %I on %s', r.rulename, o.name)
       FROM o JOIN pg_rewrite r ON r.ev_class = o.oid WHERE o.relkind IN ('r', 'p')
@@ -81,7 +85,14 @@ stranger(what) AS (
     SELECT c.what FROM called c WHERE c.function NOT IN (SELECT h.oid FROM harmless h)
     UNION ALL
     SELECT y.what FROM type_ y LEFT JOIN pg_type t ON t.oid = y.type
-     WHERE t.oid IS NULL OR t.oid >= 16384 AND t.typtype NOT IN ('b', 'e')
+     WHERE t.oid IS NULL
+        OR t.typtype NOT IN ('b', 'e', 'd') AND t.oid NOT IN (SELECT o.reltype FROM o)
+        OR t.typtype = 'd'
+           AND (t.typbasetype >= 16384
+                OR EXISTS (SELECT FROM pg_constraint k,
+                                       regexp_matches(k.conbin::text, ':(\w*func)(?:id)? (\d+)', 'g') m(found)
+                            WHERE k.contypid = t.oid AND m.found[2] <> '0'
+                              AND m.found[2]::oid NOT IN (SELECT h.oid FROM harmless h)))
         OR EXISTS (SELECT FROM pg_cast k
                     WHERE y.type IN (k.castsource, k.casttarget) AND k.castfunc <> 0
                       AND k.castfunc NOT IN (SELECT h.oid FROM harmless h))

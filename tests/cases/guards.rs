@@ -113,6 +113,7 @@ pub(super) const RULES: &[Rule] = &[
     passes(NOBODY, "INSERT INTO step_up_token (token, user_id, expires_at) VALUES ('x', 'ada', now()) ON CONFLICT (token) DO UPDATE SET user_id = 'ben'", "step_up_token.markenmate_inserting"),
     refused(NOBODY, "WITH i AS (INSERT INTO step_up_token (token, user_id, expires_at) SELECT 'x', 'ada', now() WHERE false) UPDATE step_up_token SET used = true WHERE id = 9002 AND NOT used", UNUSED, SPENT),
     refused(NOBODY, "SELECT set_config('markenmate.excused', 'step_up_token'::regclass::oid::text, true); UPDATE step_up_token SET used = true WHERE id = 9002 AND NOT used", UNUSED, SPENT),
+    refused(NOBODY, "SELECT set_config('markenmate.inserting', 'token_lending'::regclass::oid::text, true); UPDATE token_lending SET person_name = 'x' WHERE false", CONFLICT, STALE),
     refused(NOBODY, "UPDATE step_up_token SET used = false WHERE id = 9002", "step_up_token.markenmate_spent", SPENT),
     refused(NOBODY, "UPDATE step_up_token SET used = true WHERE id IN (9001, 9002)", "step_up_token.markenmate_spent", SPENT),
     refused(NOBODY, "UPDATE step_up_token SET used = true WHERE id = 9002 AND NOT used", UNUSED, SPENT),

@@ -366,6 +366,39 @@ fn admins_are_not_changed_where_code_of_the_owners_would_run() {
             "trigger zz on public.\"user\"",
             "DROP TRIGGER zz ON public.\"user\"",
         ),
+        // What the guards write, and what a change calls of them.
+        (
+            "CREATE CONSTRAINT TRIGGER zz AFTER INSERT OR UPDATE ON markenmate.turn DEFERRABLE INITIALLY DEFERRED
+               FOR EACH ROW EXECUTE FUNCTION markenmate.climb_on_write()",
+            "trigger zz on markenmate.turn",
+            "DROP TRIGGER zz ON markenmate.turn",
+        ),
+        (
+            "CREATE TABLE public.parent (LIKE public.audit_log) PARTITION BY LIST (markenmate.pure(action));
+             ALTER TABLE public.parent ATTACH PARTITION public.audit_log FOR VALUES IN (true)",
+            "public.audit_log is a partition",
+            "ALTER TABLE public.parent DETACH PARTITION public.audit_log; DROP TABLE public.parent",
+        ),
+        // Tables that a key leads to, or that lead to ours by a key.
+        (
+            "CREATE TABLE public.word (w text PRIMARY KEY); CREATE INDEX zz ON public.word (w) WHERE markenmate.pure('x');
+             ALTER TABLE public.audit_log ADD CONSTRAINT word FOREIGN KEY (action) REFERENCES public.word (w) NOT VALID",
+            "index zz on ",
+            "ALTER TABLE public.audit_log DROP CONSTRAINT word; DROP TABLE public.word",
+        ),
+        (
+            "CREATE TABLE public.kid (s text REFERENCES public.session (id)); CREATE INDEX zz ON public.kid (s) WHERE markenmate.pure('x')",
+            "index zz on ",
+            "DROP TABLE public.kid",
+        ),
+        (
+            "CREATE FUNCTION markenmate.as_text(public.user_role[]) RETURNS text LANGUAGE plpgsql
+               AS $$ BEGIN RETURN markenmate.climb(); END $$;
+             CREATE CAST (public.user_role[] AS text) WITH FUNCTION markenmate.as_text(public.user_role[]) AS IMPLICIT;
+             CREATE TABLE public.kid (s text REFERENCES public.session (id) ON DELETE CASCADE, roles public.user_role[])",
+            "column public.kid.roles",
+            "DROP TABLE public.kid; DROP CAST (public.user_role[] AS text); DROP FUNCTION markenmate.as_text(public.user_role[])",
+        ),
         // Tables that rows are taken from along with ours, and those that stand for ours.
         (
             "CREATE TABLE public.zz (id text REFERENCES public.session (id) ON DELETE CASCADE);
@@ -392,13 +425,17 @@ fn admins_are_not_changed_where_code_of_the_owners_would_run() {
         sql(&db, &format!("SET SESSION AUTHORIZATION {app}; {away}"));
     }
     // A guard with another body is none of ours, and is not to be dropped.
+    sql(&db, "ALTER FUNCTION markenmate.is_open() SECURITY INVOKER");
+    let run = promote().assert_code(4);
+    assert!(run.stderr.contains("function markenmate.is_open()"), "{}", run.stderr);
+    sql(&db, "ALTER FUNCTION markenmate.is_open() SECURITY DEFINER");
     let body = "SELECT pg_get_functiondef('markenmate.note_purpose'::regproc)";
     let kept = one(&db.session(), body);
     let hollow = "SELECT set_config('search_path', '', true); CREATE OR REPLACE FUNCTION markenmate.note_purpose() RETURNS trigger \
                   SECURITY DEFINER LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$";
     sql(&db, &format!("SET SESSION AUTHORIZATION {app}; {hollow}"));
     let run = promote().assert_code(4);
-    assert!(run.stderr.contains("trigger markenmate_"), "{}", run.stderr);
+    assert!(run.stderr.contains("function markenmate.note_purpose()"), "{}", run.stderr);
     assert!(run.stderr.contains("hint: markenmate verify says"), "{}", run.stderr);
     sql(&db, &format!("SET SESSION AUTHORIZATION {app}; {kept}"));
     promote().assert_code(0);
@@ -418,12 +455,18 @@ fn harmless_parts_of_the_applications_tables_are_left_alone() {
              CREATE TRIGGER zz BEFORE UPDATE ON public.\"user\" FOR EACH ROW EXECUTE FUNCTION public.touched();
              INSERT INTO public.\"user\" (id, name, email, role) VALUES ('t1', 'T', 'trust@example.org', 'user');
              SET SESSION AUTHORIZATION {app};
+             CREATE DOMAIN public.short AS text CHECK (VALUE ~ '^[a-z]*$' AND length(VALUE) < 99);
+             CREATE TABLE public.note (user_id text REFERENCES public.\"user\" (id) ON DELETE CASCADE);
+             CREATE TRIGGER note BEFORE DELETE ON public.note FOR EACH ROW EXECUTE FUNCTION markenmate.climb_on_write();
+             CREATE POLICY p ON public.session USING (markenmate.pure(id));
              CREATE TRIGGER same BEFORE UPDATE ON public.\"user\" FOR EACH ROW WHEN (OLD.* IS NOT DISTINCT FROM NEW.*)
                EXECUTE FUNCTION suppress_redundant_updates_trigger();
              CREATE TRIGGER off BEFORE UPDATE ON public.session FOR EACH ROW EXECUTE FUNCTION markenmate.climb_on_write();
              ALTER TABLE public.session DISABLE TRIGGER off;
              ALTER TABLE public.\"user\" ADD COLUMN roles public.user_role[] DEFAULT '{{}}',
                ADD COLUMN number uuid DEFAULT gen_random_uuid(), ADD COLUMN seen date DEFAULT now()::date,
+               ADD COLUMN short public.short, ADD COLUMN until timestamptz DEFAULT now() + interval '7 days',
+               ADD COLUMN ticket text DEFAULT 'U-' || nextval('public.audit_log_id_seq'), ADD CHECK (created_at > '2001-01-01'::date),
                ADD CHECK (lower(email) = email OR length(email) > 0);
              CREATE INDEX ON public.\"user\" (lower(email)) WHERE role = 'admin';
              CREATE STATISTICS public.s ON (lower(name)), role FROM public.\"user\""
@@ -431,6 +474,8 @@ fn harmless_parts_of_the_applications_tables_are_left_alone() {
     );
     let args = ["admin", "promote", "t1", "--break-glass", "--reason", "x", "--confirm", &db.name];
     markenmate(&args).db(&db).run().assert_code(0);
+    // A probe deletes a user of its own, with what goes along.
+    sql(&db, "DROP TABLE public.note");
     let args = ["verify", "--probe", "--yes", "--only", "probe-last-admin"];
     markenmate(&args).db(&db).run().assert_code(0);
     assert_eq!(one(&db.session(), "SELECT current_user"), super_user);

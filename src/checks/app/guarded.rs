@@ -11,7 +11,7 @@ use super::{Cookie, GUARDED, STEP_UP, TOGGLE, post, refusal};
 use crate::checks::registry::{Check, Source};
 use crate::checks::verdict::{Status, Verdict};
 use crate::console::Console;
-use crate::db::foreign;
+use crate::db::foreign::{self, Scope};
 use crate::db::identifiers::{literal, quoted};
 use crate::db::interrupt::Interrupt;
 use crate::db::ledger::{self, Origin, Record};
@@ -259,7 +259,7 @@ impl Ground<'_> {
         question: &Question,
     ) -> Result<Result<SecretString, String>, Failure> {
         let session = self.session;
-        let opening = format!("{}{}", self.role(), foreign::refuse());
+        let opening = format!("{}{}", self.role(), foreign::refuse(Scope::Admins));
         session.begin_within(Mode::Write, attempt.timeouts, WHAT, &opening).await?;
         let made = match self.lets_go(&question.target).await {
             Ok(None) => self.record_token(check, question).await.map(Ok),
@@ -327,7 +327,7 @@ impl Ground<'_> {
         let sql = format!(
             "{}{};DELETE FROM public.step_up_token WHERE token = {}",
             self.role(),
-            foreign::refuse(),
+            foreign::refuse(Scope::Admins),
             literal(token.expose_secret())
         );
         self.session.take_back("cannot delete the token", &sql).await

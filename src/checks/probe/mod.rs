@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::registry::{Check, Source};
 use super::verdict::Verdict;
-use crate::db::foreign;
+use crate::db::foreign::{self, Scope};
 use crate::db::identifiers::{literal, quoted};
 use crate::db::patience::Attempt;
 use crate::db::session::{Mode, Session, set_local};
@@ -75,7 +75,7 @@ pub async fn run(
     let sql = format!(
         "{}{};{}{}{}",
         role.unwrap_or_default(),
-        foreign::refuse(),
+        foreign::refuse(Scope::Probes),
         set_local("probe", "on"),
         set_local("probes", &wire),
         include_str!("run.sql"),
