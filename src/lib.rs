@@ -76,7 +76,7 @@ async fn dispatch(cx: &Context, command: Command) -> Ending {
                 pipeline::drive(cx, &admins::Change::revoke_sessions(args)).await
             }
         },
-        Command::Rollback(args) => pipeline::drive(cx, &rollback::Rollback::new(args)).await,
+        Command::Rollback(args) => rollback::run(cx, args).await,
         Command::Status(args) => pipeline::drive(cx, &status::Status::new(args)).await,
         Command::Verify(args) => pipeline::drive(cx, &verify::Verify::new(args)).await,
         Command::Backup(args) => match &args.kept {

@@ -35,6 +35,7 @@ mod cases {
     mod readme;
     mod restore;
     mod rights;
+    mod rollback;
     mod sandbox;
     mod signals;
     mod standing;

@@ -70,6 +70,7 @@ pub fn refuse(scope: Scope) -> String {
         .replace("%STRANGERS%", &strangers(relations, &trusted))
         .replace("%WRITTEN%", scope.written())
         .replace("%DELETED%", scope.deleted())
+        .replace("%KEPT%", if scope == Scope::Returning { "true" } else { "false" })
         .replace("%GUARDS%", &names.collect::<Vec<_>>().join(", "))
         .replace("%FUNCTION_CODE%", FUNCTION_CODE)
         .replace("%CODES%", &codes.collect::<Vec<_>>().join(", "))
@@ -120,11 +121,17 @@ mod tests {
             refuse(Scope::Returning),
             plain().to_owned(),
         ] {
-            assert!(
-                !sql.contains("%RELATIONS%")
-                    && !sql.contains("%STRANGERS%")
-                    && !sql.contains("%TRUSTED%")
-            );
+            let places = [
+                "RELATIONS",
+                "STRANGERS",
+                "TRUSTED",
+                "WRITTEN",
+                "DELETED",
+                "KEPT",
+                "GUARDS",
+                "CODES",
+            ];
+            assert!(places.iter().all(|place| !sql.contains(&format!("%{place}%"))), "{sql}");
         }
     }
 }

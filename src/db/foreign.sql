@@ -20,6 +20,7 @@ BEGIN
                   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                  WHERE n.nspname = 'public' AND c.relname IN (%WRITTEN%)
                     -- By the guards.
+                    OR %KEPT% AND n.nspname = 'markenmate_quarantine' AND c.relkind IN ('r', 'p')
                     OR n.nspname = 'markenmate' AND c.relname IN ('turn', 'gate', 'audit_log_archive')
             ), reached(oid, deleted) AS (
                 SELECT oid, deleted FROM named

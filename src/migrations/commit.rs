@@ -5,13 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::context::Context;
 use crate::db::facts::TIMELINE;
-use crate::db::identifiers::quoted;
 use crate::db::interrupt::Interrupt;
 use crate::db::locks;
 use crate::db::session::{Mode, Session};
 use crate::failure::{Failure, Kind};
-
-use super::plan::Work;
 
 /// A commit that took place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,7 +19,7 @@ pub struct Committed {
     pub recovered: bool,
 }
 
-/// Seconds since the migration got its first lock; it notes the time itself. In one round trip with
+/// Seconds since the work got its first lock; it notes the time itself. In one round trip with
 /// COMMIT: the locks are held while it travels.
 const COMMIT: &str = "SELECT extract(epoch FROM clock_timestamp())::float8 \
     - nullif(current_setting('markenmate.locked_at', true), '')::float8; COMMIT";
@@ -31,15 +28,16 @@ const COMMIT: &str = "SELECT extract(epoch FROM clock_timestamp())::float8 \
 /// server keeps a session of ours that never got it.
 const LONG: Duration = Duration::from_secs(15);
 
-/// Commits. `timeline` is the server's.
+/// Commits what this run did. `role` is the statement by which it may read its own row in
+/// `markenmate.run`, if it takes one; `timeline` is the server's.
 pub async fn commit(
     cx: &Context,
     session: &Session,
-    work: &Work,
+    role: &str,
     timeline: Option<String>,
 ) -> Result<Committed, Failure> {
     cx.interrupt.set_committing(true);
-    let result = Commit { cx, session, work, timeline }.carry_out().await;
+    let result = Commit { cx, session, role, timeline }.carry_out().await;
     cx.interrupt.set_committing(false);
     result
 }
@@ -47,7 +45,7 @@ pub async fn commit(
 struct Commit<'a> {
     cx: &'a Context,
     session: &'a Session,
-    work: &'a Work,
+    role: &'a str,
     timeline: Option<String>,
 }
 
@@ -159,14 +157,10 @@ impl Commit<'_> {
     }
 
     async fn ask(&self, session: &Session) -> Result<Answer, Failure> {
-        const WHAT: &str = "cannot look whether the migration took place";
+        const WHAT: &str = "cannot look whether it took place";
         // The lock first, then the row: a commit is visible before its locks are released.
         let busy = !locks::run_holders(session).await?.is_empty();
-        let role = if self.work.become_owner {
-            format!("SET LOCAL ROLE {};", quoted(&self.work.owner))
-        } else {
-            String::new()
-        };
+        let role = self.role;
         let first = async |sql: &str| {
             let sets = session.once(Mode::Read, WHAT, &format!("{role}{sql}")).await?;
             let row = sets.first().and_then(|rows| rows.first());
@@ -200,7 +194,7 @@ fn left_behind(lost: &Lost) -> Failure {
         "a failover took place meanwhile, and the server that took over has not been changed",
     )
     .hint("run the same command again: it goes to the server that took over")
-    .hint("the server that failed may hold the migration: do not let it come back as it is")
+    .hint("the server that failed may hold the change: do not let it come back as it is")
 }
 
 impl Lost {
@@ -213,12 +207,9 @@ impl Lost {
     }
 
     fn unknown(&self, why: String) -> Failure {
-        Failure::new(
-            Kind::Unknown,
-            format!("{self}: whether the migration took place is not known"),
-        )
-        .because(why)
-        .hint("when the server is back, run: markenmate status")
+        Failure::new(Kind::Unknown, format!("{self}: whether it took place is not known"))
+            .because(why)
+            .hint("when the server is back, run: markenmate status")
     }
 }
 

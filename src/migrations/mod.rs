@@ -1,5 +1,6 @@
 //! Versions of the app's schema: what there are, where a database stands, how it gets on.
 
+pub mod back;
 pub mod commit;
 pub mod executor;
 pub mod plan;

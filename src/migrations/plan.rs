@@ -1,9 +1,11 @@
 //! Which migrations are adopted and which are applied. Pure: decided from a survey, and again from
 //! another one under the lock.
 
+use crate::db::identifiers::quoted;
 use crate::db::locks::Holder;
 use crate::failure::Failure;
 
+use super::back::returning::Kept;
 use super::registry::{self, Entry, OwnEntry};
 use super::standing::{Standing, State, standing};
 use super::survey::{History, Master, Survey, refuse_damage};
@@ -23,6 +25,8 @@ pub struct Work {
     pub adopt: Vec<i32>,
     /// Versions to apply.
     pub apply: Vec<i32>,
+    /// What was set aside and returns.
+    pub returns: Vec<Kept>,
 }
 
 /// Who creates schema `markenmate`.
@@ -35,9 +39,20 @@ pub enum SchemaBy {
 }
 
 impl Work {
+    /// The statement that makes us the owner, if it takes one.
+    pub fn role(&self) -> String {
+        match self.become_owner {
+            true => format!("SET LOCAL ROLE {};", quoted(&self.owner)),
+            false => String::new(),
+        }
+    }
+
     /// Nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.own.is_empty() && self.adopt.is_empty() && self.apply.is_empty()
+        self.own.is_empty()
+            && self.adopt.is_empty()
+            && self.apply.is_empty()
+            && self.returns.is_empty()
     }
 
     /// The migrations to apply.
@@ -77,17 +92,7 @@ impl Work {
 
 /// Decides what brings the surveyed database to `target`, or why nothing may be done.
 pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
-    match &survey.history {
-        History::Known => {}
-        History::Damaged(damage) => return Err(refuse_damage(damage)),
-        History::Denied => {
-            return Err(Failure::refused(format!(
-                "role {:?} may not read the history in schema markenmate",
-                survey.rights.user
-            ))
-            .hint("connect as the owner of the app's tables, or see docs/grants.sql"));
-        }
-    }
+    refuse_damage_or_denial(survey)?;
     let Some(catalogue) = &survey.catalogue else {
         // The short look finds only databases at the latest version.
         return refuse_down(registry::latest(), target).map(|()| Work::default());
@@ -102,6 +107,7 @@ pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
         adopt: (standing.recorded + 1..=at.min(target)).collect(),
         apply: (at + 1..=target).collect(),
         own: registry::OWN.iter().map(|e| e.version).filter(|v| !has_own(*v)).collect(),
+        returns: survey.kept.iter().filter(|kept| kept.version <= target).cloned().collect(),
         ..Work::default()
     };
     if work.is_empty() {
@@ -125,6 +131,19 @@ pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
     Ok(work)
 }
 
+/// Nothing is done where the history cannot be read, or is not to be trusted.
+pub(super) fn refuse_damage_or_denial(survey: &Survey) -> Result<(), Failure> {
+    match &survey.history {
+        History::Known => Ok(()),
+        History::Damaged(damage) => Err(refuse_damage(damage)),
+        History::Denied => Err(Failure::refused(format!(
+            "role {:?} may not read the history in schema markenmate",
+            survey.rights.user
+        ))
+        .hint("connect as the owner of the app's tables, or see docs/grants.sql")),
+    }
+}
+
 fn refuse_down(recorded: i32, target: i32) -> Result<(), Failure> {
     if target >= recorded {
         return Ok(());
@@ -132,10 +151,11 @@ fn refuse_down(recorded: i32, target: i32) -> Result<(), Failure> {
     Err(Failure::refused(format!(
         "the database is at version {recorded}; migrate only goes up, not to {target}"
     ))
-    .hint(format!("to see what taking it back would run: markenmate util down {recorded}")))
+    .hint(format!("to take it back: markenmate rollback --to {target}")))
 }
 
-fn refuse(standing: &Standing, database: &str) -> Result<(), Failure> {
+/// Refuses a database whose history and catalogue do not agree.
+pub(super) fn refuse(standing: &Standing, database: &str) -> Result<(), Failure> {
     let (message, hint) = match standing.state {
         State::Newer => ("was migrated by a newer markenmate", "use that version, or a newer one"),
         // Not even the oldest version is whole.

@@ -75,6 +75,9 @@ pub const FLAG: i32 = 2;
 /// The version from which on the database guards itself.
 pub const GUARDS: i32 = 3;
 
+/// The version of the tool's own schema that registers what a rollback keeps.
+pub const SET_ASIDE: i32 = 3;
+
 /// The newest version.
 pub fn latest() -> i32 {
     APP[APP.len() - 1].version

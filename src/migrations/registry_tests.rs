@@ -30,6 +30,9 @@ fn registry_and_folder_are_equal() {
     for entry in &APP {
         expected.insert(format!("{}.sql", entry.file_stem()));
         expected.insert(format!("{}.contract.json", entry.file_stem()));
+        if entry.aside.is_some() {
+            expected.insert(format!("{}.aside.sql", entry.file_stem()));
+        }
         if entry.down.is_some() {
             expected.insert(format!("{}.down.sql", entry.file_stem()));
         }

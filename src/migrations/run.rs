@@ -14,6 +14,7 @@ use crate::db::session::{Mode, Session, set_local};
 use crate::db::{history, locks};
 use crate::failure::{Failure, Kind};
 
+use super::back::returning;
 use super::commit::{self, Committed};
 use super::executor::Executor;
 use super::plan::{SchemaBy, Work, decide};
@@ -80,7 +81,8 @@ async fn once(
         session.roll_back().await;
         return Ok(Done::default());
     }
-    let Committed { locked, recovered } = commit::commit(cx, session, &work, timeline).await?;
+    let Committed { locked, recovered } =
+        commit::commit(cx, session, &work.role(), timeline).await?;
     Ok(Done { work, locked, recovered })
 }
 
@@ -101,9 +103,15 @@ async fn uncommitted(
         return Ok((work, None));
     }
     let timeline = prepare(cx, session, &work, attempt).await?;
-    apply_own(session, &work).await?;
-    record_run(cx, session).await?;
+    apply_own(session, &work.own).await?;
+    record(cx, session, "migrate").await?;
     adopt(session, &work).await?;
+    if !work.returns.is_empty() {
+        // Before the guards are put up, which know no two masters.
+        apply(session, &work, target.min(registry::GUARDS - 1)).await?;
+        returning::flags(session, target).await?;
+        returning::begin(session, target).await?;
+    }
     apply(session, &work, target).await?;
     let (subject, detail) = told(&work);
     let record = Record {
@@ -131,7 +139,7 @@ async fn planned_again(
 }
 
 /// Takes back what the attempt has done.
-async fn given_up(session: &Session, setback: Setback) -> Setback {
+pub(super) async fn given_up(session: &Session, setback: Setback) -> Setback {
     session.end().await;
     if session.is_closed() { cut_off(setback) } else { setback }
 }
@@ -211,8 +219,9 @@ fn told(work: &Work) -> (String, String) {
     (newest.unwrap_or_else(|| "schema markenmate".into()), detail.to_string())
 }
 
-async fn apply_own(session: &Session, work: &Work) -> Result<(), Failure> {
-    if work.own.is_empty() {
+/// Brings schema `markenmate` up to date, where that is to be done.
+pub(super) async fn apply_own(session: &Session, own: &[i32]) -> Result<(), Failure> {
+    if own.is_empty() {
         return Ok(());
     }
     let migrations: Result<Vec<_>, _> = registry::OWN.iter().map(|e| e.migration()).collect();
@@ -220,7 +229,8 @@ async fn apply_own(session: &Session, work: &Work) -> Result<(), Failure> {
     refine(executor, Runner::new(&migrations?), history::OWN).await
 }
 
-async fn record_run(cx: &Context, session: &Session) -> Result<(), Failure> {
+/// The run's own row, by which a lost COMMIT is found.
+pub(super) async fn record(cx: &Context, session: &Session, command: &str) -> Result<(), Failure> {
     use tokio_postgres::types::Type;
     let reason = cx.settings.reason.as_deref();
     let approved_by = cx.settings.approved_by.as_deref();
@@ -228,12 +238,13 @@ async fn record_run(cx: &Context, session: &Session) -> Result<(), Failure> {
         .query(
             "cannot record the run",
             "INSERT INTO markenmate.run (run_id, command, tool_version, reason, approved_by) \
-             VALUES ($1::text::uuid, 'migrate', $2, $3, $4)",
+             VALUES ($1::text::uuid, $5, $2, $3, $4)",
             &[
                 (&cx.run_id.to_string(), Type::TEXT),
                 (&env!("CARGO_PKG_VERSION"), Type::TEXT),
                 (&reason, Type::TEXT),
                 (&approved_by, Type::TEXT),
+                (&command, Type::TEXT),
             ],
         )
         .await
@@ -250,10 +261,11 @@ async fn adopt(session: &Session, work: &Work) -> Result<(), Failure> {
 }
 
 async fn apply(session: &Session, work: &Work, target: i32) -> Result<(), Failure> {
-    if work.apply.is_empty() {
+    let names: Vec<String> =
+        work.entries().filter(|e| e.version <= target).map(ToString::to_string).collect();
+    if names.is_empty() {
         return Ok(());
     }
-    let names: Vec<String> = work.entries().map(ToString::to_string).collect();
     let runner = Runner::new(&app_migrations()?).set_target(Target::Version(target));
     let executor = Executor::new(session, format!("cannot apply {}", names.join(", ")));
     refine(executor, runner, history::APP).await

@@ -4,10 +4,12 @@ use crate::db::catalogue::{self, Catalogue};
 use crate::db::facts::Facts;
 use crate::db::foreign;
 use crate::db::history::{self, Histories};
+use crate::db::identifiers::quoted;
 use crate::db::locks::{self, Holder};
 use crate::db::session::{Mode, Rows, Session, Timeouts};
 use crate::failure::Failure;
 
+use super::back::returning::{self, Kept};
 use super::registry;
 use super::rights::{self, Rights};
 
@@ -28,6 +30,8 @@ pub struct Survey {
     pub rights: Rights,
     /// Whoever is master admin, as far as that matters for what is pending.
     pub masters: Vec<Master>,
+    /// What a rollback keeps, and what of it is on its way back.
+    pub kept: Vec<Kept>,
     /// Who holds locks on the tables that would be locked.
     pub holders: Vec<Holder>,
     /// Seen under the lock between runs, in a transaction that is still open.
@@ -79,15 +83,18 @@ impl Survey {
     /// migration's objects are there. One round trip; None where more must be looked at.
     pub async fn brief(session: &Session) -> Result<Option<Self>, Failure> {
         let Some(reading) = history::brief_sql(&session.facts) else { return Ok(None) };
-        let sql = format!("{reading}{PROBE}");
+        let sql = format!("{reading}{PROBE}{RETURNS}");
         let sets = match session.once(Mode::Read, WHAT, &sql).await {
             Ok(sets) => sets,
             // The full look says what is wrong with it.
             Err(failure) if damage(&failure).is_some() => return Ok(None),
+            // Who reads the history may not read what was set aside.
+            Err(failure) if failure.sqlstate.as_deref() == Some("42501") => return Ok(None),
             Err(failure) => return Err(failure),
         };
         let histories = Histories::from_brief_rows(&sets);
-        let there = sets.iter().skip(2).flatten().any(|row| row.get(0) == Some("t"));
+        let mut answers = sets.iter().skip(2).flatten();
+        let there = answers.any(|row| row.get(0) == Some("t")) && answers.next().is_none();
         let settled = there && super::standing::is_settled(&histories);
         Ok(settled.then(|| Self {
             database: session.facts.database.clone(),
@@ -112,6 +119,7 @@ impl Survey {
             Ok(sets) => {
                 let mut survey = Self::read(session, &session.facts, &sets)?;
                 survey.masters = survey.find_masters(session).await?;
+                survey.kept = survey.find_kept(session).await?;
                 Ok(survey)
             }
             Err(failure) => {
@@ -120,6 +128,27 @@ impl Survey {
                 Self::damaged(session, damage, &sets)
             }
         }
+    }
+
+    /// Where there is a register of it. Who may not read it brings nothing back.
+    async fn find_kept(&self, session: &Session) -> Result<Vec<Kept>, Failure> {
+        if !self.registers_kept() {
+            return Ok(Vec::new());
+        }
+        let role = match self.rights.becomes_table_owner {
+            true => format!("SET LOCAL ROLE {};", quoted(self.rights.owner())),
+            false => String::new(),
+        };
+        let sql = format!("{role}{};{}", foreign::plain(), returning::SQL);
+        match session.once(Mode::Read, WHAT, &sql).await {
+            Ok(sets) => Ok(sets.last().map(Kept::from_rows).unwrap_or_default()),
+            Err(failure) if failure.sqlstate.as_deref() == Some("42501") => Ok(Vec::new()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn registers_kept(&self) -> bool {
+        self.histories.own.iter().any(|row| row.number() == Some(registry::SET_ASIDE))
     }
 
     /// Where the guards are pending: they are not put up around what they forbid. The migration looks
@@ -182,7 +211,13 @@ impl Survey {
                     None => failure,
                 },
             )?;
-        Ok(Self { under_lock: true, ..Self::read(session, facts, &sets)? })
+        let mut survey = Self { under_lock: true, ..Self::read(session, facts, &sets)? };
+        if survey.registers_kept() {
+            let sets =
+                session.run(WHAT, &format!("{};{}", foreign::plain(), returning::SQL)).await?;
+            survey.kept = sets.last().map(Kept::from_rows).unwrap_or_default();
+        }
+        Ok(survey)
     }
 
     fn read(session: &Session, facts: &Facts, sets: &[Rows]) -> Result<Self, Failure> {
@@ -198,6 +233,7 @@ impl Survey {
             catalogue: Some(Catalogue::from_rows(rest.first())?),
             rights: rights.unwrap_or_default(),
             masters: Vec::new(),
+            kept: Vec::new(),
             holders: Vec::new(),
             under_lock: false,
         })
@@ -242,6 +278,10 @@ fn lockable() -> Vec<&'static str> {
 /// the guards enabled and calling ours. By functions, which are quicker on a new backend than joins; in a
 /// file, as reading the contracts for it would be half of a no-op's work. A test holds it to them.
 const PROBE: &str = include_str!("probe.sql");
+
+/// A row where something that was set aside is to return.
+const RETURNS: &str =
+    "SELECT 'returns' FROM markenmate.set_aside WHERE state IN ('kept', 'returning') LIMIT 1;";
 
 #[cfg(test)]
 #[path = "survey_tests.rs"]

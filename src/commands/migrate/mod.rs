@@ -14,6 +14,7 @@ use crate::db::locks::{self, Holder};
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
+use crate::migrations::back::returning;
 use crate::migrations::plan::{Work, decide};
 use crate::migrations::registry;
 use crate::migrations::run::{self, Done, Planned};
@@ -237,7 +238,12 @@ impl Operation for Migrate {
         let done = run::run(cx, session, &plan.work.planned, target).await?;
         let undo = undo(&done.value.work, &session.login.conninfo);
         let attempts = session.attempts();
-        Ok(report(plan, done.value, attempts, began.elapsed().as_millis(), undo))
+        let ms = began.elapsed().as_millis();
+        let Work { returns, .. } = &done.value.work;
+        let returned = returning::carry_out(cx, session, &done.value.work.role(), returns).await?;
+        let mut report = report(plan, done.value, attempts, ms, undo);
+        shown::returned(&mut report, &returned);
+        Ok(report)
     }
 }
 

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::backup::gate::Fallback;
 use crate::commands::shell;
 use crate::console::escape;
 use crate::context::Context;
+use crate::migrations::back::returning::Returned;
 use crate::migrations::plan::Work;
 use crate::migrations::registry;
 use crate::migrations::standing::standing;
 use crate::migrations::survey::Survey;
 use crate::plan::{Risk, Step};
-use crate::report::Block;
+use crate::report::{Block, Finding, Report, Severity};
 
 /// What an operator agrees to.
 pub(super) fn question(survey: &Survey, work: &Work, unbacked: bool) -> String {
@@ -70,7 +73,18 @@ pub(super) fn steps(work: &Work, beside_others: bool) -> Vec<Step> {
             )
         }
     });
-    own.chain(adopt).chain(apply).collect()
+    let returns = work.returns.iter().map(|kept| Step {
+        detail: Some(format!(
+            "from markenmate_quarantine.{}, in batches, while the application works",
+            kept.name
+        )),
+        ..Step::new(
+            format!("return-{}", kept.name),
+            format!("bring back {}, set aside by a rollback", kept.what()),
+            Risk::Additive,
+        )
+    });
+    own.chain(adopt).chain(apply).chain(returns).collect()
 }
 
 /// The one screen before the question.
@@ -188,4 +202,36 @@ fn no_undo(work: &Work) -> &'static str {
     } else {
         "not needed: only rows are added to the history, the app's tables stay as they are"
     }
+}
+
+/// What came back of what a rollback had set aside.
+pub(super) fn returned(report: &mut Report, returned: &[Returned]) {
+    if returned.is_empty() {
+        return;
+    }
+    report.data["returned"] = json!(returned);
+    let rows = returned.iter().map(|one| {
+        vec![
+            one.what.clone(),
+            one.rows.to_string(),
+            one.renumbered.to_string(),
+            one.left.to_string(),
+        ]
+    });
+    report.body.push(Block::Table {
+        columns: ["brought back", "rows", "renumbered", "left"].map(str::to_owned).to_vec(),
+        rows: rows.collect(),
+    });
+    let left = returned.iter().filter_map(|one| Some((one, one.kept_as.as_ref()?)));
+    report.findings.extend(left.map(|(one, kept_as)| Finding {
+        id: "set-aside-left".into(),
+        severity: Severity::Info,
+        title: "Not everything that was set aside could return".into(),
+        subject: one.what.clone(),
+        detail: format!(
+            "{} stay in {kept_as}: their user or row is gone, or something else stands there",
+            one.left
+        ),
+        remedy: "markenmate cleanup set-aside".into(),
+    }));
 }

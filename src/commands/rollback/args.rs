@@ -3,8 +3,14 @@
 use std::path::PathBuf;
 
 /// Flags of `rollback`.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Default, Clone, clap::Args)]
 pub struct Args {
+    /// Go back to this version, and set aside what the later ones brought; without it, to 1: the schema before the guide's migration
+    #[arg(long, value_name = "VERSION|NAME", conflicts_with = "restore")]
+    pub to: Option<String>,
+    /// Change nothing; say by exit code whether it could be done now: 0 nothing to do, 3 it could, 4 it would be refused, 7 it would have to wait
+    #[arg(long, conflicts_with = "restore")]
+    pub check: bool,
     /// Restore a backup into a new database, compare it, and swap the names; without PATH the newest verified backup of this database
     #[arg(long, value_name = "PATH", num_args = 0..=1)]
     #[allow(clippy::option_option)]

@@ -1,0 +1,207 @@
+//! `rollback [--to VERSION]`: takes versions back, and sets aside what they brought. `migrate` brings it back.
+
+use serde_json::json;
+
+use super::{Args, ways};
+use crate::backup::gate::{self, Fallback, Identity};
+use crate::context::Context;
+use crate::db::locks;
+use crate::db::patience::{Attempt, Setback};
+use crate::db::session::Session;
+use crate::failure::{Failure, Kind};
+use crate::migrations::back::decide::{self, Back};
+use crate::migrations::back::look::{self, Look};
+use crate::migrations::back::revert::{self, Reverted};
+use crate::migrations::registry;
+use crate::pipeline::{self, Access, Operation};
+use crate::plan::{Plan, Risk, Step};
+use crate::report::{Block, Finding, Next, Outcome, Report, Severity, StepStatus};
+
+/// The command.
+pub struct To {
+    args: Args,
+}
+
+/// What was seen.
+pub struct Seen {
+    look: Look,
+    fallback: Fallback,
+}
+
+impl To {
+    /// With these flags.
+    pub fn new(args: Args) -> Self {
+        Self { args }
+    }
+
+    fn target(&self) -> Result<i32, Failure> {
+        self.args.to.as_deref().map_or(Ok(1), registry::resolve)
+    }
+}
+
+impl Operation for To {
+    type State = Seen;
+    type Work = Back;
+
+    fn access(&self) -> Access {
+        if self.args.check { Access::Read } else { Access::Write }
+    }
+
+    async fn inspect(
+        &self,
+        cx: &Context,
+        session: &Session,
+        _attempt: Attempt,
+    ) -> Result<Seen, Setback> {
+        let target = self.target()?;
+        if !cx.settings.dry_run && !self.args.check {
+            // Not after all has been counted.
+            pipeline::can_consent(cx, Risk::Destructive, &pipeline::phrase_for(session))?;
+        }
+        let look = look::look(session, target).await?;
+        let identity = Identity::of(session).await?;
+        // What cannot be looked at is no reason not to go the other way.
+        let fallback = gate::look(&cx.settings.backup_dir, &identity, &[]).unwrap_or_default();
+        Ok(Seen { look, fallback })
+    }
+
+    fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Back>, Failure> {
+        let target = self.target()?;
+        let back = decide::plan(&seen.look, target)?;
+        let settled = back.revert.is_empty();
+        let entry = registry::find(target).map(ToString::to_string).unwrap_or_default();
+        let database = &seen.look.survey.database;
+        let screen = if settled {
+            vec![Block::Text(format!("nothing to do: {database} is not above {entry}"))]
+        } else {
+            ways::screen(cx, &seen.look, &back, target, &seen.fallback)
+        };
+        let steps = match (settled, self.args.check) {
+            (_, true) => {
+                vec![Step::new("check", "look whether it could be done now", Risk::ReadOnly)]
+            }
+            (true, false) => Vec::new(),
+            (false, false) => ways::steps(&back, target),
+        };
+        Ok(Plan {
+            steps,
+            screen,
+            findings: if settled { Vec::new() } else { clients(&seen.look) },
+            question: format!("Take {database:?} back to {entry}?"),
+            asks_later: false,
+            data: json!({
+                "reverted": [],
+                "would_revert": back.revert,
+                "set_aside": ways::keeps(&seen.look),
+                "ways": ways::ways(&seen.look, &back, &seen.fallback),
+            }),
+            next: settled.then(|| Next::run("markenmate status")),
+            work: back,
+        })
+    }
+
+    async fn execute(
+        &self,
+        cx: &Context,
+        session: &Session,
+        plan: Plan<Back>,
+    ) -> Result<Report, Failure> {
+        if self.args.check {
+            return check(session, plan).await;
+        }
+        let target = self.target()?;
+        let began = std::time::Instant::now();
+        let done = revert::revert(cx, session, &plan.work, target).await?.value;
+        let ms = began.elapsed().as_millis();
+        let run = cx.run_id.to_string();
+        // It is done: what cannot be counted is no failure.
+        let kept = look::kept(session, &run, &plan.work.role()).await.unwrap_or_default();
+        Ok(report(plan, &done, &kept, session.attempts(), ms, target))
+    }
+}
+
+async fn check(session: &Session, plan: Plan<Back>) -> Result<Report, Failure> {
+    let mut report = Report::new(Outcome::NothingToDo);
+    report.body = plan.screen;
+    report.data = plan.data;
+    report.findings = plan.findings;
+    if plan.work.revert.is_empty() {
+        return Ok(report);
+    }
+    session.facts.check_writable()?;
+    let mut holders = locks::run_holders(session).await?;
+    let tables = locks::table_holders(session, &plan.work.locked_tables()).await?;
+    holders.extend(tables.into_iter().filter(|h| h.transaction_age_s.is_none_or(|s| s >= 1)));
+    if !holders.is_empty() {
+        let mut failure = Failure::new(Kind::Busy, "rollback would have to wait for a lock");
+        for holder in &holders {
+            failure = failure.because(holder).hint(format!("to end it: {}", holder.remedy()));
+        }
+        return Err(failure);
+    }
+    report.outcome = Outcome::Findings;
+    report.next = Some(Next::run("markenmate rollback"));
+    Ok(report)
+}
+
+/// Who would put back what is taken.
+fn clients(look: &Look) -> Vec<Finding> {
+    let finding = |client: &look::Client| Finding {
+        id: "connected".into(),
+        severity: Severity::Warning,
+        title: "An application is connected".into(),
+        subject: format!("{} as {} from {}", client.application, client.user, client.host),
+        detail: format!(
+            "{} session(s): the new code pushes its columns back when it next starts, empty",
+            client.sessions
+        ),
+        remedy: "deploy the old code first (git revert, build, start), then roll back".into(),
+    };
+    look.clients.iter().map(finding).collect()
+}
+
+fn report(
+    plan: Plan<Back>,
+    done: &Reverted,
+    kept: &[(String, String, u64)],
+    attempts: u32,
+    ms: u128,
+    target: i32,
+) -> Report {
+    let mut report = Report::new(Outcome::Done);
+    let longest = done.locked.map(|time| (time.as_secs_f64() * 10_000.0).round() / 10.0);
+    let set_aside: Vec<_> = kept
+        .iter()
+        .map(|(what, name, rows)| json!({ "what": what, "rows": rows, "kept_as": format!("markenmate_quarantine.{name}") }))
+        .collect();
+    report.data = json!({
+        "reverted": done.versions, "set_aside": set_aside,
+        "attempts": attempts, "longest_lock_ms": longest,
+    });
+    report.steps = plan.steps.iter().map(|s| s.result(StepStatus::Done, None)).collect();
+    let locked = longest.map(|ms| format!(", tables locked for {ms} ms")).unwrap_or_default();
+    report.body.push(Block::Text(format!(
+        "committed in {ms} ms, {attempts} attempt{}{locked}",
+        if attempts == 1 { "" } else { "s" }
+    )));
+    if done.recovered {
+        report.body.push(Block::Text(
+            "the connection broke during COMMIT; the history shows that it took place".into(),
+        ));
+    }
+    if !kept.is_empty() {
+        report.body.push(Block::Table {
+            columns: ["set aside", "rows", "as"].map(str::to_owned).to_vec(),
+            rows: kept
+                .iter()
+                .map(|(what, name, rows)| {
+                    vec![what.clone(), rows.to_string(), format!("markenmate_quarantine.{name}")]
+                })
+                .collect(),
+        });
+    }
+    report.findings = plan.findings;
+    report.next = Some(Next::run(format!("markenmate verify --to {target}")));
+    report.undo = Some("markenmate migrate".into());
+    report
+}

@@ -1,0 +1,108 @@
+//! Which versions are taken back. Pure: decided from a survey, and again from another one under the lock.
+
+use super::look::{Dependent, Look};
+use crate::db::identifiers::quoted;
+use crate::failure::Failure;
+use crate::migrations::plan::{refuse, refuse_damage_or_denial};
+use crate::migrations::registry::{self, Entry};
+use crate::migrations::standing::standing;
+use crate::migrations::survey::Survey;
+use crate::report::{Finding, Severity};
+
+/// What a run would take back.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Back {
+    /// The role that owns everything.
+    pub owner: String,
+    /// We have to become that role first.
+    pub become_owner: bool,
+    /// Versions of the tool's own schema to apply first.
+    pub own: Vec<i32>,
+    /// Versions, the newest first.
+    pub revert: Vec<i32>,
+}
+
+impl Back {
+    /// The statement that makes us the owner, if it takes one.
+    pub fn role(&self) -> String {
+        match self.become_owner {
+            true => format!("SET LOCAL ROLE {};", quoted(&self.owner)),
+            false => String::new(),
+        }
+    }
+
+    /// The migrations, the newest first.
+    pub fn entries(&self) -> impl Iterator<Item = &'static Entry> + '_ {
+        self.revert.iter().filter_map(|version| registry::find(*version))
+    }
+
+    /// The app's tables that are locked, in the order in which the migrations lock them.
+    pub fn locked_tables(&self) -> Vec<&'static str> {
+        const ORDER: [&str; 5] = ["user", "token_lending", "app_log", "step_up_token", "audit_log"];
+        let moved = |table: &str| {
+            self.revert.contains(&2) && ["step_up_token", "audit_log"].contains(&table)
+        };
+        let locked =
+            |table: &&str| moved(table) || self.entries().any(|entry| entry.locks.contains(table));
+        ORDER.into_iter().filter(locked).collect()
+    }
+}
+
+/// Decides what brings the surveyed database back to `target`, or why nothing may be done.
+pub fn decide(survey: &Survey, target: i32) -> Result<Back, Failure> {
+    refuse_damage_or_denial(survey)?;
+    let Some(catalogue) = &survey.catalogue else { return Ok(Back::default()) };
+    let standing = standing(&survey.histories, catalogue);
+    refuse(&standing, &survey.database)?;
+    if standing.held > standing.recorded && standing.held > target {
+        return Err(Failure::refused(format!(
+            "version {} is in database {:?} and not in its history: nothing was changed",
+            standing.held, survey.database
+        ))
+        .because("what is taken back is what is recorded")
+        .hint("to record it: markenmate migrate; then: markenmate rollback"));
+    }
+    let has_own =
+        |version: i32| survey.histories.own.iter().any(|row| row.number() == Some(version));
+    let revert: Vec<i32> = (target + 1..=standing.recorded).rev().collect();
+    if revert.is_empty() {
+        return Ok(Back::default());
+    }
+    survey.rights.check(&survey.database)?;
+    let owner = survey.rights.owner().to_owned();
+    Ok(Back {
+        become_owner: owner != survey.rights.user,
+        owner,
+        own: registry::OWN.iter().map(|e| e.version).filter(|v| !has_own(*v)).collect(),
+        revert,
+    })
+}
+
+/// What others hung on it is never dropped along.
+pub fn refuse_dependents(dependents: &[Dependent]) -> Result<(), Failure> {
+    if dependents.is_empty() {
+        return Ok(());
+    }
+    let finding = |dependent: &Dependent| Finding {
+        id: "dependent".into(),
+        severity: Severity::Error,
+        title: "Something of somebody else's hangs on what goes".into(),
+        subject: format!("{} {}", dependent.what, dependent.subject),
+        detail: "stands on a table or a column that is to be set aside; nothing is dropped along"
+            .into(),
+        remedy: dependent.remedy.clone(),
+    };
+    let what = "others have built on what would be taken back: nothing was changed";
+    Err(Failure::refused(what)
+        .hint("take each away as shown, then run the same command again")
+        .with_findings(dependents.iter().map(finding).collect()))
+}
+
+/// The whole plan, dependents included.
+pub fn plan(look: &Look, target: i32) -> Result<Back, Failure> {
+    let back = decide(&look.survey, target)?;
+    if !back.revert.is_empty() {
+        refuse_dependents(&look.dependents)?;
+    }
+    Ok(back)
+}

@@ -1,0 +1,4 @@
+SELECT s.name, s.version::text, s.of_table, s.of_column, s.state
+  FROM markenmate.set_aside s
+ WHERE s.state IN ('kept', 'returning')
+ ORDER BY s.set_aside_at, s.name

@@ -1,0 +1,8 @@
+//! The way back, and the way forward again: what a version brought is set aside in one transaction, and returns
+//! once the version is there again. Nothing of it is dropped.
+
+pub mod decide;
+pub mod look;
+pub mod parts;
+pub mod returning;
+pub mod revert;

@@ -1,0 +1,390 @@
+//! What a rollback keeps returns: the flags and sequences in the migration's own transaction, all else after it in
+//! batches, each of them a transaction that takes rows out of where they are kept and puts them into the
+//! application's tables. Ended at any moment, the next `migrate` goes on.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::parts::{Kind, Part, name};
+use crate::context::Context;
+use crate::db::foreign::{self, Scope};
+use crate::db::identifiers::{literal, quoted};
+use crate::db::ledger::{self, Record};
+use crate::db::session::{Mode, Rows, Session};
+use crate::failure::{Failure, Kind as Failed};
+use crate::migrations::registry;
+
+/// A table in `markenmate_quarantine` that is to return, or is on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its name there.
+    pub name: String,
+    /// The version that brought it.
+    pub version: i32,
+    /// The app's table.
+    pub table: String,
+    /// What of it; none: all.
+    pub column: Option<String>,
+    /// Some of it may have returned already.
+    pub returning: bool,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Returned {
+    /// `public.audit_log`, `public.token_lending.version`
+    pub what: String,
+    /// Rows or values that returned, those of earlier runs included.
+    pub rows: u64,
+    /// Rows that got another id: the application had used theirs.
+    pub renumbered: u64,
+    /// What could not return: of users or rows that are gone, or where something else stands now.
+    pub left: u64,
+    /// Where it stays; none: nothing is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_as: Option<String>,
+}
+
+/// The statement that reads [`Kept`].
+pub const SQL: &str = include_str!("kept.sql");
+
+const WHAT: &str = "cannot bring back what was set aside";
+
+/// A batch is made as large as is put back in this time: so long the application may wait for a row.
+const AIM: Duration = Duration::from_millis(30);
+const FIRST: usize = 500;
+const MOST: usize = 20_000;
+
+impl Kept {
+    /// Reads the answer to [`SQL`].
+    pub fn from_rows(rows: &Rows) -> Vec<Self> {
+        let kept = |row: &tokio_postgres::SimpleQueryRow| {
+            Some(Self {
+                name: row.get("name")?.to_owned(),
+                version: row.get("version")?.parse().ok()?,
+                table: row.get("of_table")?.to_owned(),
+                column: row.get("of_column").map(str::to_owned),
+                returning: row.get("state") == Some("returning"),
+            })
+        };
+        rows.iter().filter_map(kept).collect()
+    }
+
+    /// `public.audit_log`, `public.token_lending.version`
+    pub fn what(&self) -> String {
+        name(&self.table, self.column.as_deref())
+    }
+
+    fn part(&self) -> Option<&'static Part> {
+        Part::find(&self.table, self.column.as_deref())
+    }
+}
+
+/// In the open transaction, before the guards are put up: the flags.
+pub(in crate::migrations) async fn flags(session: &Session, target: i32) -> Result<(), Failure> {
+    let Some(Kind::Column { fits, .. }) =
+        Part::find("user", Some("is_master_admin")).map(|p| p.kind)
+    else {
+        return Ok(());
+    };
+    session.run(WHAT, &foreign::refuse(Scope::Returning)).await?;
+    let sql = include_str!("flags.sql")
+        .replace("%FITS%", &literal(fits))
+        .replace("%GUARDED%", if target >= registry::GUARDS { "true" } else { "false" });
+    session.run(WHAT, &sql).await.map(drop)
+}
+
+/// In the open transaction, after the migrations: sequences, and the word that the rest is on its way.
+pub(in crate::migrations) async fn begin(session: &Session, target: i32) -> Result<(), Failure> {
+    let sql = include_str!("begin.sql").replace("%TARGET%", &target.to_string());
+    session.run(WHAT, &sql).await.map(drop)
+}
+
+/// After the migration is committed: everything in batches. `role` makes us the owner, if it takes one.
+///
+/// # Errors
+/// Busy, interrupted, or the server's: the migration stands, and the next one goes on.
+pub async fn carry_out(
+    cx: &Context,
+    session: &Session,
+    role: &str,
+    all: &[Kept],
+) -> Result<Vec<Returned>, Failure> {
+    let run = Run { cx, session, role };
+    let mut returned = Vec::new();
+    for kept in all {
+        match run.one(kept).await {
+            Ok(one) => returned.push(one),
+            Err(failure) => return Err(stopped(failure, kept)),
+        }
+    }
+    Ok(returned)
+}
+
+fn stopped(mut failure: Failure, kept: &Kept) -> Failure {
+    if failure.kind == Failed::Unexpected || failure.kind == Failed::Refused {
+        failure.kind = Failed::Partial;
+    }
+    failure
+        .because(format!("the versions are committed; {} is still returning", kept.what()))
+        .hint("nothing is lost: the next markenmate migrate goes on")
+}
+
+struct Run<'a> {
+    cx: &'a Context,
+    session: &'a Session,
+    role: &'a str,
+}
+
+/// What one batch did.
+struct Batch {
+    last: Option<i64>,
+    seen: u64,
+    returned: u64,
+    skipped: u64,
+}
+
+impl Run<'_> {
+    async fn one(&self, kept: &Kept) -> Result<Returned, Failure> {
+        // The flags went before; and of what this binary does not know nothing is moved.
+        let is_flag = kept.column.as_deref() == Some("is_master_admin");
+        if let Some(part) = kept.part().filter(|_| !is_flag)
+            && let Some(statement) = self.statement(kept, part).await?
+        {
+            self.batches(kept, &statement).await?;
+        }
+        self.finish(kept).await
+    }
+
+    /// From the lowest id to the highest, until a round skipped nothing.
+    async fn batches(&self, kept: &Kept, statement: &str) -> Result<(), Failure> {
+        let (mut after, mut size) = (i64::MIN, FIRST);
+        let (mut skipped, mut total) = (0, 0);
+        let (mut progress, mut said) = (Instant::now(), Instant::now());
+        loop {
+            let began = Instant::now();
+            let batch = match self.batch(kept, statement, after, size).await {
+                Ok(batch) => batch,
+                Err(failure) if is_passing(&failure) => {
+                    if progress.elapsed() >= self.cx.settings.max_wait {
+                        return Err(failure);
+                    }
+                    size = (size / 2).max(1);
+                    self.cx.interrupt.pause(Duration::from_millis(100)).await?;
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            };
+            size = next_size(size, began.elapsed());
+            skipped += batch.skipped;
+            total += batch.returned;
+            if batch.returned > 0 {
+                progress = Instant::now();
+            }
+            if said.elapsed() >= Duration::from_secs(2) {
+                said = Instant::now();
+                self.cx.console.say(&format!("bringing back {}: {total} so far", kept.what()));
+            }
+            match batch.last {
+                Some(last) if batch.seen > 0 => after = last,
+                _ if skipped == 0 => return Ok(()),
+                _ => {
+                    if progress.elapsed() >= self.cx.settings.max_wait {
+                        return Err(Failure::new(
+                            Failed::Busy,
+                            format!(
+                                "{skipped} rows of {} were locked all the time",
+                                name(&kept.table, None)
+                            ),
+                        ));
+                    }
+                    (after, skipped) = (i64::MIN, 0);
+                    self.cx.interrupt.pause(Duration::from_millis(100)).await?;
+                }
+            }
+        }
+    }
+
+    async fn batch(
+        &self,
+        kept: &Kept,
+        statement: &str,
+        after: i64,
+        size: usize,
+    ) -> Result<Batch, Failure> {
+        let sql = statement
+            .replace("%AFTER%", &format!("'{after}'::bigint"))
+            .replace("%SIZE%", &size.to_string());
+        let sql = format!("{}{};{sql}", self.role, foreign::refuse(Scope::Returning));
+        let what = format!("cannot bring back {}", kept.what());
+        let sets = self.session.once(Mode::Write, &what, &sql).await?;
+        let row =
+            sets.last().and_then(|rows| rows.first()).ok_or_else(|| Failure::unexpected(&what))?;
+        let number = |name| row.get(name).and_then(|text| text.parse().ok()).unwrap_or_default();
+        Ok(Batch {
+            last: row.get("last").and_then(|id| id.parse().ok()),
+            seen: number("seen"),
+            returned: number("returned"),
+            skipped: number("skipped"),
+        })
+    }
+
+    /// The batch's SQL but for its place and size; none where a column that is kept has no place any more.
+    async fn statement(&self, kept: &Kept, part: &Part) -> Result<Option<String>, Failure> {
+        let sql = match part.kind {
+            Kind::Column { name, fits, value, .. } => include_str!("values.sql")
+                .replace("%COLUMN%", &quoted(name))
+                .replace("%FITS%", fits)
+                .replace("%VALUE%", value)
+                .replace("%TYPE%", "bigint"),
+            Kind::Table { fits, emptied } => {
+                let Some(columns) = self.columns(kept).await? else { return Ok(None) };
+                let list =
+                    columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
+                let value = |column: &String| value(&kept.table, column, emptied);
+                let values = columns.iter().map(value).collect::<Vec<_>>().join(", ");
+                include_str!("rows.sql")
+                    .replace("%COLUMNS%", &list)
+                    .replace("%VALUES%", &values)
+                    .replace("%FITS%", fits)
+            }
+        };
+        Ok(Some(places(&sql, kept)))
+    }
+
+    /// The columns of what is kept, where the application's table has them all.
+    async fn columns(&self, kept: &Kept) -> Result<Option<Vec<String>>, Failure> {
+        let of = |schema: &str, table: &str| {
+            format!(
+                "SELECT a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
+                   JOIN pg_namespace n ON n.oid = c.relnamespace \
+                  WHERE n.nspname = {} AND c.relname = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+                literal(schema),
+                literal(table)
+            )
+        };
+        let sql =
+            format!("{};{}", of("markenmate_quarantine", &kept.name), of("public", &kept.table));
+        let sets = self.session.once(Mode::Read, WHAT, &sql).await?;
+        let names = |set: &Rows| {
+            set.iter().filter_map(|row| row.get(0).map(str::to_owned)).collect::<Vec<_>>()
+        };
+        let [here, there] = sets.as_slice() else { return Err(Failure::unexpected(WHAT)) };
+        let (here, there) = (names(here), names(there));
+        Ok(here.iter().all(|column| there.contains(column)).then_some(here))
+    }
+
+    async fn finish(&self, kept: &Kept) -> Result<Returned, Failure> {
+        let session = self.session;
+        let began = Instant::now();
+        loop {
+            match self.finish_once(kept).await {
+                Err(failure)
+                    if is_passing(&failure) && began.elapsed() < self.cx.settings.max_wait =>
+                {
+                    session.end().await;
+                    self.cx.interrupt.pause(Duration::from_millis(100)).await?;
+                }
+                result => {
+                    session.end().await;
+                    return result;
+                }
+            }
+        }
+    }
+
+    async fn finish_once(&self, kept: &Kept) -> Result<Returned, Failure> {
+        let session = self.session;
+        let sql = format!(
+            "{}{};{}",
+            self.role,
+            foreign::refuse(Scope::Returning),
+            places(include_str!("finish.sql"), kept)
+        );
+        let sets = session.begin_within(Mode::Write, session.timeouts(), WHAT, &sql).await?;
+        let row =
+            sets.last().and_then(|rows| rows.first()).ok_or_else(|| Failure::unexpected(WHAT))?;
+        let number = |name| row.get(name).and_then(|text| text.parse().ok()).unwrap_or_default();
+        let left = number("left");
+        let returned = Returned {
+            what: kept.what(),
+            rows: number("returned"),
+            renumbered: number("renumbered"),
+            left,
+            kept_as: (left > 0).then(|| format!("markenmate_quarantine.{}", kept.name)),
+        };
+        let detail = serde_json::to_string(&returned)
+            .map_err(|error| Failure::unexpected(WHAT).because(error))?;
+        let record = Record {
+            command: "migrate",
+            subject: Some(&returned.what),
+            outcome: "done",
+            detail: Some(&detail),
+        };
+        ledger::append(session, &self.cx.origin(), &record).await?;
+        session.commit(WHAT, "COMMIT").await?;
+        Ok(returned)
+    }
+}
+
+fn places(sql: &str, kept: &Kept) -> String {
+    sql.replace("%KEPT%", &quoted(&kept.name))
+        .replace("%TABLE%", &quoted(&kept.table))
+        .replace("%NAME%", &literal(&kept.name))
+}
+
+/// What a column of a returning row `k` holds.
+fn value(table: &str, column: &str, emptied: &[&str]) -> String {
+    let of = quoted(column);
+    if column == "id" {
+        let table = quoted(table);
+        return format!(
+            "CASE WHEN EXISTS (SELECT FROM public.{table} p WHERE p.id = k.id) \
+             THEN nextval(pg_get_serial_sequence({}, 'id')) ELSE k.id END",
+            literal(&format!("public.{table}"))
+        );
+    }
+    if emptied.contains(&column) {
+        return format!(
+            "CASE WHEN EXISTS (SELECT FROM public.\"user\" u WHERE u.id = k.{of}) THEN k.{of} END"
+        );
+    }
+    format!("k.{of}")
+}
+
+/// Somebody was in the way, or faster: the same again finds another state.
+fn is_passing(failure: &Failure) -> bool {
+    // foreign_key_violation, unique_violation, serialization_failure, deadlock_detected
+    failure.kind == Failed::Busy
+        || matches!(failure.sqlstate.as_deref(), Some("23503" | "23505" | "40001" | "40P01"))
+}
+
+/// Towards the aim, by half or to double at most.
+fn next_size(size: usize, took: Duration) -> usize {
+    let ratio = AIM.as_secs_f64() / took.as_secs_f64().max(0.001);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    let next = (size as f64 * ratio.clamp(0.5, 2.0)) as usize;
+    next.clamp(1, MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_grows_and_shrinks_towards_its_time() {
+        assert_eq!(next_size(500, Duration::from_millis(1)), 1000);
+        assert_eq!(next_size(500, AIM), 500);
+        assert_eq!(next_size(500, AIM * 10), 250);
+        assert_eq!(next_size(1, AIM * 10), 1);
+        assert_eq!(next_size(MOST, Duration::ZERO), MOST);
+    }
+
+    #[test]
+    fn an_id_that_is_taken_and_a_user_who_is_gone_are_seen_to() {
+        assert!(value("audit_log", "id", &[]).contains("nextval("));
+        assert!(value("audit_log", "target_user_id", &["target_user_id"]).starts_with("CASE"));
+        assert_eq!(value("audit_log", "user_id", &["target_user_id"]), "k.\"user_id\"");
+    }
+}
