@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    admin, backup, demo, migrate, rollback, set_master_admin, status, util, verify,
+    admin, backup, cleanup, demo, migrate, rollback, set_master_admin, status, util, verify,
 };
 use crate::console::Console;
 use crate::failure::Failure;
@@ -38,12 +38,14 @@ pub enum Command {
     SetMasterAdmin(set_master_admin::Args),
     /// Check schema, history, master admin and data; exit 3 where something must be mended
     Verify(verify::Args),
-    /// Bring a backup back: beside the database, compared, then under its name
+    /// Take versions back and set aside what they brought, or bring a backup back
     Rollback(rollback::Args),
     /// Say where the database stands, and the one safe next command
     Status(status::Args),
     /// List the admins, promote, demote, end sessions; each by an admin's password
     Admin(admin::Args),
+    /// Drop what rollback and restore have kept
+    Cleanup(cleanup::Args),
     /// Show all of it on a throwaway PostgreSQL
     Demo(demo::Args),
     /// Completions, manual pages, the SQL of the way back
@@ -72,6 +74,9 @@ impl Command {
                 admin::What::Demote(_) => "admin demote",
                 admin::What::RevokeSessions(_) => "admin revoke-sessions",
             },
+            Self::Cleanup(args) => match args.what {
+                cleanup::What::SetAside(_) => "cleanup set-aside",
+            },
             Self::Demo(_) => "demo",
             Self::Util(_) => "util",
         }
@@ -82,7 +87,7 @@ impl Command {
 const GROUPS: [(&str, &[&str]); 4] = [
     ("The guide", &["backup", "migrate", "set-master-admin", "verify", "rollback"]),
     ("Before and after", &["status"]),
-    ("Day to day", &["admin"]),
+    ("Day to day", &["admin", "cleanup"]),
     ("To try it", &["demo"]),
 ];
 

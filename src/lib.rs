@@ -23,8 +23,8 @@ pub mod tools;
 use cli::Command;
 use commands::admin::What;
 use commands::{
-    admin as admins, backup as backups, demo, migrate, rollback, set_master_admin, status, util,
-    verify,
+    admin as admins, backup as backups, cleanup, demo, migrate, rollback, set_master_admin, status,
+    util, verify,
 };
 use console::Console;
 use context::Context;
@@ -89,6 +89,7 @@ async fn dispatch(cx: &Context, command: Command) -> Ending {
             }
             Some(backups::Kept::List { dir }) => alone(backups::list(cx, dir.as_deref())),
         },
+        Command::Cleanup(args) => cleanup::run(cx, args).await,
         Command::Demo(args) => alone(demo::run(cx, args).await),
         Command::Util(args) => alone(util::run(cx, args)),
     }

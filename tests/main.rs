@@ -37,6 +37,7 @@ mod cases {
     mod rights;
     mod rollback;
     mod sandbox;
+    mod set_aside;
     mod signals;
     mod standing;
     mod support;

@@ -10,7 +10,7 @@ CREATE TABLE markenmate.set_aside (
     of_column text,
     set_aside_at timestamp with time zone NOT NULL DEFAULT now(),
     run_id text,
-    -- kept, returning, returned; left: what could not return is still there.
+    -- kept, returning, returned, dropped; left: what could not return is still there.
     state text NOT NULL DEFAULT 'kept',
     returned bigint NOT NULL DEFAULT 0,
     renumbered bigint NOT NULL DEFAULT 0,

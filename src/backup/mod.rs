@@ -6,6 +6,7 @@ pub mod contents;
 pub mod dump;
 pub mod form;
 pub mod gate;
+pub mod kept;
 pub mod list;
 pub mod manifest;
 pub mod place;

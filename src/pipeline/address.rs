@@ -10,8 +10,8 @@ use crate::report::{Block, Finding, Next, Report};
 use crate::settings::{Endpoint, Source};
 
 /// The commands that work on a database. What `util` prints says by itself which one it means.
-pub const COMMANDS: [&str; 7] =
-    ["backup", "migrate", "set-master-admin", "verify", "rollback", "status", "admin"];
+pub const COMMANDS: [&str; 8] =
+    ["backup", "migrate", "set-master-admin", "verify", "rollback", "status", "admin", "cleanup"];
 
 /// What a printed command must repeat, because the command line said it: else the paste would go to
 /// another database.

@@ -50,11 +50,17 @@ pub fn set_aside(survey: &Survey) -> Option<Finding> {
         title: "Rows are set aside".into(),
         subject: "schema markenmate_quarantine".into(),
         detail: format!(
-            "{tables} table(s) hold what a way back took out of public; migrate does not put it back"
+            "{tables} table(s) hold what a rollback took out of public; {}",
+            match survey.kept.iter().any(|kept| kept.returning) {
+                true => "some of it is on its way back, and migrate goes on with it",
+                false if survey.kept.is_empty() => "it could not return, or was never registered",
+                false => "migrate brings it back",
+            }
         ),
-        remedy: "to see them: SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = \
-                 'markenmate_quarantine'::regnamespace ORDER BY 1;"
-            .into(),
+        remedy: match survey.kept.is_empty() {
+            true => "markenmate cleanup set-aside --dry-run".into(),
+            false => "markenmate migrate".into(),
+        },
     })
 }
 

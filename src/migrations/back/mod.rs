@@ -6,3 +6,4 @@ pub mod look;
 pub mod parts;
 pub mod returning;
 pub mod revert;
+pub mod stock;
