@@ -12,6 +12,7 @@ mod cases {
     mod concurrency;
     mod connection;
     mod contracts;
+    mod doctor;
     mod elsewhere;
     mod grants;
     mod guard_races;

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod backup;
 pub mod cleanup;
 pub mod demo;
+mod doctor;
 pub mod migrate;
 pub mod rollback;
 pub mod set_master_admin;

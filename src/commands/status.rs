@@ -9,13 +9,13 @@ use crate::db::ledger;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
-use crate::migrations::plan::is_servers_own;
 use crate::migrations::standing::{self, MigrationStatus, Standing, State};
 use crate::migrations::survey::{History, Survey};
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
-use crate::report::{Block, Finding, Next, Outcome, Report, Severity};
+use crate::report::{Block, Finding, Outcome, Report, Severity};
 
+use super::doctor::{self, Further};
 use super::migrate::beside;
 
 /// Flags of `status`.
@@ -37,10 +37,11 @@ pub struct Seen {
     standing: Standing,
     migrations: Vec<MigrationStatus>,
     survey: Survey,
+    further: Further,
 }
 
 impl Operation for Status {
-    type State = Survey;
+    type State = (Survey, Further);
     type Work = Seen;
 
     fn access(&self) -> Access {
@@ -52,20 +53,28 @@ impl Operation for Status {
         _cx: &Context,
         session: &Session,
         _attempt: Attempt,
-    ) -> Result<Survey, Setback> {
-        Ok(Survey::full(session).await?)
+    ) -> Result<Self::State, Setback> {
+        let survey = Survey::full(session).await?;
+        let further = doctor::look_further(session, &survey).await?;
+        Ok((survey, further))
     }
 
-    fn plan(&self, _cx: &Context, survey: &Survey) -> Result<Plan<Seen>, Failure> {
+    fn plan(&self, _cx: &Context, seen: &Self::State) -> Result<Plan<Seen>, Failure> {
+        let (survey, further) = seen;
         let nothing = crate::db::catalogue::Catalogue::default();
         let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
         let judged = standing::standing(&survey.histories, catalogue);
         let (standing, migrations) = match survey.history {
             // Nothing that it says is told as if it were so.
             History::Damaged(_) => (Standing { state: State::Drifted, ..judged }, Vec::new()),
+            _ if further.mends_history.is_some() && judged.state != State::Newer => {
+                let migrations = standing::migrations(&survey.histories);
+                (Standing { state: State::Drifted, ..judged }, migrations)
+            }
             _ => (judged, standing::migrations(&survey.histories)),
         };
-        let work = Seen { standing, migrations, survey: survey.clone() };
+        let (survey, further) = (survey.clone(), further.clone());
+        let work = Seen { standing, migrations, survey, further };
         Ok(Plan {
             work,
             steps: vec![Step::new("status", "look where the database stands", Risk::ReadOnly)],
@@ -84,8 +93,8 @@ impl Operation for Status {
         session: &Session,
         plan: Plan<Seen>,
     ) -> Result<Report, Failure> {
-        let Seen { standing, migrations, survey } = plan.work;
-        let next = next(standing.state, &survey);
+        let Seen { standing, migrations, survey, further } = plan.work;
+        let state = standing.state;
         let head = match survey.history {
             History::Known => ledger::head(session).await?,
             History::Denied | History::Damaged(_) => None,
@@ -99,17 +108,21 @@ impl Operation for Status {
         report.data = json!({
             "state": standing.state,
             "migrations": migrations,
-            "next": next.command,
+            "next": null,
             "owner": survey.rights.table_owner,
             "ledger_head": head,
         });
         report.findings = standing.findings;
-        report.findings.extend(unknown_history(&survey));
-        if standing.state == State::Pristine {
+        doctor::to_paste(&mut report.findings, &survey.conninfo);
+        report.findings.extend(unreadable(&survey));
+        report.findings.extend(doctor::history(&survey, &further));
+        report.findings.extend(doctor::blocking(state, &survey));
+        if state == State::Pristine {
             report.findings.extend(beside::not_empty(&survey));
         }
         report.findings.extend(beside::guide_archive(&survey));
         report.findings.extend(beside::set_aside(&survey));
+        report.findings.extend(further.findings);
         report.findings.extend(
             survey.holders.iter().filter(|h| h.transaction_age_s > Some(60)).map(|holder| {
                 Finding {
@@ -122,42 +135,10 @@ impl Operation for Status {
                 }
             }),
         );
+        let next = doctor::next(state, &survey, &report.findings, session.facts.standby);
+        report.data["next"] = json!(next.command);
         report.next = Some(next);
         Ok(report)
-    }
-}
-
-fn next(state: State, survey: &Survey) -> Next {
-    const MEND: &str = "mend each finding as it says";
-    if survey.history != History::Known {
-        return Next::after(MEND, "markenmate status");
-    }
-    match state {
-        State::Current => Next::run("markenmate verify"),
-        State::Pristine if is_servers_own(&survey.database) => Next::after(
-            "this is one of the server's own databases: name the application's, for example -d markenmate",
-            "markenmate status",
-        ),
-        State::Pristine => {
-            Next::after("make sure that this is the right database", "markenmate migrate --dry-run")
-        }
-        State::Baseline | State::HardenedUnrecorded | State::Pending => {
-            match survey.rights.missing(&survey.database).is_empty() {
-                true => Next::run("markenmate migrate"),
-                false => Next::after(
-                    format!(
-                        "connect as {}, or as a member of it",
-                        identifier(survey.rights.owner())
-                    ),
-                    "markenmate migrate",
-                ),
-            }
-        }
-        State::Partial | State::Drifted => Next::after(MEND, "markenmate status"),
-        State::Newer => Next::after(
-            "use the markenmate that migrated this database, or a newer one",
-            "markenmate status",
-        ),
     }
 }
 
@@ -202,35 +183,18 @@ fn to_the_second(stamp: &str) -> String {
     )
 }
 
-fn unknown_history(survey: &Survey) -> Option<Finding> {
+fn unreadable(survey: &Survey) -> Option<Finding> {
     let user = identifier(&survey.rights.user);
-    let finding = |id: &str, severity, title: &str, detail, remedy| Finding {
-        id: id.into(),
-        severity,
-        title: title.into(),
+    (survey.history == History::Denied).then(|| Finding {
+        id: "history-unreadable".into(),
+        severity: Severity::Warning,
+        title: "The migration history cannot be read".into(),
         subject: "schema markenmate".into(),
-        detail,
-        remedy,
-    };
-    match &survey.history {
-        History::Known => None,
-        History::Denied => Some(finding(
-            "history-unreadable",
-            Severity::Warning,
-            "The migration history cannot be read",
-            format!(
-                "role {user} may not read it: what is recorded is not known, the state is judged by the catalogue"
-            ),
-            format!(
-                "GRANT USAGE ON SCHEMA markenmate TO {user}; GRANT SELECT ON ALL TABLES IN SCHEMA markenmate TO {user};"
-            ),
-        )),
-        History::Damaged(damage) => Some(finding(
-            "history",
-            Severity::Error,
-            "The migration history is not to be trusted",
-            damage.said.clone(),
-            damage.remedy.into(),
-        )),
-    }
+        detail: format!(
+            "role {user} may not read it: what is recorded is not known, the state is judged by the catalogue"
+        ),
+        remedy: format!(
+            "GRANT USAGE ON SCHEMA markenmate TO {user}; GRANT SELECT ON ALL TABLES IN SCHEMA markenmate TO {user};"
+        ),
+    })
 }

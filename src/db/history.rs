@@ -13,6 +13,9 @@ pub const APP: &str = "refinery_schema_history";
 /// The tool's own.
 pub const OWN: &str = "refinery_own_history";
 
+/// refinery's columns.
+const COLUMNS: [&str; 4] = ["version", "name", "applied_on", "checksum"];
+
 /// One row of a history, as it stands there: rows edited by hand are data, not a crash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entry {
@@ -30,6 +33,8 @@ pub struct Entry {
     pub run_id: Option<String>,
     /// The role that wrote it.
     pub applied_by: Option<String>,
+    /// Columns of refinery's that the table has not.
+    pub lacks: Vec<&'static str>,
 }
 
 impl Entry {
@@ -49,6 +54,7 @@ impl Entry {
             adopted: text("adopted").as_deref() == Some("true"),
             run_id: text("run_id"),
             applied_by: text("applied_by"),
+            lacks: COLUMNS.into_iter().filter(|name| row.get(name).is_none()).collect(),
         }
     }
 
@@ -143,6 +149,8 @@ mod tests {
         let entry = Entry::read(r#"{"version": "two", "adopted": true, "checksum": 7, "x": []}"#);
         assert_eq!((entry.version.as_str(), entry.checksum.as_str()), ("two", "7"));
         assert!(entry.adopted && entry.name.is_empty() && entry.run_id.is_none());
-        assert_eq!(Entry::read("nothing of the kind"), Entry::default());
+        assert_eq!(entry.lacks, ["name", "applied_on"]);
+        let nothing = Entry { lacks: COLUMNS.into(), ..Entry::default() };
+        assert_eq!(Entry::read("nothing of the kind"), nothing);
     }
 }

@@ -61,7 +61,7 @@ impl Holder {
 }
 
 /// The lock between restores of one database, taken outside of it: it is about to lose its name.
-const RESTORE: i32 = 0x7265_7374;
+pub const RESTORE: i32 = 0x7265_7374;
 
 /// The statement that tries for the lock between restores of the database with this oid: one value.
 pub fn try_restore_lock_sql(oid: u32) -> String {

@@ -3,6 +3,7 @@
 pub mod back;
 pub mod commit;
 pub mod executor;
+pub mod mending;
 pub mod plan;
 pub mod registry;
 pub mod rights;

@@ -51,7 +51,12 @@ fn the_servers_own_databases_are_refused_only_for_building() {
 
 #[test]
 fn the_guards_wait_for_one_master_who_is_an_admin() {
-    let master = |role: &str| Master { email: "a@b".into(), id: "1".into(), role: role.into() };
+    let master = |role: &str| Master {
+        email: "a@b".into(),
+        id: "1".into(),
+        role: role.into(),
+        ..Master::default()
+    };
     let decided = |masters: Vec<Master>| {
         let survey = Survey { masters, ..surveyed(2, "m") };
         decide(&survey, 3).map_err(|f| (f.kind.exit_code(), f.to_string()))

@@ -43,6 +43,8 @@ pub struct Rights {
     pub holds_users: bool,
     /// Tables that ways back have set aside.
     pub set_aside: u32,
+    /// Databases of the server that are named like those into which is restored.
+    pub restoring: u32,
     /// Tables and views of something else, the first few by name, in a database without the app.
     pub others: Option<String>,
 }
@@ -72,6 +74,10 @@ impl Rights {
             holds_users: yes("holds_users"),
             set_aside: row
                 .get("set_aside")
+                .and_then(|count| count.parse().ok())
+                .unwrap_or_default(),
+            restoring: row
+                .get("restoring")
                 .and_then(|count| count.parse().ok())
                 .unwrap_or_default(),
             others: text("others").filter(|names| !names.is_empty()),

@@ -17,6 +17,8 @@ SELECT current_user::text AS "user",
        -- What a way back keeps.
        (SELECT count(*) FROM pg_class
          WHERE relnamespace = to_regnamespace('markenmate_quarantine') AND relkind = 'r') AS set_aside,
+       -- Restores name theirs so; whose they are is another question.
+       (SELECT count(*) FROM pg_database WHERE datname ~ '_restoring_[0-9]+_[0-9a-f]{8}$') AS restoring,
        -- Where the application is not: whose database may this be?
        CASE WHEN t.owner IS NULL
             THEN (SELECT concat(string_agg(name, ', ') FILTER (WHERE n <= 3),

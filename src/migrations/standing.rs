@@ -7,6 +7,7 @@ use crate::db::catalogue::{Catalogue, Difference, compare};
 use crate::db::history::{Entry as Row, Histories};
 use crate::report::{Finding, Severity};
 
+use super::mending;
 use super::registry::{self, Entry};
 
 /// The states of cli.md, by word.
@@ -117,6 +118,10 @@ pub fn standing(histories: &Histories, catalogue: &Catalogue) -> Standing {
     if let Some(entry) = registry::find(recorded) {
         let missing = compare(entry.contract(), catalogue);
         if !missing.is_empty() {
+            let missing = match mending::emptied(entry, catalogue) {
+                Some(emptied) => vec![emptied],
+                None => mending::guards(missing, catalogue, recorded >= registry::GUARDS),
+            };
             let findings = missing.into_iter().map(|d| drift(entry, d)).collect();
             return Standing { state: State::Drifted, recorded, held: 0, findings };
         }
@@ -130,13 +135,23 @@ fn climb(recorded: i32, catalogue: &Catalogue) -> Standing {
     for entry in registry::APP.iter().filter(|entry| entry.version > recorded) {
         if compare(entry.contract(), catalogue).is_empty() {
             held = entry.version;
-        } else if entry.present(catalogue).is_empty() {
-            break;
         } else {
             // The newest migration of which something is there says what is missing.
             let newest = registry::APP.iter().rev().find(|e| !e.present(catalogue).is_empty());
-            let entry = newest.unwrap_or(entry);
-            let missing = compare(entry.contract(), catalogue);
+            let Some(newest) = newest.filter(|newest| newest.version >= entry.version) else {
+                break;
+            };
+            let missing = match (newest.version, entry.present(catalogue).is_empty()) {
+                // Nothing that they could stand on.
+                (registry::GUARDS, true) if entry.version < registry::GUARDS => {
+                    vec![mending::leftovers(catalogue)]
+                }
+                _ => {
+                    let missing = compare(newest.contract(), catalogue);
+                    mending::guards(missing, catalogue, recorded >= registry::GUARDS)
+                }
+            };
+            let entry = newest;
             let findings = missing.into_iter().map(|d| partial(entry, d)).collect();
             return Standing { state: State::Partial, recorded, held, findings };
         }
@@ -173,7 +188,7 @@ fn drift(entry: &Entry, difference: Difference) -> Finding {
     }
 }
 
-fn history(subject: String, detail: String, remedy: &str) -> Finding {
+fn history(subject: String, detail: String, remedy: impl Into<String>) -> Finding {
     Finding {
         id: "history".into(),
         severity: Severity::Error,
@@ -200,9 +215,6 @@ fn newer(histories: &Histories) -> Option<Finding> {
     ))
 }
 
-const EDITED: &str = "the row was edited by hand or written by another build: restore it from a backup of \
-                      schema markenmate, or use the build that wrote it";
-
 /// Rows that are malformed, that differ from this binary's migrations, and gaps between them.
 pub fn history_findings(histories: &Histories) -> Vec<Finding> {
     let app = registry::APP.iter().map(|e| (e.version, e.name, e.checksum()));
@@ -219,36 +231,29 @@ pub fn history_findings(histories: &Histories) -> Vec<Finding> {
                 row.number().and_then(|n| known.iter().find(|(version, ..)| *version == n))
             else {
                 if row.number().is_none_or(|n| n <= 0) {
-                    found.push(history(subject, "is no version".into(), EDITED));
+                    let remedy = mending::no_version(table, row);
+                    found.push(history(subject, "is no version".into(), remedy));
                 }
                 continue;
             };
-            if row.name != *name {
-                found.push(history(
-                    subject,
-                    format!("is named {:?}; V{version} is {name:?}", row.name),
-                    EDITED,
-                ));
+            let detail = if row.name != *name {
+                format!("is named {:?}; V{version} is {name:?}", row.name)
             } else if row.checksum != *checksum {
-                found.push(history(
-                    subject,
-                    format!("has checksum {:?}; this binary's is {checksum}", row.checksum),
-                    EDITED,
-                ));
+                format!("has checksum {:?}; this binary's is {checksum}", row.checksum)
             } else if chrono::DateTime::parse_from_rfc3339(&row.applied_on).is_err() {
-                found.push(history(
-                    subject,
-                    format!("was applied at {:?}, which is no time", row.applied_on),
-                    EDITED,
-                ));
-            }
+                format!("was applied at {:?}, which is no time", row.applied_on)
+            } else {
+                continue;
+            };
+            let detail = format!("{detail}: edited by hand, or written by another build");
+            found.push(history(subject, detail, mending::row(table, *version, Some(row))));
         }
         for (version, name, _) in known.iter().filter(|(version, ..)| *version < highest) {
             if !rows.iter().any(|row| row.number() == Some(*version)) {
                 found.push(history(
                     format!("markenmate.{table}: version {version}"),
                     format!("{name} is missing although V{highest} is recorded"),
-                    EDITED,
+                    mending::row(table, *version, None),
                 ));
             }
         }

@@ -47,6 +47,8 @@ pub struct Master {
     pub id: String,
     /// `admin`, if all is well.
     pub role: String,
+    /// The id of the oldest admin, who may be somebody else.
+    pub oldest_admin: Option<String>,
 }
 
 impl std::fmt::Display for Master {
@@ -155,7 +157,9 @@ impl Survey {
     /// again under its locks; who may not read this is refused there or before.
     async fn find_masters(&self, session: &Session) -> Result<Vec<Master>, Failure> {
         let user = self.catalogue.as_ref().and_then(|catalogue| catalogue.tables.get("user"));
-        let flagged = user.is_some_and(|user| user.columns.contains_key("is_master_admin"));
+        let columns = ["is_master_admin", "created_at"];
+        let flagged =
+            user.is_some_and(|user| columns.iter().all(|name| user.columns.contains_key(*name)));
         let guarded = user.is_some_and(|user| !user.triggers.is_empty());
         if !flagged || guarded {
             return Ok(Vec::new());
@@ -172,6 +176,7 @@ impl Survey {
             email: text(row, "email"),
             id: text(row, "id"),
             role: text(row, "role"),
+            oldest_admin: row.get("oldest_admin").map(str::to_owned),
         };
         Ok(sets.iter().flatten().map(master).collect())
     }
@@ -250,7 +255,7 @@ fn damage(failure: &Failure) -> Option<Damage> {
         // undefined_table, undefined_column, wrong_object_type, and object_not_in_prerequisite_state
         // where the server expands no view.
         "42P01" | "42703" | "42809" | "55000" => {
-            "restore schema markenmate from a backup: its tables are the history"
+            "to see what mends it: markenmate status; else a backup has the tables of schema markenmate"
         }
         _ => return None,
     };

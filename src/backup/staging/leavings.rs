@@ -125,7 +125,7 @@ impl Maintenance {
 
 /// The oid of the database that this one was to replace, where it is the leaving of a restore of the
 /// live one.
-fn restored_beside(name: &str, live: &str) -> Option<u32> {
+pub(super) fn restored_beside(name: &str, live: &str) -> Option<u32> {
     let (rest, run) = name.rsplit_once('_')?;
     let oid = rest.rsplit_once("_restoring_")?.1.parse().ok()?;
     let is_run = run.len() == 8 && run.chars().all(|c| c.is_ascii_hexdigit());

@@ -11,6 +11,7 @@ use super::carried;
 use super::manifest::Database;
 use super::preflight::Live;
 
+pub mod beside;
 mod leavings;
 
 /// A place on the server outside of the live database, and the lock that keeps other restores of it

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::backup::gate::{self, Fallback, Identity, Requirement};
-use crate::commands::backup;
+use crate::commands::{backup, shell};
 use crate::context::Context;
 use crate::db::locks::{self, Holder};
 use crate::db::patience::{Attempt, Setback};
@@ -78,6 +78,12 @@ impl Migrate {
             // Nobody is asked: what is seen under the lock is the plan, with no need of another look.
             run::survey(session, attempt).await
         }
+    }
+
+    /// The command as it carries out what `--dry-run` has shown.
+    fn in_earnest(&self) -> String {
+        let to = self.args.to.as_deref().map(|to| format!(" --to {}", shell::word(to)));
+        format!("markenmate migrate{}", to.unwrap_or_default())
     }
 
     /// The backups of a database that holds something to lose.
@@ -197,7 +203,11 @@ impl Operation for Migrate {
                 "applied": [], "adopted": [], "attempts": 0, "longest_lock_ms": null,
                 "would_apply": work.apply, "would_adopt": work.adopt,
             }),
-            next: settled.then(|| Next::run("markenmate verify")),
+            next: Some(Next::run(if settled {
+                "markenmate verify".into()
+            } else {
+                self.in_earnest()
+            })),
             work: Todo {
                 planned: Planned { work, under_lock: survey.under_lock },
                 required: self.required(fallback, settled, survey),

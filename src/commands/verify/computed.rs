@@ -2,6 +2,7 @@
 
 use crate::checks::registry::{Check, Source};
 use crate::checks::verdict::Verdict;
+use crate::commands::doctor;
 use crate::db::catalogue::{Catalogue, Difference, compare};
 use crate::db::identifiers::identifier;
 use crate::migrations::plan::is_servers_own;
@@ -124,7 +125,9 @@ fn contract(
             if mends.contains(&difference.subject) { migrate.clone() } else { difference.remedy };
         check.finding(difference.subject, difference.detail, Some(remedy))
     });
-    Verdict::found(check, found.collect())
+    let mut found: Vec<_> = found.collect();
+    doctor::to_paste(&mut found, &survey.conninfo);
+    Verdict::found(check, found)
 }
 
 /// What is missing only because a migration is pending. Where half of one is there, or something

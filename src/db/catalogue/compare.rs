@@ -1,8 +1,8 @@
 //! Does a database hold what a contract demands? "At least this": what the contract does not name
 //! is not looked at.
 
-use super::remedy;
 use super::{Catalogue, Column, Constraint, Function, Index, Named, Sequence, Table, Trigger};
+use super::{order, remedy};
 use crate::db::identifiers::identifier;
 
 /// Something the contract demands and the database does not have, or has otherwise.
@@ -31,7 +31,8 @@ pub fn compare(contract: &Catalogue, actual: &Catalogue) -> Vec<Difference> {
             Some(_) => {}
         }
     }
-    for (name, table) in &contract.tables {
+    for (name, table) in order::tables(contract, actual) {
+        let table = &order::callable(table, contract, actual);
         match actual.tables.get(name) {
             None => found.push(missing_table(name, table, actual)),
             Some(has) => compare_table(name, table, has, actual, &mut found),
@@ -47,10 +48,14 @@ pub fn compare(contract: &Catalogue, actual: &Catalogue) -> Vec<Difference> {
 fn function(name: &str, contract: &Function, all: &Catalogue) -> Option<Difference> {
     let subject = format!("function {name}");
     let Some(has) = all.functions.get(name) else {
-        return Some(missing(subject, remedy::anew()));
+        return Some(missing(subject, remedy::ANEW.into()));
     };
     if has.code != contract.code {
-        return Some(Difference { subject, detail: "was changed".into(), remedy: remedy::anew() });
+        return Some(Difference {
+            subject,
+            detail: "was changed".into(),
+            remedy: remedy::ANEW.into(),
+        });
     }
     let (owner, expected) = (has.owner.as_deref()?, all.owner()?);
     (owner != expected).then(|| Difference {

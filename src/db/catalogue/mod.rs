@@ -12,10 +12,12 @@ use super::session::Rows;
 use crate::failure::Failure;
 
 mod compare;
+mod order;
 mod read;
 mod remedy;
 
 pub use compare::{Difference, additions, compare, present};
+pub use remedy::ANEW;
 
 /// Names to whatever carries them.
 pub type Named<T> = BTreeMap<String, T>;

@@ -231,7 +231,5 @@ pub(super) fn enable_trigger(table: &str, name: &str) -> String {
 }
 
 /// A function's text is as long as a page: all of the version that brought it comes anew.
-pub(super) fn anew() -> String {
-    "take version 3 back and apply it again: markenmate util down 3 > down.sql, run it by psql, markenmate migrate"
-        .into()
-}
+pub const ANEW: &str = "markenmate util down 3 > down.sql && psql -X -v ON_ERROR_STOP=1 -f down.sql && \
+                        markenmate migrate";

@@ -1,0 +1,164 @@
+//! `status` as the doctor: what is looked at where something hints at it, what was found, and the one safe
+//! command.
+
+use crate::backup::staging::beside::Beside;
+use crate::checks::registry::{self as checks, Source};
+use crate::commands::shell;
+use crate::console::escape;
+use crate::db::catalogue::ANEW;
+use crate::db::identifiers::{identifier, quoted};
+use crate::db::session::{Mode, Session};
+use crate::failure::Failure;
+use crate::migrations::mending;
+use crate::migrations::registry;
+use crate::migrations::survey::{History, Survey};
+use crate::report::{Finding, Severity};
+
+mod advice;
+mod masters;
+mod planted;
+
+pub(super) use advice::next;
+pub(super) use masters::blocking;
+
+/// Rows that are in nobody's way, but should not stay.
+const HALF: &str = "half-restore";
+/// A restore that is at work.
+const AT_WORK: &str = "restore-at-work";
+/// The check whose findings `verify` has as well.
+const INDEXES: &str = "indexes-valid";
+
+/// What a further look has shown.
+#[derive(Debug, Clone, Default)]
+pub struct Further {
+    /// What brings the histories to what schema `markenmate` holds.
+    pub mends_history: Option<String>,
+    /// Indexes that serve nobody, halves of restores.
+    pub findings: Vec<Finding>,
+}
+
+/// Looks where the survey hints at something; one round trip, or none.
+///
+/// # Errors
+/// The server does not answer.
+pub(super) async fn look_further(session: &Session, survey: &Survey) -> Result<Further, Failure> {
+    let mut sql = Vec::new();
+    if hints_at_history(survey) {
+        sql.push(mending::RELATIONS.to_owned());
+    }
+    let indexes = checks::find(INDEXES).ok().filter(|_| hints_at_indexes(survey));
+    if let Some(Source::Sql(text)) = indexes.map(|check| &check.source) {
+        sql.push((*text).to_owned());
+    }
+    if survey.rights.restoring > 0 {
+        sql.push(Beside::sql());
+    }
+    if sql.is_empty() {
+        return Ok(Further::default());
+    }
+    let what = "cannot look further into the database";
+    let sets = session.once(Mode::Read, what, &sql.join(";")).await?;
+    let (mut there, mut findings) = (Vec::new(), Vec::new());
+    let owners = [survey.rights.database_owner.as_str(), &survey.rights.user];
+    for row in sets.iter().flatten() {
+        let text = |name| row.try_get(name).ok().flatten().map(str::to_owned);
+        if let Some(relation) = text("relation") {
+            there.push(relation);
+        } else if let (Some(check), Some(subject)) = (indexes, text("subject")) {
+            let detail = text("detail").unwrap_or_default();
+            findings.push(check.finding(subject, detail, text("remedy")));
+        } else if let Some(beside) = Beside::read(row, &survey.database, &owners) {
+            findings.push(half(&beside));
+        }
+    }
+    let owner = survey.rights.own_schema_owner.as_deref().unwrap_or(&survey.rights.user);
+    let recorded = (survey.history == History::Known).then_some(&survey.histories);
+    let mends_history =
+        hints_at_history(survey).then(|| mending::histories(&there, recorded, owner)).flatten();
+    Ok(Further { mends_history, findings })
+}
+
+fn hints_at_history(survey: &Survey) -> bool {
+    match survey.history {
+        History::Denied => false,
+        History::Damaged(_) => true,
+        History::Known => {
+            survey.rights.own_schema_owner.is_some()
+                && survey.histories.own.len() < registry::OWN.len()
+        }
+    }
+}
+
+fn hints_at_indexes(survey: &Survey) -> bool {
+    let tables = survey.catalogue.iter().flat_map(|catalogue| catalogue.tables.values());
+    tables.flat_map(|table| table.indexes.values()).any(|index| !index.valid)
+}
+
+fn half(beside: &Beside) -> Finding {
+    let Beside { name, owner, is_ours, is_whole, at_work } = beside;
+    let finding = |id: &str, severity, title: &str, detail: &str, remedy| Finding {
+        id: id.into(),
+        severity,
+        title: title.into(),
+        subject: name.clone(),
+        detail: detail.into(),
+        remedy,
+    };
+    if *at_work {
+        return finding(
+            AT_WORK,
+            Severity::Info,
+            "A restore is at work",
+            "is being restored into",
+            "wait for it; pg_stat_activity shows it as markenmate".into(),
+        );
+    }
+    let detail = match is_whole {
+        true => {
+            "a restore or a restore test ended before it had its name; it is whole, and another markenmate \
+             rollback --restore of the same backup would take it: whoever does not want that drops it"
+        }
+        false => {
+            "a restore or a restore test was killed while it filled it; the live database is as it was, and \
+             what is in this one is in the backup"
+        }
+    };
+    let by = if *is_ours { String::new() } else { format!("  -- as {}", identifier(owner)) };
+    let remedy = format!("DROP DATABASE {} WITH (FORCE);{by}", quoted(name));
+    finding(HALF, Severity::Warning, "Half of a restore is left", detail, remedy)
+}
+
+/// That the histories are not what schema `markenmate` holds.
+pub(super) fn history(survey: &Survey, further: &Further) -> Option<Finding> {
+    let (detail, remedy) = match (&survey.history, &further.mends_history) {
+        (History::Damaged(damage), mends) => {
+            let mends = mends.clone().or_else(|| planted::remedy(&damage.said));
+            (damage.said.clone(), mends.unwrap_or_else(|| damage.remedy.into()))
+        }
+        (_, Some(mends)) => (
+            "its tables are there, and not recorded: migrate would make them once more, and fail"
+                .into(),
+            mends.clone(),
+        ),
+        _ => return None,
+    };
+    Some(Finding {
+        id: "history".into(),
+        severity: Severity::Error,
+        title: "The migration history is not to be trusted".into(),
+        subject: "schema markenmate".into(),
+        detail,
+        remedy,
+    })
+}
+
+/// Commands to paste that name the database, where its name can be shown as it is.
+pub(super) fn to_paste(findings: &mut [Finding], conninfo: &str) {
+    if escape(conninfo) != conninfo {
+        return;
+    }
+    for finding in findings.iter_mut().filter(|finding| finding.remedy == ANEW) {
+        let psql = format!("psql -d {} ", shell::word(conninfo));
+        finding.remedy = ANEW.replacen("psql ", &psql, 1);
+    }
+}
