@@ -21,7 +21,7 @@ mod planted;
 pub(super) use advice::next;
 pub(super) use masters::blocking;
 
-/// Rows that are in nobody's way, but should not stay.
+/// A database that a restore has left: in nobody's way, and not to stay.
 const HALF: &str = "half-restore";
 /// A restore that is at work.
 const AT_WORK: &str = "restore-at-work";
