@@ -111,6 +111,9 @@ impl Operation for Status {
             "next": null,
             "owner": survey.rights.table_owner,
             "ledger_head": head,
+            "set_aside": survey.kept.iter().map(|kept| json!({
+                "what": kept.what(), "kept_as": kept.name, "returning": kept.returning,
+            })).collect::<Vec<_>>(),
         });
         report.findings = standing.findings;
         doctor::to_paste(&mut report.findings, &survey.conninfo);

@@ -677,9 +677,14 @@ fn what_is_set_aside_is_named() {
     }
     let seen = status(&db);
     assert_eq!(seen["data"]["state"], "pending");
-    let listed = operator.follow(text(find(&seen, "set-aside"), "remedy"));
-    assert!(listed.contains("user_is_master_admin_"), "{listed}");
+    assert_eq!(text(find(&seen, "set-aside"), "remedy"), "markenmate migrate");
     assert_eq!(seen["data"]["next"], "markenmate migrate");
+    let kept = seen["data"]["set_aside"].as_array().unwrap();
+    assert!(kept.iter().any(|kept| kept["what"] == "public.audit_log"), "{seen:#}");
+    // Half of it came back, say.
+    sql(&db, "UPDATE markenmate.set_aside SET state = 'returning'");
+    let seen = status(&db);
+    assert!(text(find(&seen, "set-aside"), "detail").contains("on its way back"), "{seen:#}");
     operator.heal();
 }
 

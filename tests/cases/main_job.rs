@@ -62,7 +62,7 @@ fn a_dry_run_shows_the_plan_and_the_sql_and_changes_nothing() {
     assert_eq!((&document["outcome"], &document["dry_run"]), (&"planned".into(), &true.into()));
     let steps: Vec<&str> =
         document["steps"].as_array().unwrap().iter().map(|s| s["id"].as_str().unwrap()).collect();
-    assert_eq!(steps, ["own-1", "own-2", "adopt-1", "apply-2", "apply-3"]);
+    assert_eq!(steps, ["own-1", "own-2", "own-3", "adopt-1", "apply-2", "apply-3"]);
     let human = markenmate(&["migrate", "--dry-run"]).db(&db).run().assert_code(0);
     assert!(human.stdout.contains("LOCK TABLE public.\"user\" IN ACCESS EXCLUSIVE MODE"));
     assert_eq!(shape(&db), before);

@@ -31,6 +31,7 @@ fn on_primary(state: State, survey: &Survey, found: &[Finding]) -> Next {
         return Next::after("wait until the restore has ended", AGAIN);
     }
     match state {
+        State::Current if !survey.kept.is_empty() => Next::run("markenmate migrate"),
         State::Current if has(HALF) || has(INDEXES) => mend(),
         State::Current => Next::run("markenmate verify"),
         State::Pristine if is_servers_own(&survey.database) => Next::after(

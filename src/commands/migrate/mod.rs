@@ -246,7 +246,7 @@ impl Operation for Migrate {
         let began = std::time::Instant::now();
         let target = self.target()?;
         let done = run::run(cx, session, &plan.work.planned, target).await?;
-        let undo = undo(&done.value.work, &session.login.conninfo);
+        let undo = undo(&done.value.work);
         let attempts = session.attempts();
         let ms = began.elapsed().as_millis();
         let Work { returns, .. } = &done.value.work;

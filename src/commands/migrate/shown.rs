@@ -5,8 +5,6 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::backup::gate::Fallback;
-use crate::commands::shell;
-use crate::console::escape;
 use crate::context::Context;
 use crate::migrations::back::returning::Returned;
 use crate::migrations::plan::Work;
@@ -14,7 +12,7 @@ use crate::migrations::registry;
 use crate::migrations::standing::standing;
 use crate::migrations::survey::Survey;
 use crate::plan::{Risk, Step};
-use crate::report::{Block, Finding, Report, Severity};
+use crate::report::{Block, Finding, Next, Report, Severity};
 
 /// What an operator agrees to.
 pub(super) fn question(survey: &Survey, work: &Work, unbacked: bool) -> String {
@@ -136,7 +134,7 @@ pub(super) fn screen(
                 format!("milliseconds; queues {lock_timeout} at a time for up to {max_wait}")
             },
         ),
-        fact("the way back", undo(work, &survey.conninfo).unwrap_or_else(|| no_undo(work).into())),
+        fact("the way back", undo(work).unwrap_or_else(|| no_undo(work).into())),
     ])]
 }
 
@@ -168,34 +166,17 @@ fn statements(sql: &str) -> usize {
 }
 
 /// The command that undoes the work, where there is one.
-pub(super) fn undo(work: &Work, conninfo: &str) -> Option<String> {
+pub(super) fn undo(work: &Work) -> Option<String> {
     if work.builds_everything() {
         return None;
     }
-    if work.apply.is_empty() {
-        return None;
-    }
-    // A name that cannot be shown as it is cannot be pasted either.
-    if escape(conninfo) != conninfo {
-        return None;
-    }
-    // The newest first; each is a transaction of its own.
-    let downs = work.apply.iter().rev().enumerate().map(|(at, version)| {
-        let into = if at == 0 { ">" } else { ">>" };
-        format!("markenmate util down {version} {into} undo.sql && ")
-    });
-    Some(format!(
-        "{}psql -X -v ON_ERROR_STOP=1 -d {} -f undo.sql",
-        downs.collect::<String>(),
-        shell::word(conninfo)
-    ))
+    let lowest = work.apply.first()?;
+    Some(format!("markenmate rollback --to {}", lowest - 1))
 }
 
 /// What there is to say where no command undoes the work.
 fn no_undo(work: &Work) -> &'static str {
-    if !work.apply.is_empty() && !work.builds_everything() {
-        "the SQL of markenmate util down, the newest version first"
-    } else if work.builds_everything() {
+    if work.builds_everything() {
         "none: these tables are the application; what else is in the database is not touched"
     } else if work.create_schema.is_some() {
         "DROP SCHEMA markenmate CASCADE; the app's tables stay as they are"
@@ -210,6 +191,11 @@ pub(super) fn returned(report: &mut Report, returned: &[Returned]) {
         return;
     }
     report.data["returned"] = json!(returned);
+    // It has gone by now.
+    report.findings.retain(|finding| finding.id != "set-aside");
+    if returned.iter().any(|one| one.what.ends_with(".is_master_admin") && one.rows > 0) {
+        report.next = Some(Next::run("markenmate verify"));
+    }
     let rows = returned.iter().map(|one| {
         vec![
             one.what.clone(),
