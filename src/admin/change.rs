@@ -7,6 +7,7 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::context::Context;
 use crate::db::foreign::{self, Scope};
 use crate::db::ledger;
+use crate::db::locks::Wanted;
 use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::{Mode, Session};
 use crate::failure::Failure;
@@ -140,6 +141,7 @@ impl Work<'_> {
     pub(super) fn patience(&self) -> Patience<'_> {
         let Self { cx, session, .. } = self;
         Patience::new(session, &cx.console, &cx.interrupt, &TABLES, cx.settings.max_wait)
+            .wanting(Wanted::Rows)
     }
 
     /// Opens a transaction on the owner's behalf, in which something is noted.

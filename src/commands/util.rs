@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::context::Context;
 use crate::db::foreign;
+use crate::db::identifiers::literal;
 use crate::db::ledger::{self, Record};
 use crate::failure::Failure;
 use crate::migrations::registry;
@@ -99,7 +100,17 @@ fn down(cx: &Context, version: &str) -> Result<String, Failure> {
         Record { command: &command, subject: Some(&subject), outcome: "done", detail: None };
     let recorded = ledger::where_there_is_one(&cx.origin(), &record);
     Ok(format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED;\nSET LOCAL search_path = pg_catalog;\n{};\n{aside}{sql}\n\n-- Printed by the one whom this names.\n{recorded}\nCOMMIT;\n",
-        foreign::plain()
+        "BEGIN ISOLATION LEVEL READ COMMITTED;\nSET LOCAL search_path = pg_catalog;\n{};\n{};\n{aside}{sql}\n\n-- Printed by the one whom this names.\n{recorded}\n{}\nCOMMIT;\n",
+        BY_OWNER.replace("%SUBJECT%", &literal(&subject)).trim_end(),
+        foreign::plain(),
+        said(&subject)
     ))
+}
+
+const BY_OWNER: &str = include_str!("by_owner.sql");
+
+/// The script says what it did: before COMMIT, as after it a notice would come where nothing was committed.
+fn said(subject: &str) -> String {
+    let notice = literal(&format!("with this COMMIT {subject} is taken back"));
+    format!("DO {};", literal(&format!("BEGIN RAISE NOTICE '%', {}; END", notice.trim_start())))
 }

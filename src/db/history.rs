@@ -90,7 +90,7 @@ pub fn brief_sql(facts: &Facts) -> Option<String> {
 }
 
 /// As whoever may read the histories.
-fn reading(facts: &Facts, sql: String) -> Option<String> {
+pub(super) fn reading(facts: &Facts, sql: String) -> Option<String> {
     match (&facts.history_owner, facts.reads_history) {
         _ if !facts.has_history => None,
         (_, true) => Some(sql),

@@ -60,6 +60,55 @@ impl Holder {
     }
 }
 
+/// What a run wants of the tables, which decides who can be in its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// To look at them: ACCESS SHARE.
+    Reading,
+    /// To change rows: ROW EXCLUSIVE, and the rows themselves, which SELECT FOR UPDATE holds as well.
+    Rows,
+    /// Triggers and keys: SHARE ROW EXCLUSIVE.
+    Triggers,
+    /// Everything: ACCESS EXCLUSIVE.
+    Everything,
+}
+
+impl Wanted {
+    /// Whether whoever holds a lock of this mode can be in the way.
+    pub fn waits_for(self, mode: &str) -> bool {
+        match self {
+            Self::Reading => mode == "AccessExclusive",
+            Self::Rows => mode != "AccessShare",
+            Self::Triggers => mode != "AccessShare" && mode != "RowShare",
+            Self::Everything => true,
+        }
+    }
+}
+
+/// Those who are in the way, each once with all that they hold; the strongest first.
+pub fn in_the_way(holders: Vec<Holder>, wanted: Wanted) -> Vec<Holder> {
+    let mut each: Vec<(Holder, Vec<String>)> = Vec::new();
+    for holder in holders.into_iter().filter(|holder| wanted.waits_for(&holder.mode)) {
+        let same = |other: &Holder| {
+            other.pid == holder.pid
+                && (holder.pid.is_some() || other.application == holder.application)
+        };
+        match each.iter_mut().find(|(other, _)| same(other)) {
+            // What it holds on a table besides the strongest tells nothing.
+            Some((_, tables)) if tables.contains(&holder.relation) => {}
+            Some((other, tables)) => {
+                tables.push(holder.relation.clone());
+                other.relation += &format!(", {} on {}", holder.mode, holder.relation);
+            }
+            None => {
+                let tables = vec![holder.relation.clone()];
+                each.push((holder, tables));
+            }
+        }
+    }
+    each.into_iter().map(|(holder, _)| holder).collect()
+}
+
 /// The lock between restores of one database, taken outside of it: it is about to lose its name.
 pub const RESTORE: i32 = 0x7265_7374;
 
@@ -129,4 +178,54 @@ async fn holders(session: &Session, sql: &str) -> Result<Vec<Holder>, Failure> {
             }
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(pid: i32, mode: &str, relation: &str) -> Holder {
+        Holder {
+            pid: Some(pid),
+            relation: relation.into(),
+            mode: mode.into(),
+            user: "u".into(),
+            application: "a".into(),
+            state: "active".into(),
+            transaction_age_s: None,
+            autovacuum: false,
+            pg_dump: false,
+            out_of_reach: false,
+        }
+    }
+
+    #[test]
+    fn who_reads_is_in_nobodys_way_but_who_wants_all() {
+        let modes = ["AccessShare", "RowShare", "RowExclusive", "AccessExclusive"];
+        let waits = |wanted: Wanted| modes.map(|mode| wanted.waits_for(mode));
+        assert_eq!(waits(Wanted::Reading), [false, false, false, true]);
+        assert_eq!(waits(Wanted::Rows), [false, true, true, true]);
+        assert_eq!(waits(Wanted::Triggers), [false, false, true, true]);
+        assert_eq!(waits(Wanted::Everything), [true; 4]);
+    }
+
+    #[test]
+    fn each_is_named_once_with_all_that_it_holds() {
+        let held = vec![
+            holder(1, "RowExclusive", "public.a"),
+            holder(2, "RowExclusive", "public.a"),
+            holder(1, "RowShare", "public.a"),
+            holder(1, "RowShare", "public.b"),
+            holder(3, "AccessShare", "public.a"),
+        ];
+        let named: Vec<_> =
+            in_the_way(held, Wanted::Rows).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            named,
+            [
+                "pid 1 (\"a\" as u, active) holds RowExclusive on public.a, RowShare on public.b",
+                "pid 2 (\"a\" as u, active) holds RowExclusive on public.a",
+            ]
+        );
+    }
 }

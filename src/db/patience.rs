@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::interrupt::Interrupt;
-use super::locks::{self, Holder};
+use super::locks::{self, Holder, Wanted};
 use super::session::{Session, Timeouts};
 use crate::console::Console;
 use crate::failure::{Failure, Kind};
@@ -67,6 +67,7 @@ pub struct Patience<'a> {
     console: &'a Console,
     interrupt: &'a Interrupt,
     tables: &'a [&'a str],
+    wanted: Wanted,
     max_wait: Duration,
     began: Instant,
     before: Duration,
@@ -75,8 +76,8 @@ pub struct Patience<'a> {
 }
 
 impl<'a> Patience<'a> {
-    /// Patience for a run that will lock `tables` of the app. What the session waited before
-    /// counts: `max_wait` is for the whole run.
+    /// Patience for a run that will lock `tables` of the app, with everybody in its way. What the
+    /// session waited before counts: `max_wait` is for the whole run.
     pub fn new(
         session: &'a Session,
         console: &'a Console,
@@ -90,12 +91,20 @@ impl<'a> Patience<'a> {
             console,
             interrupt,
             tables,
+            wanted: Wanted::Everything,
             max_wait,
             began,
             before: session.waited(),
             said: None,
             holders: Vec::new(),
         }
+    }
+
+    /// Names only those whom this has to wait for.
+    #[must_use]
+    pub fn wanting(mut self, wanted: Wanted) -> Self {
+        self.wanted = wanted;
+        self
     }
 
     fn left(&self) -> Duration {
@@ -170,10 +179,12 @@ impl<'a> Patience<'a> {
     /// connection is needed where they are scarce. Not seeing anybody is no failure.
     async fn look(&mut self, obstacle: Obstacle) {
         self.holders = match obstacle {
-            Obstacle::Run => locks::run_holders(self.session).await,
-            Obstacle::Tables => locks::table_holders(self.session, self.tables).await,
-        }
-        .unwrap_or_default();
+            Obstacle::Run => locks::run_holders(self.session).await.unwrap_or_default(),
+            Obstacle::Tables => {
+                let held = locks::table_holders(self.session, self.tables).await;
+                locks::in_the_way(held.unwrap_or_default(), self.wanted)
+            }
+        };
     }
 
     fn report(&mut self, attempt: u32, left: Duration) {

@@ -2,7 +2,7 @@
 //! another one under the lock.
 
 use crate::db::identifiers::quoted;
-use crate::db::locks::Holder;
+use crate::db::locks::{Holder, Wanted};
 use crate::failure::Failure;
 
 use super::back::returning::Kept;
@@ -80,8 +80,15 @@ impl Work {
 
     /// Whether that lock is in the way of what is to be done.
     pub fn waits_for(&self, holder: &Holder) -> bool {
-        let reads = ["AccessShare", "RowShare"].contains(&holder.mode.as_str());
-        !reads || self.entries().any(|entry| entry.keeps_readers_out)
+        self.wanted().waits_for(&holder.mode)
+    }
+
+    /// What is wanted of the tables at the most.
+    pub fn wanted(&self) -> Wanted {
+        match self.entries().any(|entry| entry.keeps_readers_out) {
+            true => Wanted::Everything,
+            false => Wanted::Triggers,
+        }
     }
 
     /// The whole application is built into an empty database.

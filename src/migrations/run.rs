@@ -62,7 +62,8 @@ pub async fn run(
 ) -> Result<Tried<Done>, Failure> {
     let tables = planned.work.locked_tables();
     let patience =
-        Patience::new(session, &cx.console, &cx.interrupt, &tables, cx.settings.max_wait);
+        Patience::new(session, &cx.console, &cx.interrupt, &tables, cx.settings.max_wait)
+            .wanting(planned.work.wanted());
     patience.exercise(async |attempt| once(cx, session, planned, target, attempt).await).await
 }
 

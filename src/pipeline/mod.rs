@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::db::connect::Transport;
 use crate::db::facts::Facts;
 use crate::db::interrupt::interrupted;
+use crate::db::locks::Wanted;
 use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::Session;
 use crate::failure::{Ending, Failure};
@@ -193,7 +194,8 @@ async fn look<O: Operation>(
     operation: &O,
 ) -> Result<O::State, Failure> {
     let tables = operation.waits_for();
-    let patience = Patience::new(session, &cx.console, &cx.interrupt, tables, cx.settings.max_wait);
+    let patience = Patience::new(session, &cx.console, &cx.interrupt, tables, cx.settings.max_wait)
+        .wanting(Wanted::Reading);
     let tried = patience.exercise(async |attempt| operation.inspect(cx, session, attempt).await);
     tried.await.map(|tried| tried.value)
 }

@@ -5,6 +5,7 @@ mod broken;
 mod kills;
 mod lost;
 mod master;
+mod members;
 mod proof;
 mod races;
 mod roles;

@@ -340,3 +340,37 @@ fn autovacuum_gives_way() {
     assert!(run.stderr.contains("only autovacuum is in the way"), "{}", run.stderr);
     assert_migrated(&url);
 }
+
+/// Who only reads holds up nobody who changes rows; and one session is ended once.
+#[test]
+fn only_who_can_be_in_the_way_is_named_and_each_once() {
+    let db = TestDb::migrated();
+    let users = r#"SELECT FROM public."user""#;
+    let (_reader, reads) = holder(&db, users);
+    let (_holder, pid) =
+        holder(&db, &format!("SELECT FROM public.audit_log FOR UPDATE; {users} FOR UPDATE"));
+    let promote = [
+        ["admin", "promote", "person22@example.de", "--break-glass", "--reason", "r"].as_slice(),
+        &["--confirm", &db.name],
+    ]
+    .concat();
+    for args in [promote.as_slice(), &["verify", "--probe", "--yes", "--only", "probe-last-admin"]]
+    {
+        let args = [args, &["--max-wait", "500ms", "--format", "json"]].concat();
+        let run = markenmate(&args).db(&db).run().assert_code(7);
+        let waiting = format!("waiting: pid {pid} ");
+        assert!(run.stderr.contains(&waiting), "{}", run.stderr);
+        assert!(!run.stderr.contains(&format!("pid {reads} ")), "{}", run.stderr);
+        let document = run.json();
+        let causes = document["error"]["causes"].as_array().unwrap();
+        assert_eq!(causes.len(), 1, "{causes:?}");
+        let cause = causes[0].as_str().unwrap();
+        assert!(cause.starts_with(&format!("pid {pid} ")), "{cause}");
+        assert!(cause.contains(r#"RowShare on public."user""#), "{cause}");
+        let hints = document["error"]["hints"].to_string();
+        assert_eq!(hints.matches("to end it: ").count(), 1, "{hints}");
+    }
+    // What takes the whole table waits for readers as well.
+    let run = markenmate(&["verify", "--max-wait", "300ms"]).db(&db).run();
+    assert!(!run.stderr.contains("waiting: "), "{}", run.stderr);
+}

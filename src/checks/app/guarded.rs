@@ -15,6 +15,7 @@ use crate::db::foreign::{self, Scope};
 use crate::db::identifiers::{literal, quoted};
 use crate::db::interrupt::Interrupt;
 use crate::db::ledger::{self, Origin, Record};
+use crate::db::locks::Wanted;
 use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::{Mode, Session};
 use crate::failure::{Failure, Kind};
@@ -246,7 +247,8 @@ impl Ground<'_> {
         question: &Question,
     ) -> Result<Result<SecretString, String>, Failure> {
         let Self { session, console, interrupt, .. } = *self;
-        let patience = Patience::new(session, console, interrupt, &TABLES, self.max_wait);
+        let patience = Patience::new(session, console, interrupt, &TABLES, self.max_wait)
+            .wanting(Wanted::Rows);
         let once =
             async |attempt| self.make_token(attempt, check, question).await.map_err(Setback::from);
         patience.exercise(once).await.map(|tried| tried.value)

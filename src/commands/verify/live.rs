@@ -9,6 +9,7 @@ use crate::checks::registry::{Check, Source};
 use crate::checks::verdict::Verdict;
 use crate::context::Context;
 use crate::db::catalogue::{Catalogue, Difference, compare};
+use crate::db::locks::Wanted;
 use crate::db::patience::{Patience, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
@@ -164,7 +165,8 @@ async fn probes(
         guarded: catalogue.tables.values().any(|table| !table.triggers.is_empty()),
     };
     let limit = cx.settings.max_wait;
-    let patience = Patience::new(session, &cx.console, &cx.interrupt, &probe::TABLES, limit);
+    let patience = Patience::new(session, &cx.console, &cx.interrupt, &probe::TABLES, limit)
+        .wanting(Wanted::Rows);
     let tried = patience.exercise(async |attempt| {
         probe::run(session, asked, ground, attempt).await.map_err(Setback::from)
     });
@@ -188,7 +190,7 @@ fn untried(check: &'static Check, difference: &Difference) -> Verdict {
 }
 
 /// The owner of the application's tables, where we may become it and are not.
-fn owner(survey: &Survey) -> Option<&str> {
+pub(super) fn owner(survey: &Survey) -> Option<&str> {
     let rights = &survey.rights;
     let owner = rights.table_owner.as_deref()?;
     (rights.becomes_table_owner && owner != rights.user).then_some(owner)

@@ -11,7 +11,9 @@ use crate::checks::registry::{self, Check};
 use crate::checks::run::{self, Request, Seen};
 use crate::context::Context;
 use crate::db::catalogue::Catalogue;
+use crate::db::identifiers::{literal, quoted};
 use crate::db::ledger::Head;
+use crate::db::locks::Wanted;
 use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
@@ -164,7 +166,8 @@ impl Operation for Verify {
         plan: Plan<Work>,
     ) -> Result<Report, Failure> {
         let limit = cx.settings.max_wait;
-        let patience = Patience::new(session, &cx.console, &cx.interrupt, &run::TABLES, limit);
+        let patience = Patience::new(session, &cx.console, &cx.interrupt, &run::TABLES, limit)
+            .wanting(Wanted::Reading);
         let judged = patience.exercise(async |attempt| {
             let judged = self.judge(cx, session, &plan.work, attempt).await;
             session.roll_back().await;
@@ -203,6 +206,7 @@ impl Verify {
         attempt: Attempt,
     ) -> Result<Looked, Failure> {
         let survey = Survey::opening(session, attempt.timeouts).await?;
+        read_as_owner(session, &survey).await?;
         let Work { checks, version, .. } = work;
         let nothing = Catalogue::default();
         let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
@@ -248,6 +252,19 @@ impl Verify {
         };
         at.map(|at| at.to_rfc3339_opts(SecondsFormat::Micros, true))
     }
+}
+
+/// A member of the owner who does not inherit reads as the owner from here on; whoever has the owner's
+/// rights already may have more of its own.
+async fn read_as_owner(session: &Session, survey: &Survey) -> Result<(), Failure> {
+    let Some(owner) = live::owner(survey) else { return Ok(()) };
+    const WHAT: &str = "cannot read as the owner of the app's tables";
+    let asks = format!("SELECT pg_has_role({}, 'USAGE')", literal(owner));
+    let inherits = session.run(WHAT, &asks).await?;
+    if inherits.iter().flatten().any(|row| row.get(0) == Some("f")) {
+        session.run(WHAT, &format!("SET LOCAL ROLE {}", quoted(owner))).await?;
+    }
+    Ok(())
 }
 
 fn step(check: &Check, risk: Risk, with_sql: bool) -> Step {

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::foreign;
+use super::history;
 use super::identifiers::literal;
 use super::session::{Mode, Rows, Session};
 use crate::failure::Failure;
@@ -130,7 +131,10 @@ pub fn where_there_is_one(origin: &Origin, record: &Record<'_>) -> String {
 pub async fn head(session: &Session) -> Result<Option<Head>, Failure> {
     const WHAT: &str = "cannot read the operator ledger";
     let plain = if session.facts.is_history_owner { "" } else { foreign::plain() };
-    match session.once(Mode::Read, WHAT, &format!("{plain};{HEAD_SQL}")).await {
+    let sql = format!("{plain};{HEAD_SQL};");
+    // Who may read the histories may read where the ledger ends.
+    let sql = history::reading(&session.facts, sql.clone()).unwrap_or(sql);
+    match session.once(Mode::Read, WHAT, &sql).await {
         Ok(sets) => Ok(head_from(&sets)),
         // undefined_table, undefined_column, invalid_schema_name, insufficient_privilege
         Err(failure) => match failure.sqlstate.as_deref() {
