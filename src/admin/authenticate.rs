@@ -98,8 +98,8 @@ impl Work<'_> {
             if lockout::is_open(&misses) {
                 return Ok(Charged::TooMany);
             }
-            if let Some(until) = lockout::locked_until(&misses) {
-                let reason = Reason::LockedOut { until: until.to_owned() };
+            if let Some(lock) = lockout::lock(&misses) {
+                let reason = Reason::LockedOut(lock);
                 let refused = self.refused(&standing, reason.into(), actor.as_ref()).await?;
                 return Ok(Charged::Over(refused));
             }
@@ -107,7 +107,8 @@ impl Work<'_> {
                 let reason = Reason::NotAuthenticated;
                 let words = reason.to_string();
                 let refused = self.note_refused(reason.into(), None, &words).await?;
-                return Ok(Charged::Nobody(refused));
+                let misses = lockout::misses_of_nobody(session, typed).await?;
+                return Ok(Charged::Nobody(lockout::tell(refused, &misses)));
             };
             let metadata = Some(record::NOT_JUDGED);
             let wrong = Entry { actor: &actor.id, action: action::WRONG, target: None, metadata };
@@ -132,7 +133,9 @@ impl Work<'_> {
         let noted = async {
             self.begin(attempt).await?;
             record::judged(self.session, &proof.charge).await?;
-            self.note_refused(Reason::NotAuthenticated.into(), Some(&proof.actor), why).await
+            let misses = lockout::misses(self.session, &proof.actor.id).await?;
+            let refused = lockout::tell(Reason::NotAuthenticated.into(), &misses);
+            self.note_refused(refused, Some(&proof.actor), why).await
         };
         let noted = noted.await;
         self.close(noted).await

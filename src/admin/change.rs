@@ -96,6 +96,8 @@ pub struct Done {
     pub nothing: bool,
     /// How many sessions ended.
     pub revoked: usize,
+    /// How many of them were over already.
+    pub expired: usize,
     /// Who had the master admin's flag before.
     pub previous: Vec<Person>,
     /// The ledger's new row; none: there is no ledger to write into.

@@ -62,7 +62,7 @@ impl Work<'_> {
 
     async fn revoke(&self, standing: &Standing, actor: Option<&Person>) -> Result<Done, Failure> {
         let target = self.target(standing).await?;
-        let sql = "DELETE FROM public.session WHERE user_id = $1 RETURNING id::text";
+        let sql = "DELETE FROM public.session WHERE user_id = $1 RETURNING expires_at <= now() AS expired";
         let rows = self.session.query(WHAT, sql, &[(&target.id, Type::TEXT)]).await?;
         if rows.is_empty() {
             return Ok(done(target, actor, true));
@@ -71,7 +71,8 @@ impl Work<'_> {
         let metadata = record::json(&record::Revoked { count: rows.len() })?;
         let entry = self.entry(action::REVOKE, actor, &metadata);
         record::audit(self.cx, self.session, entry).await?;
-        Ok(Done { revoked: rows.len(), ..done(target, actor, false) })
+        let expired = rows.iter().filter(|row| row.try_get("expired").unwrap_or(false)).count();
+        Ok(Done { revoked: rows.len(), expired, ..done(target, actor, false) })
     }
 
     async fn set_master(
@@ -189,6 +190,7 @@ fn done(target: Person, actor: Option<&Person>, nothing: bool) -> Done {
         actor: actor.cloned(),
         nothing,
         revoked: 0,
+        expired: 0,
         previous: Vec::new(),
         ledger: None,
         recovered: false,

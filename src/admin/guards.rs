@@ -1,5 +1,6 @@
 //! What is not done, and the words for it: the app's own where it has them.
 
+use super::lockout::{self, Lock};
 use super::password;
 use super::people::Person;
 use crate::failure::Failure;
@@ -45,10 +46,7 @@ pub enum Reason {
     /// Nobody has that name, or the password is another: which of both is not told.
     NotAuthenticated,
     /// Too many wrong passwords.
-    LockedOut {
-        /// RFC 3339.
-        until: String,
-    },
+    LockedOut(Lock),
     /// The step-up token was not there to be spent.
     TokenNotSpent,
 }
@@ -82,7 +80,7 @@ impl std::fmt::Display for Reason {
                 "Nobody of that name could act: no such user, no admin, or more than a password is wanted."
             }
             Self::NotAuthenticated => "There is no such user, or the password is another.",
-            Self::LockedOut { until } => {
+            Self::LockedOut(Lock { until, .. }) => {
                 return write!(f, "Too many wrong passwords: locked out until {until}.");
             }
             Self::TokenNotSpent => "Step-up authentication required",
@@ -92,35 +90,47 @@ impl std::fmt::Display for Reason {
 
 impl Reason {
     /// What to do about it.
-    pub const fn hint(&self) -> Option<&'static str> {
+    pub const fn hints(&self) -> &'static [&'static str] {
         match self {
-            Self::Master => Some("to hand it on: markenmate set-master-admin USER --transfer"),
-            Self::LastAdmin => Some("first: markenmate admin promote USER --as ADMIN"),
+            Self::Master => &["to hand it on: markenmate set-master-admin USER --transfer"],
+            Self::LastAdmin => &["first: markenmate admin promote USER --as ADMIN"],
             Self::Oneself | Self::NotAdmin | Self::Banned | Self::CannotAct => {
-                Some("name another admin by --as")
+                &["name another admin by --as"]
             }
             Self::TwoFactor | Self::NoPassword | Self::SeveralPasswords(_) | Self::UnknownHash => {
-                Some("name another admin by --as; where there is none: --break-glass --reason TEXT")
+                &["name another admin by --as; where there is none: --break-glass --reason TEXT"]
             }
             Self::NotAuthenticated => {
-                Some("five wrong passwords within 15 minutes lock out for 15 minutes")
+                &["five wrong passwords within 15 minutes lock out for 15 minutes"]
             }
-            Self::PasswordChanged => Some("run the same command again"),
-            Self::SeedPassword | Self::MustChangePassword => Some(
+            Self::PasswordChanged => &["run the same command again"],
+            Self::SeedPassword | Self::MustChangePassword => &[
                 "first: sign in to the app and change it; to act all the same: --allow-default-password",
-            ),
-            Self::LockedOut { .. } | Self::TokenNotSpent => None,
+            ],
+            Self::LockedOut(_) => &LOCKED_OUT,
+            Self::TokenNotSpent => &[],
         }
     }
 }
 
+/// What to do meanwhile.
+pub const LOCKED_OUT: [&str; 2] = [
+    "wait, or name another admin by --as",
+    "where it cannot wait and there is no other: --break-glass --reason TEXT",
+];
+
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
-        let failure = Self::refused(reason.to_string());
-        match reason.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
+        let mut failure = Self::refused(reason.to_string());
+        match &reason {
+            Reason::NotAuthenticated => failure.message += " Nothing was changed.",
+            Reason::LockedOut(lock) => {
+                failure.data = Some(lockout::locked_data(lock));
+                failure = failure.because(lock);
+            }
+            _ => {}
         }
+        reason.hints().iter().fold(failure, |failure, hint| failure.hint(*hint))
     }
 }
 

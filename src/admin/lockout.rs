@@ -62,20 +62,51 @@ fn read(rows: &[tokio_postgres::Row]) -> Result<Vec<Miss>, Failure> {
     misses.map_err(|error| Failure::unexpected(WHAT).because(error))
 }
 
+/// A lock that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// RFC 3339.
+    pub until: String,
+    /// So many minutes from now, begun ones included.
+    pub minutes: u32,
+}
+
+impl std::fmt::Display for Lock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let s = if self.minutes == 1 { "" } else { "s" };
+        write!(f, "locked out until {}, {} minute{s} from now", self.until, self.minutes)
+    }
+}
+
 /// Whether they lock out only as long as runs that are under way count.
 pub fn is_open(misses: &[Miss]) -> bool {
     let judged: Vec<_> = misses.iter().filter(|miss| !miss.pending).cloned().collect();
-    locked_until(misses).is_some() && locked_until(&judged).is_none()
+    lock(misses).is_some() && lock(&judged).is_none()
 }
 
-/// Until when these lock out; none: not at all. Oldest first.
-pub fn locked_until(misses: &[Miss]) -> Option<&str> {
-    misses
+/// How these lock out; none: not at all. Oldest first.
+pub fn lock(misses: &[Miss]) -> Option<Lock> {
+    let (_, last) = misses
         .windows(FAILURES)
         .filter_map(|five| five.first().zip(five.last()))
-        .filter(|(first, last)| first.ago - last.ago <= SECONDS && last.ago < SECONDS)
-        .map(|(_, last)| last.until.as_str())
-        .next_back()
+        .rfind(|(first, last)| first.ago - last.ago <= SECONDS && last.ago < SECONDS)?;
+    // 1 to 15.
+    let minutes = ((SECONDS - last.ago) / 60.0).ceil().clamp(1.0, 15.0) as u32;
+    Some(Lock { until: last.until.clone(), minutes })
+}
+
+/// What a wrong password is told, where it was the last before a lock.
+pub fn tell(mut failure: Failure, misses: &[Miss]) -> Failure {
+    let Some(lock) = lock(misses) else { return failure };
+    failure.hints.clear();
+    failure.data = Some(locked_data(&lock));
+    let failure = failure.because(format!("it was the last of five within 15 minutes: {lock}"));
+    super::guards::LOCKED_OUT.iter().fold(failure, |failure, hint| failure.hint(*hint))
+}
+
+/// For the JSON document.
+pub fn locked_data(lock: &Lock) -> serde_json::Value {
+    serde_json::json!({ "locked_until": lock.until })
 }
 
 #[cfg(test)]
@@ -87,7 +118,19 @@ mod tests {
         let miss =
             |m: &f64| Miss { ago: m * 60.0, until: format!("{:.1}", 15.0 - m), pending: false };
         let misses: Vec<_> = minutes.iter().map(miss).collect();
-        locked_until(&misses).map(str::to_owned)
+        lock(&misses).map(|lock| lock.until)
+    }
+
+    #[test]
+    fn the_time_left_is_told_in_minutes() {
+        let five = |ago: f64| {
+            let miss = |_| Miss { ago, until: "T".into(), pending: false };
+            lock(&(0..5).map(miss).collect::<Vec<_>>()).map(|lock| lock.to_string())
+        };
+        assert_eq!(five(0.2).as_deref(), Some("locked out until T, 15 minutes from now"));
+        assert_eq!(five(839.9).as_deref(), Some("locked out until T, 2 minutes from now"));
+        assert_eq!(five(899.9).as_deref(), Some("locked out until T, 1 minute from now"));
+        assert_eq!(five(900.0), None);
     }
 
     #[test]

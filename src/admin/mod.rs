@@ -12,4 +12,5 @@ mod notes;
 pub mod password;
 pub mod people;
 pub mod record;
+pub mod rights;
 pub mod standing;

@@ -51,6 +51,9 @@ impl Work<'_> {
         let target = &self.request.target.id;
         let is_there = people::by_id(self.session, standing, Depth::Bare, target).await?.is_some();
         let broken = is_there && matches!(self.request.authority, Authority::BreakGlass { .. });
+        if broken {
+            self.note_broken().await?;
+        }
         if actor.is_some() || broken {
             let metadata = record::json(&record::Refused { reason: words(&failure) })?;
             let mut entry = self.entry(action::REFUSED, actor, &metadata);
@@ -75,7 +78,11 @@ impl Work<'_> {
             _ => None,
         };
         let actor = actor.map(|actor| &actor.id);
-        let detail = json!({ "actor": actor, "named": named, "reason": why });
+        let mut detail = json!({ "actor": actor, "named": named, "reason": why });
+        // Where it is not, the text stays what the count of wrong passwords looks for.
+        if matches!(self.request.authority, Authority::BreakGlass { .. }) {
+            detail["break_glass"] = true.into();
+        }
         match self.ledger("refused", &detail.to_string()).await? {
             Some(_) => Ok(failure),
             None => Ok(failure.with_findings(vec![record::no_ledger()])),

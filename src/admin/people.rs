@@ -37,6 +37,8 @@ pub struct Person {
     pub accounts: Vec<String>,
     /// Sessions that are alive.
     pub sessions: i64,
+    /// Sessions that are over and still there.
+    pub expired: i64,
 }
 
 impl Person {
@@ -72,6 +74,7 @@ impl Person {
                 credentials: Vec::new(),
                 accounts: Vec::new(),
                 sessions: row.try_get("sessions")?,
+                expired: row.try_get("expired")?,
             })
         };
         let person = read().map_err(|error| bad(&error))?;
@@ -98,7 +101,7 @@ pub enum Depth {
     Bare,
     /// The passwords' hashes as well.
     Passwords,
-    /// And the sessions that are alive.
+    /// And the sessions.
     Whole,
 }
 
@@ -161,18 +164,11 @@ pub async fn hashes(
     hashes.map_err(|error| Failure::unexpected(what).because(error))
 }
 
-/// Whether there is any session of this user, alive or not.
-pub async fn has_sessions(session: &Session, id: &str) -> Result<bool, Failure> {
-    let sql = "SELECT FROM public.session WHERE user_id = $1 LIMIT 1";
-    let rows = session.query("cannot read the app's sessions", sql, &[(&id, Type::TEXT)]).await?;
-    Ok(!rows.is_empty())
-}
-
 const CREDENTIALS: &str = "(SELECT json_agg(json_build_array(a.id, a.password) ORDER BY a.id)::text \
       FROM public.account a WHERE a.user_id = u.id AND a.provider_id = 'credential' %ISSUER%)";
 const LOCAL: &str = "AND coalesce(a.issuer, 'local:credential') = 'local:credential'";
 const SESSIONS: &str = "(SELECT count(*) FROM public.session s \
-      WHERE s.user_id = u.id AND s.expires_at > now())";
+      WHERE s.user_id = u.id AND %ALIVE%)";
 
 /// The statement, which names no column that this database lacks.
 fn sql(standing: &Standing, depth: Depth, which: &str) -> String {
@@ -191,14 +187,18 @@ fn sql(standing: &Standing, depth: Depth, which: &str) -> String {
         Depth::Bare => "NULL::text".to_owned(),
         _ => CREDENTIALS.replace("%ISSUER%", if standing.has_issuer { LOCAL } else { "" }),
     };
-    let sessions = if depth == Depth::Whole { SESSIONS } else { "0::bigint" };
+    let sessions = |alive: &str| match depth {
+        Depth::Whole => SESSIONS.replace("%ALIVE%", alive),
+        _ => "0::bigint".to_owned(),
+    };
     let text = include_str!("people.sql")
         .replace("%MASTER%", &yes("is_master_admin"))
         .replace("%MUST_CHANGE%", &yes("must_change_password"))
         .replace("%BANNED%", &banned)
         .replace("%TWO_FACTOR%", &yes("two_factor_enabled"))
         .replace("%CREDENTIALS%", &credentials)
-        .replace("%SESSIONS%", sessions);
+        .replace("%SESSIONS%", &sessions("s.expires_at > now()"))
+        .replace("%EXPIRED%", &sessions("s.expires_at <= now()"));
     format!("{text} {which} ORDER BY u.created_at, u.id COLLATE \"C\"")
 }
 

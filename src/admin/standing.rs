@@ -77,6 +77,11 @@ impl Standing {
             .map(|owner| format!("SET LOCAL ROLE {}", quoted(owner)))
     }
 
+    /// Whether what is done is done with the owner's rights, and these are enough.
+    pub fn acts_as_owner(&self) -> bool {
+        self.owner_may && (self.is_owner || self.role().is_some())
+    }
+
     /// Refuses a database that the app is not in, or whose admins cannot be changed yet.
     pub fn check(&self) -> Result<(), Failure> {
         self.check_users()?;

@@ -7,6 +7,7 @@ use crate::admin::guards::Reason;
 use crate::admin::lockout::Miss;
 use crate::admin::master::{self, Decision, Wish};
 use crate::admin::people::{self, Depth, Person};
+use crate::admin::rights;
 use crate::admin::standing::{self, Standing};
 use crate::commands::admin::{authority, shown};
 use crate::context::Context;
@@ -90,7 +91,10 @@ impl SetMasterAdmin {
             holders: Vec::new(),
             misses: Vec::new(),
             cannot: None,
+            barred: None,
         };
+        let change = Change::SetMaster { wish: self.wish.clone(), masters: Vec::new() };
+        seen.barred = rights::barred(session, &standing, &change).await?;
         if let Ok(Some(Acting { typed, id })) = self.acting(&seen) {
             let actor = seen.acting.iter().find(|person| Some(&person.id) == id.as_ref());
             seen.misses = self.authority.misses(cx, session, &typed, actor).await?;
@@ -98,22 +102,24 @@ impl SetMasterAdmin {
         Ok(seen)
     }
 
-    /// Who had it, hands it back.
-    fn undo(&self, cx: &Context, previous: &[Person]) -> Option<String> {
+    /// Who has it then hands it back: by the password of theirs, which the command says.
+    fn undo(&self, cx: &Context, target: &Person, previous: &[Person]) -> Option<String> {
         match previous {
             [before] if before.is_admin() => {
                 let command = "set-master-admin --transfer";
-                shown::undo(cx, command, None, self.authority.break_glass, &before.id)
+                let glass = self.authority.break_glass;
+                let by = Some(target.email.as_str()).filter(|_| !glass);
+                shown::undo(cx, command, by, glass, &before.id)
             }
             _ => None,
         }
     }
 
-    fn way_back(&self, cx: &Context, previous: &[Person]) -> String {
+    fn way_back(&self, cx: &Context, target: &Person, previous: &[Person]) -> String {
         match previous {
             [] => "none: it is handed on, never given up".into(),
             [before] if before.is_admin() => {
-                self.undo(cx, previous).unwrap_or_else(|| shown::NO_LINE.into())
+                self.undo(cx, target, previous).unwrap_or_else(|| shown::NO_LINE.into())
             }
             _ => "none: it was nobody's to hand on".into(),
         }
@@ -189,7 +195,11 @@ impl SetMasterAdmin {
         report.findings = plan.findings;
         report.findings.extend(shown::findings(done));
         report.next = Some(Next::run("markenmate verify"));
-        report.undo = self.undo(cx, &done.previous);
+        report.undo = self.undo(cx, &done.target, &done.previous);
+        if report.undo.is_some() && !self.authority.break_glass {
+            let email = &done.target.email;
+            report.body.push(Block::Text(format!("to undo it asks for the password of {email}")));
+        }
         report
     }
 }
@@ -206,6 +216,8 @@ pub struct Seen {
     misses: Vec<Miss>,
     /// In a dry run: why nobody would agree.
     cannot: Option<Reason>,
+    /// Why this role can change nothing.
+    barred: Option<Failure>,
 }
 
 /// Whose password is asked for.
@@ -258,15 +270,20 @@ impl Operation for SetMasterAdmin {
     }
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Work>, Failure> {
-        let (target, tied, previous) = match seen.decision.clone()? {
+        let hinted = |failure| self.authority.hinted(failure);
+        let (target, tied, previous) = match seen.decision.clone().map_err(hinted)? {
             Decision::Already(master) => return Ok(already(master)),
             Decision::Set { target, tied, previous } => (target, tied, previous),
         };
-        let about = |failure| shown::about(failure, &target);
+        let about = |failure| hinted(shown::about(failure, &target));
+        if let Some(failure) = &seen.barred {
+            return Err(about(failure.clone()));
+        }
         master::check(&target, &self.wish, seen.seeded).map_err(about)?;
         let acting = self.acting(seen).map_err(about)?;
         if acting.is_some() {
             self.authority.can_ask(cx).map_err(about)?;
+            self.authority.locked(&seen.misses).map_err(about)?;
         }
         if let Some(reason) = &seen.cannot {
             return Err(about(reason.clone().into()));
@@ -277,7 +294,7 @@ impl Operation for SetMasterAdmin {
             by: authority::shown(&self.authority, by),
             guarded: seen.guarded,
             holders: &seen.holders,
-            way_back: self.way_back(cx, &previous),
+            way_back: self.way_back(cx, &target, &previous),
         };
         Ok(Plan {
             screen: shown::card(&target, around),
@@ -312,7 +329,8 @@ impl Operation for SetMasterAdmin {
             authority,
         };
         let done = change::carry_out(cx, session, &request).await;
-        let done = done.map_err(|failure| shown::about(failure, &plan.work.target))?;
+        let done = done
+            .map_err(|failure| self.authority.hinted(shown::about(failure, &plan.work.target)))?;
         Ok(self.report(cx, plan, &done))
     }
 }

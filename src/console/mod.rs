@@ -194,23 +194,36 @@ impl Console {
         }
     }
 
+    /// Refuses (exit 2) to read a password from a pipe where standard input is none.
+    ///
+    /// # Errors
+    /// It is a terminal.
+    pub fn can_read_password(&self) -> Result<(), Failure> {
+        if matches!(self.backend, Backend::Scripted(_)) || !io::stdin().is_terminal() {
+            return Ok(());
+        }
+        Err(Failure::usage("--admin-password-stdin reads a pipe, and stdin is a terminal")
+            .hint("leave it out: the password is asked for without echo"))
+    }
+
     /// Reads a password that was piped in: all of it, without the line end that `echo` adds.
     pub fn read_password(&self) -> Result<SecretString, Failure> {
         if let Backend::Scripted(_) = self.backend {
             return self.ask("").map(SecretString::from);
         }
-        if io::stdin().is_terminal() {
-            return Err(Failure::usage(
-                "--admin-password-stdin reads a pipe, and stdin is a terminal",
-            )
-            .hint("leave it out: the password is asked for without echo"));
-        }
+        self.can_read_password()?;
         let mut bytes = Zeroizing::new(Vec::new());
         io::stdin()
             .lock()
             .take(LONGEST_PASSWORD)
             .read_to_end(&mut bytes)
             .map_err(|error| no_answer().because(error))?;
+        // A line without a word is a wrong password; this is none.
+        if bytes.is_empty() {
+            return Err(Failure::usage("no password came by standard input").hint(
+                "pipe it in: --admin-password-stdin < FILE, with the password in its only line",
+            ));
+        }
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| Failure::usage("the password on standard input is not UTF-8"))?;
         let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));

@@ -9,6 +9,7 @@ mod members;
 mod proof;
 mod races;
 mod roles;
+mod told;
 
 use crate::support::state::one;
 use crate::support::{Invocation, Session, TestDb, markenmate};
@@ -24,6 +25,9 @@ const PASSWORD: &str = "Größe-Übung-7";
 /// Ordinary users.
 const USER: &str = "person22@example.de";
 const OTHER: &str = "person24@example.de";
+
+/// What is said without the right password.
+const NOT_RIGHT: &str = "There is no such user, or the password is another. Nothing was changed.";
 
 const JSON: [&str; 3] = ["--yes", "--format", "json"];
 

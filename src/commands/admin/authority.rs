@@ -38,7 +38,8 @@ pub fn user(text: &str) -> Result<String, String> {
 }
 
 impl Args {
-    /// `--reason`, which broken glass wants.
+    /// `--reason`, which broken glass wants, and a pipe where a password is to be read from one: both known
+    /// before anything is asked.
     ///
     /// # Errors
     /// A wrong command line (2).
@@ -46,6 +47,9 @@ impl Args {
         if self.break_glass && self.reason(cx).is_empty() {
             return Err(Failure::usage("--break-glass wants a reason")
                 .hint("say why no admin of the app can do it: --reason TEXT; it is kept"));
+        }
+        if self.admin_password_stdin && !cx.settings.dry_run {
+            cx.console.can_read_password()?;
         }
         Ok(())
     }
@@ -91,7 +95,8 @@ impl Args {
         Ok(Authority::Actor { typed: typed.to_owned(), id, password, allow_default_password })
     }
 
-    /// For a dry run: what counts against who would act; read in the open transaction.
+    /// For a dry run, and where a password will be asked for: what counts against who would act; read in the
+    /// open transaction.
     ///
     /// # Errors
     /// The server's.
@@ -103,10 +108,30 @@ impl Args {
         actor: Option<&Person>,
     ) -> Result<Vec<Miss>, Failure> {
         match actor {
-            _ if !cx.settings.dry_run => Ok(Vec::new()),
+            _ if !cx.settings.dry_run && !cx.console.is_interactive() => Ok(Vec::new()),
             Some(actor) => lockout::misses(session, &actor.id).await,
             None => lockout::misses_of_nobody(session, typed).await,
         }
+    }
+
+    /// That who would act is locked out already: nobody is asked for a password that will not be judged.
+    /// Attempts that are under way may be right yet.
+    ///
+    /// # Errors
+    /// Refused (4).
+    pub fn locked(&self, misses: &[Miss]) -> Result<(), Failure> {
+        match lockout::lock(misses).filter(|_| !lockout::is_open(misses)) {
+            Some(lock) => Err(Reason::LockedOut(lock).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// With broken glass the next command breaks it as well.
+    pub fn hinted(&self, mut failure: Failure) -> Failure {
+        if self.break_glass {
+            failure.hints.iter_mut().for_each(|hint| *hint = through_glass(hint));
+        }
+        failure
     }
 
     /// For a dry run: why who is named could not act, as far as it is told without a password.
@@ -119,8 +144,8 @@ impl Args {
         actor: Option<&Person>,
         misses: &[Miss],
     ) -> Result<Option<Reason>, Failure> {
-        if let Some(until) = lockout::locked_until(misses) {
-            return Ok(Some(Reason::LockedOut { until: until.to_owned() }));
+        if let Some(lock) = lockout::lock(misses) {
+            return Ok(Some(Reason::LockedOut(lock)));
         }
         let able = |actor: &&Person| {
             guards::judgeable(actor) == Verdict::Allowed
@@ -154,4 +179,43 @@ pub fn shown(args: &Args, acting: Option<&str>) -> String {
 /// The id of who was found, where anybody was.
 pub fn id(person: Option<&Person>) -> Option<String> {
     person.map(|person| person.id.clone())
+}
+
+/// A hint whose command acts without any admin.
+fn through_glass(hint: &str) -> String {
+    const GLASS: &str = "--break-glass --reason TEXT";
+    if hint.contains("--break-glass") {
+        return hint.to_owned();
+    }
+    let named = hint.replace("--as ADMIN", GLASS).replace("--as ONE_OF_THEM", GLASS);
+    match named.contains(GLASS) {
+        true => named,
+        false => named.replace("--transfer", &format!("--transfer {GLASS}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_glass_stays_broken_in_hints() {
+        for (hint, shown) in [
+            (
+                "to hand it on: markenmate set-master-admin USER --transfer",
+                "to hand it on: markenmate set-master-admin USER --transfer --break-glass --reason TEXT",
+            ),
+            (
+                "first: markenmate admin promote USER --as ADMIN",
+                "first: markenmate admin promote USER --break-glass --reason TEXT",
+            ),
+            ("run the same command again", "run the same command again"),
+            (
+                "markenmate set-master-admin USER --transfer --break-glass --reason TEXT",
+                "markenmate set-master-admin USER --transfer --break-glass --reason TEXT",
+            ),
+        ] {
+            assert_eq!(through_glass(hint), shown);
+        }
+    }
 }

@@ -6,6 +6,7 @@ use crate::admin::change::{self, Change as What, Done, Request};
 use crate::admin::guards::{self, Reason, RoleChange, Verdict};
 use crate::admin::lockout::Miss;
 use crate::admin::people::{self, Depth, Person};
+use crate::admin::rights;
 use crate::admin::standing::{self, Standing};
 use crate::context::Context;
 use crate::db::locks::{self, Holder};
@@ -68,11 +69,11 @@ impl Change {
     }
 
     /// It is so already.
-    fn holds(&self, target: &Person, sessions_of_any_age: bool) -> bool {
+    fn holds(&self, target: &Person) -> bool {
         match self.what {
             What::Promote => target.is_admin(),
             What::Demote => !target.is_admin(),
-            _ => !sessions_of_any_age,
+            _ => target.sessions + target.expired == 0,
         }
     }
 
@@ -109,10 +110,11 @@ impl Change {
         report.steps = plan.steps.iter().map(|s| s.result(StepStatus::Done, None)).collect();
         report.body.push(Block::Text(match self.what {
             What::RevokeSessions => format!(
-                "{} session{} of {} ended",
+                "{} session{} of {} ended: {}",
                 done.revoked,
                 if done.revoked == 1 { "" } else { "s" },
-                done.target.email
+                done.target.email,
+                shown::sessions(done.revoked.saturating_sub(done.expired), done.expired)
             ),
             _ => format!("{so_it_is} now"),
         }));
@@ -155,6 +157,7 @@ impl Change {
         });
         if self.what == What::RevokeSessions {
             data["revoked"] = json!(done.map_or(0, |done| done.revoked));
+            data["expired"] = json!(done.map_or(0, |done| done.expired));
         }
         data
     }
@@ -165,12 +168,13 @@ pub struct Seen {
     found: Vec<Person>,
     acting: Vec<Person>,
     admins: usize,
-    has_sessions: bool,
     guarded: bool,
     holders: Vec<Holder>,
     misses: Vec<Miss>,
     /// In a dry run: why nobody would act.
     cannot: Option<Reason>,
+    /// Why this role can change nothing.
+    barred: Option<Failure>,
 }
 
 /// Whom it is about, and who acts.
@@ -234,15 +238,19 @@ impl Operation for Change {
         if self.what != What::RevokeSessions {
             guards::known_role(target)?;
         }
-        if self.holds(target, seen.has_sessions) {
+        if self.holds(target) {
             return Ok(plan);
         }
-        let about = |failure| shown::about(failure, target);
+        let about = |failure| authority.hinted(shown::about(failure, target));
+        if let Some(failure) = &seen.barred {
+            return Err(about(failure.clone()));
+        }
         if cx.settings.dry_run {
             self.foreseen(seen, target).map_err(about)?;
         }
         if !authority.break_glass {
             authority.can_ask(cx).map_err(about)?;
+            authority.locked(&seen.misses).map_err(about)?;
         }
         let risk = if authority.break_glass { Risk::Destructive } else { Risk::Additive };
         plan.steps = vec![Step::new(step, to_do, risk)];
@@ -271,7 +279,9 @@ impl Operation for Change {
             authority,
         };
         let done = change::carry_out(cx, session, &request).await;
-        let done = done.map_err(|failure| shown::about(failure, &plan.work.target))?;
+        let done = done.map_err(|failure| {
+            self.args.authority.hinted(shown::about(failure, &plan.work.target))
+        })?;
         Ok(self.report(cx, plan, &done))
     }
 }
@@ -297,13 +307,10 @@ impl Change {
             let actor = people::resolve(typed, &acting)?;
             misses = authority.misses(cx, session, typed, actor).await?;
         }
-        let has_sessions = match people::resolve(user, &found)? {
-            Some(target) => people::has_sessions(session, &target.id).await?,
-            None => false,
-        };
         let admins = people::count_admins(session).await?;
         let (guarded, holders) = (standing.has_function, Vec::new());
-        Ok(Seen { found, acting, admins, has_sessions, guarded, holders, misses, cannot: None })
+        let barred = rights::barred(session, &standing, &self.what).await?;
+        Ok(Seen { found, acting, admins, guarded, holders, misses, cannot: None, barred })
     }
 }
 

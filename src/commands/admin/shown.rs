@@ -47,7 +47,7 @@ pub fn card(person: &Person, around: Around<'_>) -> Vec<Block> {
         fact("name", person.name.clone()),
         fact("role", person.role.clone()),
         fact("since", person.created_at.clone().unwrap_or_else(|| "?".into())),
-        fact("sessions alive", person.sessions.to_string()),
+        fact("sessions", sessions(person.sessions, person.expired)),
         fact("password", password.into()),
         fact("master admin", if person.is_master { "yes" } else { "no" }.into()),
         fact("banned", if person.banned { "yes" } else { "no" }.into()),
@@ -56,6 +56,11 @@ pub fn card(person: &Person, around: Around<'_>) -> Vec<Block> {
         fact("locks held now", if holders.is_empty() { "none".into() } else { holders.join("; ") }),
         fact("the way back", way_back),
     ])]
+}
+
+/// How many are alive, and how many are over and still there.
+pub fn sessions(alive: impl std::fmt::Display, expired: impl std::fmt::Display) -> String {
+    format!("{alive} alive, {expired} expired")
 }
 
 /// What cannot be shown as it is cannot be pasted either.
@@ -85,7 +90,8 @@ pub fn undo(
 
 /// A failure that says whom it was about.
 pub fn about(mut failure: Failure, person: &Person) -> Failure {
-    failure.data.get_or_insert_with(|| json!({ "user": user(person) }));
+    let data = failure.data.get_or_insert_with(|| json!({}));
+    data["user"] = user(person);
     failure
 }
 

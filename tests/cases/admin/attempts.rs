@@ -5,8 +5,6 @@ use std::time::Duration;
 use super::*;
 use crate::support::{Run, pty, sql, wait_until};
 
-const NOT_RIGHT: &str = "There is no such user, or the password is another.";
-
 fn message(run: &Run) -> String {
     run.json()["error"]["message"].as_str().unwrap().to_owned()
 }
@@ -77,7 +75,7 @@ fn sessions_are_not_read_under_the_locks() {
     let set = ["set-master-admin", SECOND, "--max-wait", "2s"];
     for args in [&args[..], &set] {
         let mut terminal = pty::on_a_terminal(markenmate(args).db(&db));
-        terminal.expect("sessions alive").expect("[y/N]");
+        terminal.expect("sessions").expect("[y/N]");
         let holder = db.session();
         holder.sql("BEGIN; LOCK TABLE public.session IN ACCESS EXCLUSIVE MODE");
         terminal.send_line("y");
@@ -254,9 +252,15 @@ fn a_refusal_with_broken_glass_is_in_the_audit_log_and_one_without_a_ledger_says
     let demote = ["admin", "demote", SECOND];
     let run = break_glass(&db, &demote).run().assert_code(4);
     assert_eq!(run.json()["findings"].as_array().unwrap().len(), 0);
-    let row =
-        format!("{SECOND} AUTHZ_FAILURE_TOGGLE_ADMIN_ROLE {SECOND} {{\"reason\":\"{words}\"}}");
-    assert_eq!(last(&audit(&session)), row);
+    // Nobody of the app tried it: the first row says so.
+    let row = format!(
+        "{SECOND} BREAK_GLASS {SECOND} {{\"command\":\"admin demote\",\"reason\":\"nobody can sign in\"}}\n\
+         {SECOND} AUTHZ_FAILURE_TOGGLE_ADMIN_ROLE {SECOND} {{\"reason\":\"{words}\"}}"
+    );
+    assert!(audit(&session).ends_with(&row), "{}", audit(&session));
+    let broken =
+        "SELECT detail::json ->> 'break_glass' FROM markenmate.ledger ORDER BY number DESC LIMIT 1";
+    assert_eq!(one(&session, broken), "true");
     session.sql("ALTER TABLE markenmate.ledger RENAME TO gone; DELETE FROM public.audit_log");
     let run = break_glass(&db, &demote).run().assert_code(4);
     assert_eq!(run.json()["findings"][0]["id"], "ledger");
@@ -307,7 +311,9 @@ fn only_columns_that_are_wanted_are_read() {
         &db,
         "DROP ROLE IF EXISTS narrow; CREATE ROLE narrow LOGIN;
          ALTER TABLE public.\"user\" ADD secret text;
-         GRANT SELECT ON public.account, public.session, public.audit_log, public.step_up_token TO narrow;
+         GRANT SELECT ON public.account, public.session, markenmate.ledger TO narrow;
+         GRANT SELECT, INSERT, UPDATE ON public.audit_log, public.step_up_token, markenmate.ledger TO narrow;
+         GRANT USAGE ON SCHEMA markenmate TO narrow; GRANT UPDATE (role, updated_at) ON public.\"user\" TO narrow;
          GRANT SELECT (id, email, name, role, is_master_admin, created_at, must_change_password) ON public.\"user\" TO narrow",
     );
     let url = db.url_as("narrow");

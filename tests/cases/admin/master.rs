@@ -159,7 +159,7 @@ fn a_second_master_takes_a_transfer_on_the_word_of_the_first() {
         )), "{rows}");
         // Back, as the report says: the third cannot sign in.
         let undo = document["undo"].as_str().unwrap();
-        assert_eq!(undo, format!("markenmate set-master-admin --transfer -- {old}"));
+        assert_eq!(undo, format!("markenmate set-master-admin --transfer --as {THIRD} -- {old}"));
         act(&db, &["set-master-admin", SECOND, "--transfer"]).run().assert_code(4);
         break_glass(&db, &["set-master-admin", SECOND, "--transfer"]).run().assert_code(0);
         assert_eq!(masters(&session), SECOND);

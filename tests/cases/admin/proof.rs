@@ -5,8 +5,6 @@ use serde_json::Value;
 use super::*;
 use crate::support::{Run, pty};
 
-const NOT_RIGHT: &str = "There is no such user, or the password is another.";
-
 fn promote(db: &TestDb, admin: &str, password: &str) -> Run {
     acting(db, &["admin", "promote", USER], admin, password).run()
 }
@@ -257,7 +255,7 @@ fn on_a_terminal_the_card_is_shown_then_the_password_asked_for_without_echo() {
     let session = db.session();
     let args = ["admin", "promote", USER, "--as", SECOND];
     let mut terminal = pty::on_a_terminal(markenmate(&args).db(&db));
-    terminal.expect("email").expect(USER).expect("sessions alive").expect("on the word of");
+    terminal.expect("email").expect(USER).expect("sessions").expect("on the word of");
     terminal
         .expect("[y/N]")
         .send_line("y")
