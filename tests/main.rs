@@ -7,6 +7,7 @@ mod support;
 mod cases {
     mod admin;
     mod app_url;
+    mod asked;
     mod backup;
     mod command_line;
     mod concurrency;

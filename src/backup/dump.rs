@@ -198,13 +198,18 @@ fn ended_well(status: ExitStatus, said: &[String]) -> Result<(), Failure> {
     let locked = said.iter().any(|line| line.contains("due to statement timeout"))
         && said.iter().any(|line| line.contains("LOCK TABLE"));
     let kind = if locked { Kind::Busy } else { Kind::Unexpected };
-    let failure = Failure::new(kind, format!("{how}: there is no backup"));
+    Err(complained(Failure::new(kind, format!("{how}: there is no backup")), said))
+}
+
+/// A failed pg_dump with what it said. Where the role may not read all of it, that is a refusal.
+pub fn complained(failure: Failure, said: &[String]) -> Failure {
     let denied = said.iter().any(|line| line.contains("permission denied"));
-    let failure = said.iter().fold(failure, |failure, line| failure.because(line));
-    Err(match denied {
-        true => failure.hint("a backup needs a role that may read everything: the tables' owner, or docs/grants.sql's reader"),
-        false => failure,
-    })
+    let mut failure = said.iter().fold(failure, |failure, line| failure.because(line));
+    if denied {
+        failure.kind = Kind::Refused;
+        failure = failure.hint("a backup needs a role that may read everything: the tables' owner, or docs/grants.sql's reader");
+    }
+    failure
 }
 
 /// Every file of a folder, by name.

@@ -67,6 +67,8 @@ pub struct Fallback {
     pub newest: Option<(PathBuf, DateTime<Utc>)>,
     /// The newest of those that no restore made of what it was about to replace.
     pub newest_chosen: Option<PathBuf>,
+    /// The newest that would count if it were verified, and the moment it shows.
+    pub newest_unverified: Option<(PathBuf, DateTime<Utc>)>,
     /// Why others do not count.
     pub passed_over: Vec<String>,
 }
@@ -95,7 +97,14 @@ pub fn look(path: &Path, identity: &Identity, changed: &[PathBuf]) -> Result<Fal
         let differs = || "is not what was written: markenmate backup verify says more".to_owned();
         let why = changed.contains(&backup.path).then(differs);
         match why.or_else(|| passed_over(&backup, identity)) {
-            Some(why) => found.passed_over.push(format!("{} {why}", backup.path.display())),
+            Some(why) => {
+                // That is asked last of all: nothing else speaks against it.
+                if why.starts_with(NOT_VERIFIED) {
+                    let newest = || (backup.path.clone(), backup.manifest.snapshot_at);
+                    found.newest_unverified.get_or_insert_with(newest);
+                }
+                found.passed_over.push(format!("{} {why}", backup.path.display()));
+            }
             None => {
                 if !backup.manifest.safety && found.newest_chosen.is_none() {
                     found.newest_chosen = Some(backup.path.clone());
@@ -129,6 +138,8 @@ pub async fn changed(
     }
 }
 
+const NOT_VERIFIED: &str = "is not verified";
+
 fn passed_over(backup: &Backup, identity: &Identity) -> Option<String> {
     let of = &backup.manifest.database;
     if of.system_identifier.is_none() || identity.system_identifier.is_none() {
@@ -150,10 +161,7 @@ fn passed_over(backup: &Backup, identity: &Identity) -> Option<String> {
         return Some("lacks files that it had, or they are longer or shorter".into());
     }
     if !backup.is_verified() {
-        return Some(format!(
-            "is not verified: markenmate backup verify {}",
-            backup.path.display()
-        ));
+        return Some(format!("{NOT_VERIFIED}: markenmate backup verify {}", backup.path.display()));
     }
     None
 }

@@ -87,7 +87,12 @@ pub(super) fn is_tls(error: &tokio_postgres::Error) -> bool {
 /// `pg_hba.conf` may accept the other transport. libpq tries it after a wrong password too; that
 /// only makes servers count one mistake twice.
 fn is_hba_rejection(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| code.code() == "28000")
+    error.code().is_some_and(|code| code.code() == "28000") && !is_unknown_role(error)
+}
+
+/// There is no such role: on no transport.
+pub(super) fn is_unknown_role(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().and_then(|e| e.routine()) == Some("InitializeSessionUserId")
 }
 
 fn after(missed: Missed, earlier: tokio_postgres::Error) -> Missed {

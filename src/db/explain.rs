@@ -126,10 +126,18 @@ fn server(endpoint: &Endpoint, host: &Host, error: &tokio_postgres::Error) -> Mi
     let mut failure = error::failure(&message, error);
     failure.kind = Kind::Connection;
     let code = failure.sqlstate.clone().unwrap_or_default();
-    let routine = error.as_db_error().and_then(|e| e.routine()).unwrap_or_default();
     failure = match code.as_str() {
         "28P01" => wrong_password(endpoint, failure),
-        "28000" if routine == "InitializeSessionUserId" => unknown_role(endpoint, failure),
+        "28000" if attempt::is_unknown_role(error) => {
+            let hints = failure.hints.len();
+            let failure = unknown_role(endpoint, failure);
+            match failure.hints.len() == hints {
+                true => failure.hint(
+                    "pass the role that owns the application's tables: -U ROLE; in the app's containers it is markenmate",
+                ),
+                false => failure,
+            }
+        }
         "28000" => failure.hint(
             "pg_hba.conf on the server decides who may connect, from where, and whether encrypted (sslmode)",
         ),

@@ -17,8 +17,10 @@ use crate::report::{Block, Outcome, Report, StepStatus, Target};
 use crate::settings::Consent;
 
 mod address;
+mod answers;
 
 use address::Address;
+use answers::choices;
 
 /// Whether a command changes the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -311,7 +313,7 @@ pub async fn consent<W>(
         let typed = asked(cx, move |console| console.ask(&question)).await?;
         return check_typed(&typed, phrase).map(|()| None);
     }
-    let question = format!("{} [y/N]", plan.question);
+    let question = format!("{} [{}]", plan.question, choices(&plan.question));
     let typed = asked(cx, move |console| console.ask(&question)).await?;
     match typed.trim().to_lowercase().as_str() {
         "y" | "yes" | "j" | "ja" => Ok(None),

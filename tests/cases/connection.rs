@@ -237,6 +237,7 @@ async fn refusals_of_the_server_keep_its_code_and_say_what_to_type() {
         ("password=''", vec!["none was given", "PGPASSWORD", "-W"]),
         ("dbname=nowhere", vec!["3D000", "\"nowhere\" does not exist", "psql -h db.test"]),
         ("user=postgres", vec!["28000", "-U markenmate", "markenmate-db-1"]),
+        ("user=ghost", vec!["28000", "role \"ghost\" does not exist", "-U ROLE"]),
         ("user=crowded", vec!["53300", "try again"]),
         ("port=1", vec!["connection refused", "is the server listening"]),
         (
@@ -250,6 +251,7 @@ async fn refusals_of_the_server_keep_its_code_and_say_what_to_type() {
             assert!(shown.contains(word), "{rest}: {word}: {shown}");
         }
         assert!(shown.starts_with("cannot connect to "), "{shown}");
+        assert!(shown.matches("does not exist").count() <= 1, "{shown}");
     }
 }
 

@@ -21,7 +21,7 @@ fn migrated(db: &TestDb) -> bool {
 fn one_screen_then_yes() {
     let db = TestDb::baseline();
     let mut terminal = pty::on_a_terminal(markenmate(&["migrate"]).db(&db));
-    terminal.expect("target: ").expect("the way back").expect("[y/N]").send_line("y");
+    terminal.expect("target: ").expect("the way back").expect("[b/y/N]").send_line("y");
     let (screen, code) = terminal.finish();
     assert_eq!(code, 0, "{screen}");
     for text in
@@ -37,7 +37,7 @@ fn no_is_no_and_so_is_enter() {
     let db = TestDb::baseline();
     for answer in ["n", "", "vielleicht"] {
         let mut terminal = pty::on_a_terminal(markenmate(&["migrate"]).db(&db));
-        terminal.expect("[y/N]").send_line(answer);
+        terminal.expect("[b/y/N]").send_line(answer);
         let (screen, code) = terminal.finish();
         assert_eq!(code, 4, "{screen}");
         assert!(screen.contains("nothing was changed"), "{screen}");
@@ -49,7 +49,7 @@ fn no_is_no_and_so_is_enter() {
 fn ctrl_c_at_the_question_leaves_everything_as_it_was() {
     let db = TestDb::baseline();
     let mut terminal = pty::on_a_terminal(markenmate(&["migrate"]).db(&db));
-    terminal.expect("[y/N]").send_control('c');
+    terminal.expect("[b/y/N]").send_control('c');
     let (screen, code) = terminal.finish();
     assert_eq!(code, 130, "{screen}");
     assert!(!migrated(&db));
@@ -59,7 +59,7 @@ fn ctrl_c_at_the_question_leaves_everything_as_it_was() {
 fn ctrl_d_at_the_question_is_no_answer() {
     let db = TestDb::baseline();
     let mut terminal = pty::on_a_terminal(markenmate(&["migrate"]).db(&db));
-    terminal.expect("[y/N]").send_control('d');
+    terminal.expect("[b/y/N]").send_control('d');
     let (screen, code) = terminal.finish();
     assert_eq!(code, 4, "{screen}");
     assert!(screen.contains("no answer was given; nothing was changed"), "{screen}");

@@ -113,7 +113,7 @@ fn control_c_at_the_question_changes_nothing() {
     let db = TestDb::baseline();
     let before = fingerprint(&db.session());
     let mut terminal = on_a_terminal(&db, &["migrate"]);
-    terminal.expect("[y/N]").send_control('c');
+    terminal.expect("[b/y/N]").send_control('c');
     let (screen, _) = terminal.finish();
     assert_terminal_is_well(&screen);
     assert_eq!(fingerprint(&db.session()), before);
@@ -126,7 +126,7 @@ fn a_signal_at_the_question_gives_the_terminal_back() {
         let db = TestDb::baseline();
         let before = fingerprint(&db.session());
         let mut terminal = on_a_terminal(&db, &["migrate"]);
-        terminal.expect("[y/N]");
+        terminal.expect("[b/y/N]");
         let session = db.session();
         let asking = "SELECT pid FROM pg_stat_activity WHERE application_name = 'markenmate' AND datname = current_database()";
         assert!(!one(&session, asking).is_empty(), "no connection of the run");
@@ -158,7 +158,7 @@ fn no_answer_and_no_are_no() {
     let db = TestDb::baseline();
     let before = fingerprint(&db.session());
     let mut terminal = pty::on_a_terminal(markenmate(&["migrate"]).db(&db));
-    terminal.expect("[y/N]").send_line("n");
+    terminal.expect("[b/y/N]").send_line("n");
     let (screen, code) = terminal.finish();
     assert_eq!(code, 4, "{screen}");
     assert!(screen.contains("not confirmed; nothing was changed"), "{screen}");
@@ -169,7 +169,7 @@ fn no_answer_and_no_are_no() {
 fn yes_at_the_question_migrates() {
     let db = TestDb::baseline();
     let mut terminal = pty::on_a_terminal(markenmate(&["migrate"]).db(&db));
-    terminal.expect("[y/N]").send_line("y");
+    terminal.expect("[b/y/N]").send_line("y");
     let (screen, code) = terminal.finish();
     assert_eq!(code, 0, "{screen}");
     assert_migrated(&db.url);

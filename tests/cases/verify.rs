@@ -686,7 +686,11 @@ fn default_password() {
     assert_eq!(found(&document), [["default-password", "error", first.as_str()]]);
     assert!(detail(&document, "default-password").contains("public source"));
     let remedy = document["findings"][0]["remedy"].as_str().unwrap();
-    assert_eq!(remedy, "log in as admin@markenmate.app and change the password");
+    assert_eq!(
+        remedy,
+        "log in as admin@markenmate.app and change the password; or take the role away: \
+         markenmate admin demote admin@markenmate.app --as ADMIN"
+    );
     // Whoever is no admin may have it.
     let everybody =
         sql(&db, "SELECT id FROM public.\"user\" WHERE role = 'user' ORDER BY id LIMIT 1")

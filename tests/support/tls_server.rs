@@ -18,6 +18,7 @@ hostssl all tls_only     127.0.0.1/32 scram-sha-256
 host    all tls_only     127.0.0.1/32 reject
 host    all trusted      127.0.0.1/32 trust
 host    all postgres     127.0.0.1/32 trust
+host    all ghost        127.0.0.1/32 trust
 host    all all          127.0.0.1/32 scram-sha-256
 local   all all                       scram-sha-256
 ";

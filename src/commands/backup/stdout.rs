@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use crate::backup::dump::complained;
 use crate::context::Context;
 use crate::db::interrupt::interrupted;
 use crate::db::session::Session;
@@ -41,5 +42,7 @@ pub(super) async fn dump(cx: &Context, session: &Session, work: &Work) -> Result
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let failure = Failure::unexpected("pg_dump failed: what was written is no backup");
-    Err(said.lines().filter(|line| line.contains("error:")).take(5).fold(failure, Failure::because))
+    let errors = said.lines().filter(|line| line.contains("error:"));
+    let errors: Vec<_> = errors.take(5).map(str::to_owned).collect();
+    Err(complained(failure, &errors))
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
-use crate::backup::gate::Fallback;
+use crate::backup::gate::{Fallback, USUAL_AGE};
+use crate::commands::shell;
 use crate::failure::Failure;
 use crate::report::{Finding, Severity};
 
@@ -33,6 +34,17 @@ pub(super) fn unbacked(why: &str, fallback: &Fallback) -> Finding {
         title: "There is no verified backup of this database from the last 24 hours".into(),
         subject: "backup".into(),
         detail: format!("{why}{others}"),
-        remedy: TAKE_ONE.into(),
+        remedy: remedy(fallback, Utc::now()),
+    }
+}
+
+/// One that is young enough and was only never read is proven; else one is taken, and proven at once.
+fn remedy(fallback: &Fallback, now: DateTime<Utc>) -> String {
+    let young = |of: &DateTime<Utc>| (now - of).to_std().unwrap_or_default() <= USUAL_AGE;
+    match fallback.newest_unverified.as_ref().filter(|(_, of)| young(of)) {
+        Some((path, _)) => {
+            format!("{TAKE_ONE} verify {}", shell::word(&path.display().to_string()))
+        }
+        None => format!("{TAKE_ONE} --restore-test"),
     }
 }

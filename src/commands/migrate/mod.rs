@@ -179,7 +179,8 @@ impl Operation for Migrate {
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Todo>, Failure> {
         let Seen { survey, fallback } = seen;
-        let work = decide(survey, self.target()?)?;
+        let target = self.target()?;
+        let work = decide(survey, target)?;
         let steps = if self.args.check {
             vec![Step::new("check", "look whether anything is pending", Risk::ReadOnly)]
         } else {
@@ -203,11 +204,7 @@ impl Operation for Migrate {
                 "applied": [], "adopted": [], "attempts": 0, "longest_lock_ms": null,
                 "would_apply": work.apply, "would_adopt": work.adopt,
             }),
-            next: Some(Next::run(if settled {
-                "markenmate verify".into()
-            } else {
-                self.in_earnest()
-            })),
+            next: Some(Next::run(if settled { verify_at(target) } else { self.in_earnest() })),
             work: Todo {
                 planned: Planned { work, under_lock: survey.under_lock },
                 required: self.required(fallback, settled, survey),
@@ -318,6 +315,14 @@ async fn lasting_holders(
     Ok(holders)
 }
 
+/// What looks at a database of that version.
+fn verify_at(version: i32) -> String {
+    match version < registry::latest() {
+        true => format!("markenmate verify --to {version}"),
+        false => "markenmate verify".to_owned(),
+    }
+}
+
 fn report(plan: Plan<Todo>, done: Done, attempts: u32, ms: u128, undo: Option<String>) -> Report {
     let Done { work, locked, recovered } = done;
     let nothing = work.is_empty();
@@ -351,10 +356,8 @@ fn report(plan: Plan<Todo>, done: Done, attempts: u32, ms: u128, undo: Option<St
     let newest = work.apply.iter().chain(&work.adopt).max().copied();
     let next = match newest {
         _ if flagged => "markenmate set-master-admin".to_owned(),
-        Some(version) if version < registry::latest() => {
-            format!("markenmate verify --to {version}")
-        }
-        _ => "markenmate verify".to_owned(),
+        Some(version) => verify_at(version),
+        None => "markenmate verify".to_owned(),
     };
     report.next = Some(Next::run(next));
     report.undo = undo;

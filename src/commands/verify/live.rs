@@ -112,13 +112,21 @@ impl Live {
                 Source::Sql(_) | Source::Computed => continue,
             };
             match reason {
+                // It was asked for, and this is no place for it.
+                Some(reason) if self.probe && self.unwritable.as_ref() == Some(&reason) => {
+                    verdicts.push(Verdict::denied(check, reason));
+                }
                 Some(reason) => verdicts.push(Verdict::skipped(check, reason)),
                 None => asked.push(check),
             }
         }
         verdicts.extend(probes(cx, session, &asked, survey, catalogue).await?);
         if let Some(app) = &self.app {
-            verdicts.extend(self.application(cx, session, app, &asked, survey, catalogue).await?);
+            let mut tried = self.application(cx, session, app, &asked, survey, catalogue).await?;
+            for verdict in tried.iter_mut().filter(|verdict| verdict.reason.is_some()) {
+                verdict.denied |= self.cookie.is_some() && verdict.reason == self.unwritable;
+            }
+            verdicts.extend(tried);
         }
         Ok(verdicts)
     }

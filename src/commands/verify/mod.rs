@@ -23,6 +23,7 @@ use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Report, Severity};
 
+mod asked;
 mod computed;
 mod live;
 mod output;
@@ -139,6 +140,7 @@ impl Operation for Verify {
 
     fn plan(&self, cx: &Context, live: &Live) -> Result<Plan<Work>, Failure> {
         let checks = registry::select(&self.args.only, &self.args.skip)?;
+        asked::check_head(&self.args, &checks)?;
         let version = match &self.args.to {
             Some(text) => migrations::registry::resolve(text)?,
             None => migrations::registry::latest(),
@@ -182,9 +184,10 @@ impl Operation for Verify {
         let nothing = Catalogue::default();
         let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
         computed::Judged { survey: &survey, catalogue }.correct(&mut seen.verdicts);
+        asked::find_head(&mut seen.verdicts, self.args.ledger_head.as_ref());
         seen.verdicts.sort_by_key(|v| registry::ALL.iter().position(|check| check == v.check));
         let failing = self.args.fail_on;
-        let mut report = output::report(&seen, *version, failing);
+        let mut report = output::report(&seen, *version, &self.args);
         if let Some(file) = &self.args.junit {
             output::write_junit(file, &session.facts.database, &seen.verdicts, failing)
                 .map_err(|failure| failure.with_findings(report.findings.clone()))?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::checks::registry::Source;
 use crate::checks::run::Seen;
 use crate::checks::verdict::{Status, Verdict};
 use crate::context::Context;
@@ -13,12 +14,14 @@ use crate::render::{github, junit};
 use crate::report::{Block, Finding, Next, Outcome, Report, Severity};
 use crate::settings::Format;
 
+use super::{Args, asked};
+
 /// The report: checks, findings, admins, one line of verdict.
-pub(super) fn report(seen: &Seen, version: i32, failing: Severity) -> Report {
+pub(super) fn report(seen: &Seen, version: i32, args: &Args) -> Report {
     let mut findings: Vec<Finding> =
         seen.verdicts.iter().flat_map(|v| v.findings.clone()).collect();
-    findings.extend(unreadable(&seen.verdicts));
-    let failed = findings.iter().any(|finding| finding.severity >= failing);
+    findings.extend(asked::unjudged(&seen.verdicts));
+    let failed = findings.iter().any(|finding| finding.severity >= args.fail_on);
     let mut report = Report::new(if failed { Outcome::Findings } else { Outcome::Done });
     report.data = json!({
         "version": version,
@@ -27,7 +30,7 @@ pub(super) fn report(seen: &Seen, version: i32, failing: Severity) -> Report {
         "ledger_head": seen.ledger_head.as_ref().map(ToString::to_string),
     });
     report.body = body(seen, version);
-    report.next = next(&seen.verdicts);
+    report.next = next(&seen.verdicts, args);
     report.findings = findings;
     report
 }
@@ -114,6 +117,9 @@ fn admins(seen: &Seen) -> Block {
 fn verdict_line(verdicts: &[Verdict], version: i32) -> String {
     let checks = |status| verdicts.iter().filter(|v| v.status == status).count();
     let headline = match (checks(Status::Fail), checks(Status::Warn)) {
+        (0, _) if verdicts.iter().any(was_asked) => {
+            "Not everything that was asked for could be judged"
+        }
         (0, _) if verdicts.iter().any(|verdict| verdict.denied) => "Not everything could be judged",
         (0, 0) if checks(Status::Pass) == 0 => "Nothing was judged",
         (0, 0) => "Everything that was checked holds",
@@ -129,29 +135,20 @@ fn verdict_line(verdicts: &[Verdict], version: i32) -> String {
     )
 }
 
-fn next(verdicts: &[Verdict]) -> Option<Next> {
+/// By a flag of its own, and in vain.
+fn was_asked(verdict: &Verdict) -> bool {
+    verdict.denied && matches!(verdict.check.source, Source::Probe(_) | Source::App)
+}
+
+fn next(verdicts: &[Verdict], args: &Args) -> Option<Next> {
     let failed = || verdicts.iter().filter(|verdict| verdict.status == Status::Fail);
     let remedies = failed().flat_map(|verdict| &verdict.findings).map(|finding| &finding.remedy);
     let migrates = remedies.filter(|remedy| remedy.starts_with("markenmate migrate")).min();
     if let Some(remedy) = migrates {
         return Some(Next::run(format!("{remedy} --dry-run")));
     }
-    let any = failed().next().is_some() || unreadable(verdicts).next().is_some();
-    any.then(|| Next::after("mend each finding as it says", "markenmate verify"))
-}
-
-/// What a role may not look at is not said to be sound.
-fn unreadable(verdicts: &[Verdict]) -> impl Iterator<Item = Finding> {
-    verdicts.iter().filter(|verdict| verdict.denied).map(|verdict| Finding {
-        id: verdict.check.id.into(),
-        severity: Severity::Warning,
-        title: verdict.check.title.into(),
-        subject: format!("check {}", verdict.check.id),
-        detail: format!("could not be judged: {}", verdict.reason.as_deref().unwrap_or_default()),
-        remedy: "grant what is missing (docs/grants.sql has all that a reader needs), or leave the check out: \
-                 --skip with its id"
-            .into(),
-    })
+    let any = failed().next().is_some() || asked::unjudged(verdicts).next().is_some();
+    any.then(|| Next::after("mend each finding as it says", asked::again(args)))
 }
 
 /// Workflow commands: beside the report, and beside a JSON document on stderr, which GitHub reads too.

@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::admin::password::{self, Verdict as Said};
 use crate::checks::registry::Check;
 use crate::checks::verdict::Verdict;
+use crate::commands::shell;
 use crate::db::catalogue::Catalogue;
 use crate::db::interrupt::Interrupt;
 use crate::db::session::Session;
@@ -110,11 +111,14 @@ impl Admin {
                 "has a password whose hash is of another form: it cannot be judged",
             ),
         };
-        let finding = check.finding(
-            format!("{} ({})", self.email, self.id),
-            detail.into(),
-            Some(format!("log in as {} and change the password", self.email)),
-        );
+        let mut remedy = format!("log in as {} and change the password", self.email);
+        if severity == check.severity {
+            // Whoever keeps the database need not know any password of theirs.
+            remedy += "; or take the role away: markenmate admin demote ";
+            remedy += &format!("{} --as ADMIN", shell::word(&self.email));
+        }
+        let subject = format!("{} ({})", self.email, self.id);
+        let finding = check.finding(subject, detail.into(), Some(remedy));
         Ok(Some(Finding { severity, ..finding }))
     }
 }
