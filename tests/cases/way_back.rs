@@ -258,7 +258,7 @@ fn it_says_where_everything_went_and_leaves_a_record() {
     let run = one(&db.session(), run);
     assert!(run.starts_with("util down 2|postgres|taken back by its SQL"), "{run}");
     let again = markenmate(&["migrate", "--yes", "--to", "2"]).db(&db).run().assert_code(0);
-    assert!(again.stdout.contains("WARNING [set-aside]"), "{}", again.stdout);
+    assert!(again.stdout.contains("brought back"), "{}", again.stdout);
     assert_hardened(&db.url);
 }
 
