@@ -2,7 +2,9 @@
 
 /// The answers: those that the question itself explains (`b: back up now, y: ...`), else yes and no.
 pub(super) fn choices(question: &str) -> String {
-    let (_, explained) = question.rsplit_once("? ").unwrap_or_default();
+    // Without an explanation it ends as questions do; a database's name in it may hold anything.
+    let explains = !question.ends_with('?');
+    let (_, explained) = question.rsplit_once("? ").filter(|_| explains).unwrap_or_default();
     let letters: Vec<_> = explained
         .split(", ")
         .filter_map(|answer| answer.split_once(": "))

@@ -141,7 +141,7 @@ mod tests {
         ] {
             assert_eq!(again(&args(line)), format!("markenmate verify {line}").trim_end());
         }
-        assert_eq!(again(&args("--junit -x")), "markenmate verify --junit=-x");
+        assert_eq!(again(&args("--junit=-x")), "markenmate verify --junit=-x");
     }
 
     #[test]
