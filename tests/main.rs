@@ -15,6 +15,7 @@ mod cases {
     mod contracts;
     mod doctor;
     mod elsewhere;
+    mod forecast;
     mod grants;
     mod guard_races;
     mod guards;

@@ -5,6 +5,7 @@ pub mod backup;
 pub mod cleanup;
 pub mod demo;
 mod doctor;
+mod forecast;
 pub mod migrate;
 pub mod rollback;
 pub mod set_master_admin;

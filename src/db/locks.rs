@@ -1,6 +1,7 @@
 //! The lock between runs of this tool, and who holds the locks that a run is waiting for.
 
 use super::identifiers::literal;
+use super::lock_mode::LockMode;
 use super::session::Session;
 use crate::failure::Failure;
 
@@ -13,6 +14,8 @@ const KEY: (i32, i32) = (0x6d61_726b, 0x6d61_7465);
 pub struct Holder {
     /// None: a prepared transaction.
     pub pid: Option<i32>,
+    /// Names its transaction, as long as the server runs.
+    pub transaction: String,
     /// The table, or what is held.
     pub relation: String,
     /// The strongest mode held.
@@ -27,6 +30,8 @@ pub struct Holder {
     pub transaction_age_s: Option<u64>,
     /// An autovacuum worker gives way to whoever waits longer than deadlock_timeout.
     pub autovacuum: bool,
+    /// One that prevents the transaction ids from wrapping around, which gives way to nobody.
+    pub wraparound: bool,
     /// A pg_dump holds its locks until it ends.
     pub pg_dump: bool,
     /// A superuser's, which we are not: it is not ours to end.
@@ -47,7 +52,55 @@ impl std::fmt::Display for Holder {
     }
 }
 
+/// What sort of session holds a lock; it decides how long that may take, and what helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HolderKind {
+    /// pg_dump
+    Dump,
+    /// A prepared transaction: no session has it any more.
+    Prepared,
+    /// Autovacuum.
+    Autovacuum,
+    /// Autovacuum that prevents wraparound.
+    Wraparound,
+    /// A transaction in which nothing happens.
+    Idle,
+    /// Any other session.
+    Session,
+}
+
 impl Holder {
+    /// What sort of session it is.
+    pub fn kind(&self) -> HolderKind {
+        match self {
+            Self { pid: None, .. } => HolderKind::Prepared,
+            Self { wraparound: true, .. } => HolderKind::Wraparound,
+            Self { autovacuum: true, .. } => HolderKind::Autovacuum,
+            Self { pg_dump: true, .. } => HolderKind::Dump,
+            _ if self.state.starts_with("idle in transaction") => HolderKind::Idle,
+            _ => HolderKind::Session,
+        }
+    }
+
+    /// In short.
+    pub fn who(&self) -> String {
+        match self.pid {
+            Some(pid) => format!("pid {pid}"),
+            None => format!("prepared transaction {:?}", self.application),
+        }
+    }
+
+    /// Whether somebody who wants that lock on the same table has to wait.
+    pub fn keeps_out(&self, wanted: LockMode) -> bool {
+        // What is no lock on a table, as those of SERIALIZABLE, keeps nobody out.
+        LockMode::named(&self.mode).is_some_and(|held| held.conflicts(wanted))
+    }
+
+    /// The same session, or the same prepared transaction.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.pid == other.pid && (self.pid.is_some() || self.application == other.application)
+    }
+
     /// What ends it, to paste.
     pub fn remedy(&self) -> String {
         match self.pid {
@@ -141,7 +194,8 @@ pub fn try_lock_sql() -> String {
 }
 
 /// Those who hold a lock on one of the application's `tables`, or keep even readers of the catalogue
-/// away from any of its tables; strongest first, ourselves left out.
+/// away from any of its tables; whose transaction is short comes last, else the strongest first; ourselves
+/// left out.
 pub async fn table_holders(session: &Session, tables: &[&str]) -> Result<Vec<Holder>, Failure> {
     let names: Vec<String> =
         tables.iter().map(|t| format!("'{}'", t.replace('\'', "''"))).collect();
@@ -166,6 +220,7 @@ async fn holders(session: &Session, sql: &str) -> Result<Vec<Holder>, Failure> {
             let text = |name| row.get(name).unwrap_or_default().to_owned();
             Holder {
                 pid: row.get("pid").and_then(|pid| pid.parse().ok()),
+                transaction: text("transaction"),
                 relation: text("relation"),
                 mode: text("mode"),
                 user: text("username"),
@@ -173,6 +228,7 @@ async fn holders(session: &Session, sql: &str) -> Result<Vec<Holder>, Failure> {
                 state: text("state"),
                 transaction_age_s: row.get("age").and_then(|age| age.parse().ok()),
                 autovacuum: row.get("autovacuum") == Some("t"),
+                wraparound: row.get("wraparound") == Some("t"),
                 pg_dump: row.get("pg_dump") == Some("t"),
                 out_of_reach: row.get("out_of_reach") == Some("t"),
             }

@@ -15,6 +15,7 @@ pub mod history;
 pub mod identifiers;
 pub mod interrupt;
 pub mod ledger;
+pub mod lock_mode;
 pub mod locks;
 mod name;
 pub mod patience;

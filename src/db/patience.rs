@@ -223,7 +223,7 @@ impl<'a> Patience<'a> {
             },
         );
         failure.sqlstate = cause.sqlstate;
-        failure.causes = self.holders.iter().map(ToString::to_string).collect();
+        failure.causes = self.holders.iter().take(20).map(ToString::to_string).collect();
         if failure.causes.is_empty() {
             failure.causes = cause.causes;
         }

@@ -1,4 +1,5 @@
 SELECT l.pid,
+       l.virtualtransaction AS transaction,
        'the lock between runs of markenmate' AS relation,
        regexp_replace(l.mode, 'Lock$', '') AS mode,
        coalesce(a.usename, '?') AS username,
@@ -6,6 +7,7 @@ SELECT l.pid,
        coalesce(a.state, 'state not visible') AS state,
        floor(extract(epoch FROM clock_timestamp() - a.xact_start))::bigint AS age,
        false AS autovacuum,
+       false AS wraparound,
        false AS pg_dump,
        coalesce(r.rolsuper AND current_setting('is_superuser') <> 'on', false) AS out_of_reach
   FROM pg_locks l

@@ -1,5 +1,6 @@
+SELECT * FROM (
 SELECT DISTINCT ON (l.strength, coalesce(l.pid::text, x.gid), c.relname)
-       l.pid,
+       l.pid, l.strength, c.relname, l.virtualtransaction AS transaction,
        format('%I.%I', n.nspname, c.relname) AS relation,
        regexp_replace(l.mode, 'Lock$', '') AS mode,
        coalesce(a.usename, x.owner, '?') AS username,
@@ -14,6 +15,14 @@ SELECT DISTINCT ON (l.strength, coalesce(l.pid::text, x.gid), c.relname)
        -- processes, autovacuum's alone lock tables.
        coalesce(a.backend_type = 'autovacuum worker',
                 a.pid IS NOT NULL AND a.usesysid IS NULL AND NOT pg_is_in_recovery()) AS autovacuum,
+       -- What it is at work on says why; where that is hidden, the table's age does.
+       coalesce(a.usesysid IS NULL AND NOT pg_is_in_recovery()
+                AND CASE WHEN a.query LIKE 'autovacuum: %' THEN a.query LIKE '%(to prevent wraparound)'
+                         ELSE age(c.relfrozenxid) > least(current_setting('autovacuum_freeze_max_age')::integer,
+                                                          (SELECT o.option_value::integer FROM pg_options_to_table(c.reloptions) o
+                                                            WHERE o.option_name = 'autovacuum_freeze_max_age'))
+                              OR mxid_age(c.relminmxid) > current_setting('autovacuum_multixact_freeze_max_age')::integer
+                    END AND a.pid IS NOT NULL, false) AS wraparound,
        coalesce(a.application_name LIKE 'pg\_dump%', false) AS pg_dump,
        coalesce(r.rolsuper AND current_setting('is_superuser') <> 'on', false) AS out_of_reach
   FROM (SELECT k.*, array_position(ARRAY['AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock',
@@ -24,7 +33,8 @@ SELECT DISTINCT ON (l.strength, coalesce(l.pid::text, x.gid), c.relname)
            AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())) l
   JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p')
    AND (c.relname = ANY (ARRAY[%TABLES%]::text[]) OR l.mode = 'AccessExclusiveLock')
-  JOIN pg_namespace n ON n.oid = c.relnamespace AND (n.nspname = 'public' OR n.nspname = 'markenmate' AND c.relname IN ('ledger', 'turn'))
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+   AND (n.nspname = 'public' OR n.nspname = 'markenmate' AND c.relname = ANY (ARRAY['ledger', 'turn', %TABLES%]))
   LEFT JOIN pg_stat_activity a ON a.pid = l.pid
   LEFT JOIN pg_roles r ON r.oid = a.usesysid
   -- What was prepared keeps the virtual id of its session until a restart; its own id is a lock, too.
@@ -32,4 +42,7 @@ SELECT DISTINCT ON (l.strength, coalesce(l.pid::text, x.gid), c.relname)
                       AND t.virtualtransaction = l.virtualtransaction
   LEFT JOIN pg_prepared_xacts x ON x.transaction = t.transactionid
  ORDER BY l.strength, coalesce(l.pid::text, x.gid), c.relname
- LIMIT 20
+) h
+ -- Of many, those that stay are seen.
+ ORDER BY coalesce(age < 1, false), strength, coalesce(pid::text, application), relname
+ LIMIT 100

@@ -2,11 +2,14 @@
 
 pub mod back;
 pub mod commit;
+pub mod effects;
 pub mod executor;
+pub mod forecast;
 pub mod mending;
 pub mod plan;
 pub mod registry;
 pub mod rights;
 pub mod run;
 pub mod standing;
+pub mod statements;
 pub mod survey;

@@ -2,10 +2,13 @@
 //! another one under the lock.
 
 use crate::db::identifiers::quoted;
-use crate::db::locks::{Holder, Wanted};
+use crate::db::ledger;
+use crate::db::lock_mode::LockMode;
+use crate::db::locks::Wanted;
 use crate::failure::Failure;
 
 use super::back::returning::Kept;
+use super::effects::{self, Effect, effects};
 use super::registry::{self, Entry, OwnEntry};
 use super::standing::{Standing, State, standing};
 use super::survey::{History, Master, Survey, refuse_damage};
@@ -70,22 +73,30 @@ impl Work {
         registry::OWN.iter().filter(|entry| self.own.contains(&entry.version))
     }
 
-    /// The app's tables that will be locked.
-    pub fn locked_tables(&self) -> Vec<&'static str> {
-        if self.builds_everything() {
-            return Vec::new();
-        }
-        self.entries().flat_map(|entry| entry.locks.iter().copied()).collect()
+    /// What is done to tables that are in use, in order.
+    pub fn effects(&self) -> Vec<Effect> {
+        let own = self.own_entries().map(|entry| entry.sql);
+        let texts = own.chain(self.entries().map(|entry| entry.sql)).chain([ledger::LOCK]);
+        // A statement whose effect cannot be told is caught by a test.
+        let effects = effects(texts).unwrap_or_default();
+        if self.is_empty() { Vec::new() } else { effects }
     }
 
-    /// Whether that lock is in the way of what is to be done.
-    pub fn waits_for(&self, holder: &Holder) -> bool {
-        self.wanted().waits_for(&holder.mode)
+    /// The names of the tables that will be locked.
+    pub fn locked_tables(&self) -> Vec<String> {
+        let effects = self.effects();
+        let mut names: Vec<String> =
+            effects::locks(&effects).into_iter().map(|(table, _)| table.name.clone()).collect();
+        names.dedup();
+        names
     }
 
     /// What is wanted of the tables at the most.
     pub fn wanted(&self) -> Wanted {
-        match self.entries().any(|entry| entry.keeps_readers_out) {
+        match effects::locks(&self.effects())
+            .iter()
+            .any(|(_, mode)| *mode == LockMode::AccessExclusive)
+        {
             true => Wanted::Everything,
             false => Wanted::Triggers,
         }

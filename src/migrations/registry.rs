@@ -9,6 +9,8 @@ use siphasher::sip::SipHasher13;
 use crate::db::catalogue::{Catalogue, additions, present};
 use crate::failure::Failure;
 
+use super::effects::{Effect, effects};
+
 /// A migration of the app's schema: how it is applied and what holds afterwards.
 #[derive(Debug)]
 pub struct Entry {
@@ -28,10 +30,6 @@ pub struct Entry {
     pub down: Option<&'static str>,
     /// What the database must look like afterwards, as JSON.
     contract: &'static str,
-    /// The app's tables it locks, in that order. None of them exists before version 1.
-    pub locks: &'static [&'static str],
-    /// Whether even who only reads them has to wait: ACCESS EXCLUSIVE; else SHARE ROW EXCLUSIVE.
-    pub keeps_readers_out: bool,
 }
 
 /// A migration of the tool's own schema.
@@ -56,9 +54,9 @@ macro_rules! file {
 /// The app's schema.
 #[rustfmt::skip]
 pub static APP: [Entry; 3] = [
-    Entry { version: 1, name: "baseline", guide: None, title: "the whole application schema", sql: file!("V1__baseline.sql"), aside: None, down: None, contract: file!("V1__baseline.contract.json"), locks: &[], keeps_readers_out: true },
-    Entry { version: 2, name: "security_hardening", guide: Some("0001_ancient_jasper_sitwell"), title: "step-up tokens, audit log, optimistic locking, the master admin's flag", sql: file!("V2__security_hardening.sql"), aside: Some(file!("V2__security_hardening.aside.sql")), down: Some(file!("V2__security_hardening.down.sql")), contract: file!("V2__security_hardening.contract.json"), locks: &["user", "token_lending", "app_log"], keeps_readers_out: true },
-    Entry { version: 3, name: "guards", guide: None, title: "the master admin, the last admin, lendings and step-up tokens, guarded by the database itself", sql: file!("V3__guards.sql"), aside: None, down: Some(file!("V3__guards.down.sql")), contract: file!("V3__guards.contract.json"), locks: &["user", "token_lending", "step_up_token", "audit_log"], keeps_readers_out: false },
+    Entry { version: 1, name: "baseline", guide: None, title: "the whole application schema", sql: file!("V1__baseline.sql"), aside: None, down: None, contract: file!("V1__baseline.contract.json") },
+    Entry { version: 2, name: "security_hardening", guide: Some("0001_ancient_jasper_sitwell"), title: "step-up tokens, audit log, optimistic locking, the master admin's flag", sql: file!("V2__security_hardening.sql"), aside: Some(file!("V2__security_hardening.aside.sql")), down: Some(file!("V2__security_hardening.down.sql")), contract: file!("V2__security_hardening.contract.json") },
+    Entry { version: 3, name: "guards", guide: None, title: "the master admin, the last admin, lendings and step-up tokens, guarded by the database itself", sql: file!("V3__guards.sql"), aside: None, down: Some(file!("V3__guards.down.sql")), contract: file!("V3__guards.contract.json") },
 ];
 
 /// The tool's own schema, applied first, never taken back.
@@ -140,6 +138,12 @@ impl Entry {
     fn older(&self) -> &'static Catalogue {
         static NOTHING: LazyLock<Catalogue> = LazyLock::new(Catalogue::default);
         find(self.version - 1).map_or(&NOTHING, Self::contract)
+    }
+
+    /// What it does to tables that were there before.
+    pub fn effects(&self) -> Vec<Effect> {
+        // A statement whose effect cannot be told is caught by a test.
+        effects([self.sql]).unwrap_or_default()
     }
 
     /// As refinery takes it.

@@ -60,7 +60,8 @@ pub async fn run(
     planned: &Planned,
     target: i32,
 ) -> Result<Tried<Done>, Failure> {
-    let tables = planned.work.locked_tables();
+    let locked = planned.work.locked_tables();
+    let tables: Vec<&str> = locked.iter().map(String::as_str).collect();
     let patience =
         Patience::new(session, &cx.console, &cx.interrupt, &tables, cx.settings.max_wait)
             .wanting(planned.work.wanted());

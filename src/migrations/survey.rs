@@ -10,7 +10,7 @@ use crate::db::session::{Mode, Rows, Session, Timeouts};
 use crate::failure::Failure;
 
 use super::back::returning::{self, Kept};
-use super::registry;
+use super::registry::{self, Entry};
 use super::rights::{self, Rights};
 
 /// Everything planning needs.
@@ -109,7 +109,9 @@ impl Survey {
     /// Everything, in two round trips of their own.
     pub async fn full(session: &Session) -> Result<Self, Failure> {
         let mut survey = Self::look(session).await?;
-        survey.holders = locks::table_holders(session, &lockable()).await?;
+        let lockable = lockable();
+        let tables: Vec<&str> = lockable.iter().map(String::as_str).collect();
+        survey.holders = locks::table_holders(session, &tables).await?;
         Ok(survey)
     }
 
@@ -275,8 +277,8 @@ fn full_sql(reading: Option<&str>) -> String {
 }
 
 /// The app's tables that any migration locks.
-fn lockable() -> Vec<&'static str> {
-    registry::APP.iter().flat_map(|entry| entry.locks.iter().copied()).collect()
+fn lockable() -> Vec<String> {
+    registry::APP.iter().flat_map(Entry::effects).map(|effect| effect.table.name).collect()
 }
 
 /// The statement that says whether what the migrations added to the application's own schema is there,

@@ -8,13 +8,13 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::backup::gate::{self, Fallback, Identity, Requirement};
-use crate::commands::{backup, shell};
+use crate::commands::{backup, forecast as foreseen, shell};
 use crate::context::Context;
-use crate::db::locks::{self, Holder};
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
 use crate::migrations::back::returning;
+use crate::migrations::forecast::{self, Forecast, Sight};
 use crate::migrations::plan::{Work, decide};
 use crate::migrations::registry;
 use crate::migrations::run::{self, Done, Planned};
@@ -72,8 +72,7 @@ impl Migrate {
             return Ok(settled);
         }
         if cx.settings.dry_run || cx.settings.consent == Consent::Ask {
-            // Who holds locks stands on the screen alone.
-            Ok(Survey::full(session).await?)
+            Ok(Survey::look(session).await?)
         } else {
             // Nobody is asked: what is seen under the lock is the plan, with no need of another look.
             run::survey(session, attempt).await
@@ -84,6 +83,22 @@ impl Migrate {
     fn in_earnest(&self) -> String {
         let to = self.args.to.as_deref().map(|to| format!(" --to {}", shell::word(to)));
         format!("markenmate migrate{}", to.unwrap_or_default())
+    }
+
+    /// Who is in the way is for the screen, and for `--check`: whoever runs at once sees it on the way.
+    async fn sight(
+        &self,
+        cx: &Context,
+        session: &Session,
+        survey: &Survey,
+    ) -> Result<Sight, Failure> {
+        let asked = self.args.check || cx.settings.dry_run || cx.settings.consent == Consent::Ask;
+        match decide(survey, self.target()?) {
+            Ok(work) if asked && !work.is_empty() => {
+                forecast::look(cx, session, &work.effects()).await
+            }
+            _ => Ok(Sight::default()),
+        }
     }
 
     /// The backups of a database that holds something to lose.
@@ -142,12 +157,14 @@ impl Migrate {
 pub struct Todo {
     planned: Planned,
     required: Option<(Duration, Fallback)>,
+    forecast: Forecast,
 }
 
-/// What there is to see: the database, and the backups of it.
+/// What there is to see: the database, the backups of it, and who uses its tables.
 pub struct Seen {
     survey: Survey,
     fallback: Fallback,
+    sight: Sight,
 }
 
 impl Operation for Migrate {
@@ -174,13 +191,15 @@ impl Operation for Migrate {
                 return Err(failure.into());
             }
         };
-        Ok(Seen { survey, fallback })
+        let sight = self.sight(cx, session, &survey).await?;
+        Ok(Seen { survey, fallback, sight })
     }
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Todo>, Failure> {
-        let Seen { survey, fallback } = seen;
+        let Seen { survey, fallback, sight } = seen;
         let target = self.target()?;
         let work = decide(survey, target)?;
+        let forecast = forecast::forecast(work.effects(), sight);
         let steps = if self.args.check {
             vec![Step::new("check", "look whether anything is pending", Risk::ReadOnly)]
         } else {
@@ -196,18 +215,21 @@ impl Operation for Migrate {
         findings.extend(unbacked.iter().map(|why| backups::unbacked(why, fallback)));
         Ok(Plan {
             steps,
-            screen: screen(cx, survey, &work, fallback),
+            screen: screen(cx, survey, &work, fallback, &forecast),
             findings,
             question: question(survey, &work, unbacked.is_some()),
             asks_later: false,
             data: json!({
                 "applied": [], "adopted": [], "attempts": 0, "longest_lock_ms": null,
                 "would_apply": work.apply, "would_adopt": work.adopt,
+                "forecast": foreseen::json(&forecast),
+                "expected_lock_ms": foreseen::milliseconds(&forecast),
             }),
             next: Some(Next::run(if settled { verify_at(target) } else { self.in_earnest() })),
             work: Todo {
                 planned: Planned { work, under_lock: survey.under_lock },
                 required: self.required(fallback, settled, survey),
+                forecast,
             },
         })
     }
@@ -234,7 +256,7 @@ impl Operation for Migrate {
         plan: Plan<Todo>,
     ) -> Result<Report, Failure> {
         if self.args.check {
-            return check(cx, session, plan).await;
+            return check(session, plan);
         }
         // The question may have been answered hours later.
         if let Some((age, fallback)) = &plan.work.required {
@@ -254,7 +276,7 @@ impl Operation for Migrate {
     }
 }
 
-async fn check(cx: &Context, session: &Session, plan: Plan<Todo>) -> Result<Report, Failure> {
+fn check(session: &Session, plan: Plan<Todo>) -> Result<Report, Failure> {
     if plan.work.planned.work.is_empty() {
         let mut report = Report::new(Outcome::NothingToDo);
         report.body = plan.screen;
@@ -262,14 +284,13 @@ async fn check(cx: &Context, session: &Session, plan: Plan<Todo>) -> Result<Repo
         return Ok(report);
     }
     session.facts.check_writable()?;
-    let mut holders = locks::run_holders(session).await?;
-    holders.extend(lasting_holders(cx, session, &plan.work.planned.work).await?);
-    if !holders.is_empty() {
-        let mut failure = Failure::new(Kind::Busy, "migrate would have to wait for a lock");
-        for holder in &holders {
-            failure = failure.because(holder).hint(format!("to end it: {}", holder.remedy()));
-        }
-        return Err(failure);
+    let waits_for = &plan.work.forecast.waits_for;
+    if !waits_for.is_empty() {
+        let failure = Failure::new(Kind::Busy, "migrate would have to wait for a lock");
+        return Err(waits_for.iter().fold(failure, |failure, holder| {
+            let because = failure.because(foreseen::with_reason(holder));
+            because.hint(format!("to end it: {}", holder.remedy()))
+        }));
     }
     let mut report = Report::new(Outcome::Findings);
     report.findings = plan.findings;
@@ -293,26 +314,6 @@ async fn check(cx: &Context, session: &Session, plan: Plan<Todo>) -> Result<Repo
     report.data = plan.data;
     report.next = Some(Next::run("markenmate migrate"));
     Ok(report)
-}
-
-/// Who holds a lock for longer than the application's own short transactions do. Where the role may
-/// not see how old a transaction is, that is who still holds it after a second.
-async fn lasting_holders(
-    cx: &Context,
-    session: &Session,
-    work: &Work,
-) -> Result<Vec<Holder>, Failure> {
-    let second = Duration::from_secs(1);
-    let tables = &work.locked_tables();
-    let mut holders = locks::table_holders(session, tables).await?;
-    holders.retain(|holder| work.waits_for(holder));
-    if holders.iter().any(|holder| holder.transaction_age_s.is_none()) {
-        cx.interrupt.pause(second).await?;
-        let still = locks::table_holders(session, tables).await?;
-        holders.retain(|holder| still.iter().any(|other| other.pid == holder.pid));
-    }
-    holders.retain(|holder| holder.transaction_age_s.is_none_or(|s| s >= second.as_secs()));
-    Ok(holders)
 }
 
 /// What looks at a database of that version.

@@ -5,11 +5,16 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::backup::gate::Fallback;
+use crate::commands::forecast as foreseen;
 use crate::context::Context;
+use crate::db::lock_mode::LockMode;
 use crate::migrations::back::returning::Returned;
+use crate::migrations::effects::{self, Effect};
+use crate::migrations::forecast::Forecast;
 use crate::migrations::plan::Work;
 use crate::migrations::registry;
 use crate::migrations::standing::standing;
+use crate::migrations::statements::statements;
 use crate::migrations::survey::Survey;
 use crate::plan::{Risk, Step};
 use crate::report::{Block, Finding, Next, Report, Severity};
@@ -46,19 +51,10 @@ pub(super) fn steps(work: &Work, beside_others: bool) -> Vec<Step> {
         ..Step::new(format!("adopt-{}", entry.version), format!("adopt {entry}"), Risk::Additive)
     });
     let apply = work.entries().map(|entry| {
-        let tables: Vec<String> = entry
-            .locks
-            .iter()
-            .map(|t| format!("public.{}", crate::db::identifiers::identifier(t)))
-            .collect();
-        let locks = match (entry.version, tables.as_slice()) {
-            (1, _) => "nothing to lock".to_owned(),
+        let locks = match entry.version {
+            1 => "nothing to lock".to_owned(),
             _ if work.builds_everything() => "in the same transaction: nothing to lock".to_owned(),
-            _ => format!(
-                "{} on {}, for milliseconds; no table is rewritten",
-                if entry.keeps_readers_out { "ACCESS EXCLUSIVE" } else { "SHARE ROW EXCLUSIVE" },
-                tables.join(", ")
-            ),
+            _ => locks_of(&entry.effects()),
         };
         let verb = if entry.version == 1 { "build" } else { "apply" };
         Step {
@@ -85,12 +81,33 @@ pub(super) fn steps(work: &Work, beside_others: bool) -> Vec<Step> {
     own.chain(adopt).chain(apply).chain(returns).collect()
 }
 
+/// Which tables a migration locks, in which mode.
+fn locks_of(effects: &[Effect]) -> String {
+    let locks = effects::locks(effects);
+    let mut modes: Vec<LockMode> = locks.iter().map(|(_, mode)| *mode).collect();
+    modes.sort_by(|a, b| b.cmp(a));
+    modes.dedup();
+    let on = modes.into_iter().map(|mode| {
+        let of_mode = locks.iter().filter(|(_, lock)| *lock == mode);
+        let tables: Vec<String> = of_mode.map(|(table, _)| table.to_string()).collect();
+        format!("{mode} on {}", tables.join(", "))
+    });
+    let on = on.collect::<Vec<_>>().join("; ");
+    let rewritten: Vec<String> =
+        effects.iter().filter(|e| e.rewrites).map(|e| e.table.to_string()).collect();
+    match rewritten.as_slice() {
+        [] => format!("{on}; no table is rewritten"),
+        tables => format!("{on}; rewritten: {}", tables.join(", ")),
+    }
+}
+
 /// The one screen before the question.
 pub(super) fn screen(
     cx: &Context,
     survey: &Survey,
     work: &Work,
     fallback: &Fallback,
+    forecast: &Forecast,
 ) -> Vec<Block> {
     let Some(catalogue) = &survey.catalogue else {
         return vec![Block::Text(format!(
@@ -103,39 +120,41 @@ pub(super) fn screen(
     if work.is_empty() {
         return vec![Block::Text(format!("nothing to do: {}", state.explained()))];
     }
-    let statements: usize = work.entries().map(|entry| statements(entry.sql)).sum::<usize>()
-        + work.own_entries().map(|entry| statements(entry.sql)).sum::<usize>();
-    let locked = work.locked_tables();
+    let own = work.own_entries().map(|entry| entry.sql);
+    let texts = own.chain(work.entries().map(|entry| entry.sql));
+    let statements: usize = texts.map(|sql| statements(sql).len()).sum();
     let lock_timeout = humantime::format_duration(cx.settings.lock_timeout);
     let max_wait = humantime::format_duration(cx.settings.max_wait);
-    let holders: Vec<String> = survey
-        .holders
-        .iter()
-        .filter(|holder| work.waits_for(holder))
-        .map(ToString::to_string)
-        .collect();
-    let holders = if holders.is_empty() { "nobody".to_owned() } else { holders.join("; ") };
+    let waits_for = match forecast.waits_for.as_slice() {
+        [] if forecast.lines.is_empty() => "none that matter".to_owned(),
+        [] => "none that last".to_owned(),
+        [_] => "by one that has to end first, below".to_owned(),
+        some => format!("by {} that have to end first, below", some.len()),
+    };
     let fact = |name: &str, value: String| (name.to_owned(), value);
-    vec![Block::Facts(vec![
+    let mut blocks = vec![Block::Facts(vec![
         fact("database", survey.database.clone()),
         fact("state", state.explained().to_owned()),
         fact("last verified backup", last_backup(cx, survey, fallback)),
-        fact("locks held now", if locked.is_empty() { "none that matter".into() } else { holders }),
+        fact("locks held now", waits_for),
         fact("statements", format!("{statements}, in one transaction, as {}", work.owner)),
         fact(
             "longest lock expected",
-            if locked.is_empty() {
+            if forecast.lines.is_empty() {
                 "none on a table in use".into()
             } else if cx.settings.lock_timeout > Duration::from_secs(1) {
                 format!(
                     "up to {lock_timeout}: the app waits behind a run that queues; up to {max_wait} in all"
                 )
             } else {
-                format!("milliseconds; queues {lock_timeout} at a time for up to {max_wait}")
+                let held = foreseen::time(forecast.locked);
+                format!("{held}; queues {lock_timeout} at a time for up to {max_wait}")
             },
         ),
         fact("the way back", undo(work).unwrap_or_else(|| no_undo(work).into())),
-    ])]
+    ])];
+    blocks.extend(foreseen::shown(forecast));
+    blocks
 }
 
 fn last_backup(cx: &Context, survey: &Survey, fallback: &Fallback) -> String {
@@ -148,21 +167,6 @@ fn last_backup(cx: &Context, survey: &Survey, fallback: &Fallback) -> String {
         None if survey.rights.holds_users => "none of this database".into(),
         None => "none needed: there is nothing to lose".into(),
     }
-}
-
-/// Statements of a migration file: semicolons outside of quotes, dollar quotes and comments.
-fn statements(sql: &str) -> usize {
-    let mut outside = String::new();
-    for (n, part) in sql.split("$$").enumerate() {
-        if n % 2 == 0 {
-            outside.push_str(part);
-        }
-    }
-    outside
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("--"))
-        .map(|l| l.matches(';').count())
-        .sum()
 }
 
 /// The command that undoes the work, where there is one.
