@@ -5,6 +5,7 @@
 mod backup;
 mod child;
 mod floor;
+mod forecast;
 mod ground;
 mod guarded;
 mod proxy;
@@ -20,7 +21,7 @@ use table::Line;
 type Row = fn(&Ground) -> Vec<Line>;
 
 /// One line a row: its name, and what measures it.
-const ROWS: [(&str, Row); 9] = [
+const ROWS: [(&str, Row); 10] = [
     ("version", rows::version),
     ("noop", rows::noop),
     ("migrate", rows::migrate),
@@ -30,6 +31,7 @@ const ROWS: [(&str, Row); 9] = [
     ("guards", guarded::guards),
     ("verify", guarded::verify),
     ("stall", stall::stall),
+    ("forecast", forecast::forecast),
 ];
 
 fn main() {

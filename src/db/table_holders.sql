@@ -34,7 +34,7 @@ SELECT DISTINCT ON (l.strength, coalesce(l.pid::text, x.gid), c.relname)
   JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p')
    AND (c.relname = ANY (ARRAY[%TABLES%]::text[]) OR l.mode = 'AccessExclusiveLock')
   JOIN pg_namespace n ON n.oid = c.relnamespace
-   AND (n.nspname = 'public' OR n.nspname = 'markenmate' AND c.relname = ANY (ARRAY['ledger', 'turn', %TABLES%]))
+   AND (n.nspname = 'public' OR n.nspname = 'markenmate' AND (c.relname IN ('ledger', 'turn') OR c.relname = ANY (ARRAY[%TABLES%]::text[])))
   LEFT JOIN pg_stat_activity a ON a.pid = l.pid
   LEFT JOIN pg_roles r ON r.oid = a.usesysid
   -- What was prepared keeps the virtual id of its session until a restart; its own id is a lock, too.

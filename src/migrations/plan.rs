@@ -75,11 +75,13 @@ impl Work {
 
     /// What is done to tables that are in use, in order.
     pub fn effects(&self) -> Vec<Effect> {
+        if self.is_empty() {
+            return Vec::new();
+        }
         let own = self.own_entries().map(|entry| entry.sql);
         let texts = own.chain(self.entries().map(|entry| entry.sql)).chain([ledger::LOCK]);
         // A statement whose effect cannot be told is caught by a test.
-        let effects = effects(texts).unwrap_or_default();
-        if self.is_empty() { Vec::new() } else { effects }
+        effects(texts).unwrap_or_default()
     }
 
     /// The names of the tables that will be locked.

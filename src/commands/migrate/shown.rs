@@ -81,9 +81,10 @@ pub(super) fn steps(work: &Work, beside_others: bool) -> Vec<Step> {
     own.chain(adopt).chain(apply).chain(returns).collect()
 }
 
-/// Which tables a migration locks, in which mode.
+/// Which tables of the application a migration locks, in which mode.
 fn locks_of(effects: &[Effect]) -> String {
-    let locks = effects::locks(effects);
+    let mut locks = effects::locks(effects);
+    locks.retain(|(table, _)| table.schema == "public");
     let mut modes: Vec<LockMode> = locks.iter().map(|(_, mode)| *mode).collect();
     modes.sort_by(|a, b| b.cmp(a));
     modes.dedup();
