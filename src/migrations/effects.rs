@@ -230,7 +230,8 @@ fn adds_computed(column: &Words<'_>) -> Option<bool> {
     Some(!constant)
 }
 
-/// A DO block may read, and it may grant, which locks no table.
+/// A DO block may read, and it may grant: of which table is not told, but that lock (ACCESS SHARE, since
+/// PostgreSQL 18) waits for nobody who lets the catalogue be read.
 fn told_in_block(tokens: &[Token<'_>]) -> Option<Vec<Touch>> {
     const CHANGES: [&str; 12] = [
         "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "LOCK", "ALTER", "CREATE", "DROP",

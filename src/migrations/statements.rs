@@ -54,13 +54,10 @@ pub fn statements(sql: &str) -> Vec<Statement<'_>> {
         at = piece.end;
         match piece.token {
             None => {}
+            Some(Token::Sign(';')) if tokens.is_empty() => {}
             Some(Token::Sign(';')) => {
-                if !tokens.is_empty() {
-                    found.push(Statement {
-                        text: &sql[from..to],
-                        tokens: std::mem::take(&mut tokens),
-                    });
-                }
+                let tokens = std::mem::take(&mut tokens);
+                found.push(Statement { text: &sql[from..to], tokens });
             }
             Some(token) => {
                 if tokens.is_empty() {
