@@ -304,13 +304,18 @@ LOCK TABLE public.audit_log IN SHARE ROW EXCLUSIVE MODE;
 -- Guards that begin with what they forbid would keep it so.
 DO $$
 DECLARE
-    masters constant text := (SELECT string_agg(format('%s (id %s, role %s)', u.email, u.id, u.role), ', ' ORDER BY u.id)
-                                FROM public."user" u WHERE u.is_master_admin);
+    masters text;
+    held bigint;
+    unfit boolean;
 BEGIN
-    IF (SELECT count(*) FROM public."user" u WHERE u.is_master_admin) > 1 THEN
+    -- Read once: everybody waits.
+    SELECT count(*), bool_or(u.role <> 'admin'),
+           string_agg(format('%s (id %s, role %s)', u.email, u.id, u.role), ', ' ORDER BY u.id)
+      INTO held, unfit, masters FROM public."user" u WHERE u.is_master_admin;
+    IF held > 1 THEN
         RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = format('There is more than one master admin: %s', masters),
             HINT = 'one of them is to stay, on the word of one: markenmate set-master-admin USER --transfer --as ONE_OF_THEM';
-    ELSIF EXISTS (SELECT FROM public."user" u WHERE u.is_master_admin AND u.role <> 'admin') THEN
+    ELSIF unfit THEN
         RAISE EXCEPTION USING ERRCODE = 'MM103', MESSAGE = format('The master admin is no admin: %s', masters),
             HINT = 'an admin is to have it: markenmate set-master-admin USER --transfer --break-glass --reason TEXT';
     END IF;

@@ -243,6 +243,7 @@ mod tests {
     fn holder(pid: i32, mode: &str, relation: &str) -> Holder {
         Holder {
             pid: Some(pid),
+            transaction: String::new(),
             relation: relation.into(),
             mode: mode.into(),
             user: "u".into(),
@@ -250,6 +251,7 @@ mod tests {
             state: "active".into(),
             transaction_age_s: None,
             autovacuum: false,
+            wraparound: false,
             pg_dump: false,
             out_of_reach: false,
         }

@@ -4,14 +4,15 @@ use serde_json::json;
 
 use super::{Args, ways};
 use crate::backup::gate::{self, Fallback, Identity};
+use crate::commands::forecast as foreseen;
 use crate::context::Context;
-use crate::db::locks;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
 use crate::migrations::back::decide::{self, Back};
 use crate::migrations::back::look::{self, Look};
 use crate::migrations::back::revert::{self, Reverted};
+use crate::migrations::forecast::{self, Forecast, Sight};
 use crate::migrations::registry;
 use crate::pipeline::{self, Access, Operation};
 use crate::plan::{Plan, Risk, Step};
@@ -26,6 +27,13 @@ pub struct To {
 pub struct Seen {
     look: Look,
     fallback: Fallback,
+    sight: Sight,
+}
+
+/// What is taken back, and what is foreseen of it.
+pub struct Todo {
+    back: Back,
+    forecast: Forecast,
 }
 
 impl To {
@@ -41,7 +49,7 @@ impl To {
 
 impl Operation for To {
     type State = Seen;
-    type Work = Back;
+    type Work = Todo;
 
     fn access(&self) -> Access {
         if self.args.check { Access::Read } else { Access::Write }
@@ -62,19 +70,26 @@ impl Operation for To {
         let identity = Identity::of(session).await?;
         // What cannot be looked at is no reason not to go the other way.
         let fallback = gate::look(&cx.settings.backup_dir, &identity, &[]).unwrap_or_default();
-        Ok(Seen { look, fallback })
+        let sight = match decide::plan(&look, target) {
+            Ok(back) if !back.revert.is_empty() => {
+                forecast::look(cx, session, &back.effects()).await?
+            }
+            _ => Sight::default(),
+        };
+        Ok(Seen { look, fallback, sight })
     }
 
-    fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Back>, Failure> {
+    fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Todo>, Failure> {
         let target = self.target()?;
         let back = decide::plan(&seen.look, target)?;
+        let forecast = forecast::forecast(back.effects(), &seen.sight);
         let settled = back.revert.is_empty();
         let entry = registry::find(target).map(ToString::to_string).unwrap_or_default();
         let database = &seen.look.survey.database;
         let screen = if settled {
             vec![Block::Text(format!("nothing to do: {database} is not above {entry}"))]
         } else {
-            ways::screen(cx, &seen.look, &back, target, &seen.fallback)
+            ways::screen(cx, &seen.look, &back, target, &seen.fallback, &forecast)
         };
         let steps = match (settled, self.args.check) {
             (_, true) => {
@@ -93,10 +108,12 @@ impl Operation for To {
                 "reverted": [],
                 "would_revert": back.revert,
                 "set_aside": ways::keeps(&seen.look),
-                "ways": ways::ways(&seen.look, &back, &seen.fallback),
+                "ways": ways::ways(&seen.look, &back, &seen.fallback, &forecast),
+                "forecast": foreseen::json(&forecast),
+                "expected_lock_ms": foreseen::milliseconds(&forecast),
             }),
             next: settled.then(|| Next::run("markenmate status")),
-            work: back,
+            work: Todo { back, forecast },
         })
     }
 
@@ -104,40 +121,38 @@ impl Operation for To {
         &self,
         cx: &Context,
         session: &Session,
-        plan: Plan<Back>,
+        plan: Plan<Todo>,
     ) -> Result<Report, Failure> {
         if self.args.check {
-            return check(session, plan).await;
+            return check(session, plan);
         }
         let target = self.target()?;
         let began = std::time::Instant::now();
-        let done = revert::revert(cx, session, &plan.work, target).await?.value;
+        let done = revert::revert(cx, session, &plan.work.back, target).await?.value;
         let ms = began.elapsed().as_millis();
         let run = cx.run_id.to_string();
         // It is done: what cannot be counted is no failure.
-        let kept = look::kept(session, &run, &plan.work.role()).await.unwrap_or_default();
+        let kept = look::kept(session, &run, &plan.work.back.role()).await.unwrap_or_default();
         Ok(report(plan, &done, &kept, session.attempts(), ms, target))
     }
 }
 
-async fn check(session: &Session, plan: Plan<Back>) -> Result<Report, Failure> {
+fn check(session: &Session, plan: Plan<Todo>) -> Result<Report, Failure> {
     let mut report = Report::new(Outcome::NothingToDo);
     report.body = plan.screen;
     report.data = plan.data;
     report.findings = plan.findings;
-    if plan.work.revert.is_empty() {
+    if plan.work.back.revert.is_empty() {
         return Ok(report);
     }
     session.facts.check_writable()?;
-    let mut holders = locks::run_holders(session).await?;
-    let tables = locks::table_holders(session, &plan.work.locked_tables()).await?;
-    holders.extend(tables.into_iter().filter(|h| h.transaction_age_s.is_none_or(|s| s >= 1)));
-    if !holders.is_empty() {
-        let mut failure = Failure::new(Kind::Busy, "rollback would have to wait for a lock");
-        for holder in &holders {
-            failure = failure.because(holder).hint(format!("to end it: {}", holder.remedy()));
-        }
-        return Err(failure);
+    let waits_for = &plan.work.forecast.waits_for;
+    if !waits_for.is_empty() {
+        let failure = Failure::new(Kind::Busy, "rollback would have to wait for a lock");
+        return Err(waits_for.iter().fold(failure, |failure, holder| {
+            let because = failure.because(foreseen::with_reason(holder));
+            because.hint(format!("to end it: {}", holder.remedy()))
+        }));
     }
     report.outcome = Outcome::Findings;
     report.next = Some(Next::run("markenmate rollback"));
@@ -161,7 +176,7 @@ fn clients(look: &Look) -> Vec<Finding> {
 }
 
 fn report(
-    plan: Plan<Back>,
+    plan: Plan<Todo>,
     done: &Reverted,
     kept: &[(String, String, u64)],
     attempts: u32,

@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 
 use crate::backup::gate::Fallback;
 use crate::backup::proof::Backup;
+use crate::commands::forecast as foreseen;
 use crate::context::Context;
 use crate::migrations::back::decide::Back;
 use crate::migrations::back::look::Look;
+use crate::migrations::forecast::Forecast;
 use crate::migrations::registry;
 use crate::migrations::standing::standing;
 use crate::plan::{Risk, Step};
@@ -42,7 +44,7 @@ pub(super) fn steps(back: &Back, target: i32) -> Vec<Step> {
     let downs = back.entries().filter_map(|entry| {
         Some(Step {
             sql: Some(entry.down?.to_owned()),
-            detail: Some(format!("ACCESS EXCLUSIVE on {}, for milliseconds", tables.join(", "))),
+            detail: Some(format!("ACCESS EXCLUSIVE on {}", tables.join(", "))),
             ..Step::new(
                 format!("revert-{}", entry.version),
                 format!("take back {entry}"),
@@ -67,21 +69,16 @@ pub(super) struct Way {
     locks: String,
 }
 
-/// Of the columns that go each row is read twice: once for the copy, once for what changed since.
-fn expected(look: &Look) -> Duration {
-    look.reading * 3
-}
-
 /// All three.
-pub(super) fn all(look: &Look, back: &Back, fallback: &Fallback) -> Vec<Way> {
+pub(super) fn all(look: &Look, back: &Back, fallback: &Fallback, forecast: &Forecast) -> Vec<Way> {
     let kept: u64 = look.keeps.iter().map(|keep| keep.rows).sum();
     let to = Way {
         command: "markenmate rollback".into(),
         lost: format!("nothing: {kept} rows and values are set aside, and return with migrate"),
         takes: format!(
             "about {}, of which the tables are locked for about {}",
-            rounded(expected(look)),
-            rounded(look.reading)
+            rounded(look.reading * 2 + forecast.locked),
+            rounded(forecast.locked)
         ),
         locks: format!("everybody, from {} tables", back.locked_tables().len()),
     };
@@ -127,12 +124,12 @@ pub(super) fn all(look: &Look, back: &Back, fallback: &Fallback) -> Vec<Way> {
 }
 
 /// The same, for scripts.
-pub(super) fn ways(look: &Look, back: &Back, fallback: &Fallback) -> Value {
+pub(super) fn ways(look: &Look, back: &Back, fallback: &Fallback, forecast: &Forecast) -> Value {
     if back.revert.is_empty() {
         return json!([]);
     }
     let way = |way: Way| json!({ "command": way.command, "lost": way.lost, "takes": way.takes, "locks": way.locks });
-    all(look, back, fallback).into_iter().map(way).collect()
+    all(look, back, fallback, forecast).into_iter().map(way).collect()
 }
 
 /// What would be set aside, for scripts.
@@ -147,6 +144,7 @@ pub(super) fn screen(
     back: &Back,
     target: i32,
     fallback: &Fallback,
+    forecast: &Forecast,
 ) -> Vec<Block> {
     let survey = &look.survey;
     let state = survey.catalogue.as_ref().map(|c| standing(&survey.histories, c).state.explained());
@@ -174,8 +172,8 @@ pub(super) fn screen(
         fact(
             "longest lock expected",
             format!(
-                "about {}; queues {} at a time for up to {}",
-                rounded(look.reading),
+                "{}; queues {} at a time for up to {}",
+                foreseen::time(forecast.locked),
                 humantime::format_duration(cx.settings.lock_timeout),
                 humantime::format_duration(cx.settings.max_wait)
             ),
@@ -191,7 +189,8 @@ pub(super) fn screen(
     if !look.keeps.is_empty() {
         screen.push(set_aside);
     }
-    for way in all(look, back, fallback) {
+    screen.extend(foreseen::shown(forecast));
+    for way in all(look, back, fallback, forecast) {
         screen.push(Block::Heading(way.command));
         let facts = [("loses", way.lost), ("takes", way.takes), ("keeps out", way.locks)];
         let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());

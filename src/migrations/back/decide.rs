@@ -2,7 +2,9 @@
 
 use super::look::{Dependent, Look};
 use crate::db::identifiers::quoted;
+use crate::db::lock_mode::LockMode;
 use crate::failure::Failure;
+use crate::migrations::effects::{Effect, Table};
 use crate::migrations::plan::{refuse, refuse_damage_or_denial};
 use crate::migrations::registry::{self, Entry};
 use crate::migrations::standing::standing;
@@ -34,6 +36,20 @@ impl Back {
     /// The migrations, the newest first.
     pub fn entries(&self) -> impl Iterator<Item = &'static Entry> + '_ {
         self.revert.iter().filter_map(|version| registry::find(*version))
+    }
+
+    /// What is done to the app's tables. The SQL of the way back is put together as it runs, so that its
+    /// effects cannot be told from its text.
+    pub fn effects(&self) -> Vec<Effect> {
+        let reads = |table: &str| ["user", "token_lending", "app_log"].contains(&table);
+        let effect = |table: &'static str| Effect {
+            statement: format!("take back what was added to {table}"),
+            table: Table { schema: "public".into(), name: table.into() },
+            lock: LockMode::AccessExclusive,
+            scans: u32::from(self.revert.contains(&2) && reads(table)),
+            rewrites: false,
+        };
+        self.locked_tables().into_iter().map(effect).collect()
     }
 
     /// The app's tables that are locked, in the order in which the migrations lock them.
