@@ -96,6 +96,10 @@ fn what_is_on_its_way_back_is_not_dropped() {
     let db = used();
     rollback(&db, &[]).assert_code(0);
     sql(&db, "UPDATE markenmate.set_aside SET state = 'returning' WHERE of_table = 'audit_log'");
+    let check = markenmate(&["migrate", "--check", "--format", "json"]).db(&db).run();
+    let check = check.assert_code(3).json();
+    let pending = |finding: &serde_json::Value| finding["subject"] == "public.audit_log";
+    assert!(check["findings"].as_array().unwrap().iter().any(pending), "{check:#}");
     let run = cleanup(&db, &["--confirm", &db.name]).assert_code(4);
     assert!(run.stdout.contains("is on its way back"), "{}", run.stdout);
     assert_eq!(tables(&db), "5");

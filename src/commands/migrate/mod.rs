@@ -311,6 +311,15 @@ fn check(session: &Session, plan: Plan<Todo>) -> Result<Report, Failure> {
             remedy: "markenmate migrate".into(),
         });
     }
+    let returns = plan.work.planned.work.returns.iter();
+    report.findings.extend(returns.map(|kept| Finding {
+        id: "pending".into(),
+        severity: Severity::Warning,
+        title: "Something that a rollback set aside is to return".into(),
+        subject: kept.what(),
+        detail: format!("migrate would bring it back from markenmate_quarantine.{}", kept.name),
+        remedy: "markenmate migrate".into(),
+    }));
     report.data = plan.data;
     report.next = Some(Next::run("markenmate migrate"));
     Ok(report)
