@@ -8,6 +8,8 @@ mod cases {
     mod admin;
     mod app_url;
     mod asked;
+    mod back_between;
+    mod back_kills;
     mod backup;
     mod command_line;
     mod concurrency;

@@ -7,6 +7,7 @@ use markenmate::sandbox::{Sandbox, SandboxOptions};
 use markenmate::settings::Env;
 
 pub mod app;
+pub mod aside;
 pub mod campaign;
 mod database;
 mod invocation;

@@ -16,14 +16,16 @@ BEGIN
         kept := pg_get_serial_sequence(format('markenmate_quarantine.%I', part.name), 'id');
         CONTINUE WHEN own IS NULL;
         EXECUTE format('SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM %s', own) INTO here;
-        EXECUTE format('SELECT coalesce(max(id), 0) FROM markenmate_quarantine.%I', part.name) INTO there;
+        -- Where the kept one stood, wherever ids are that somebody chose: beyond the last one nothing would go on.
         IF kept IS NOT NULL THEN
-            EXECUTE format('SELECT greatest($1, CASE WHEN is_called THEN last_value ELSE 0 END) FROM %s', kept)
-               INTO there USING there;
+            EXECUTE format('SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM %s', kept) INTO there;
+        ELSE
+            EXECUTE format('SELECT coalesce(max(id), 0) FROM markenmate_quarantine.%I', part.name) INTO there;
         END IF;
         -- Where the application uses it already, it may take some while we look.
         IF there > here THEN
-            PERFORM setval(own, there + CASE WHEN here = 0 THEN 0 ELSE 1000 END);
+            PERFORM setval(own, least(there + CASE WHEN here = 0 THEN 0 ELSE 1000 END,
+                                      (SELECT q.seqmax FROM pg_sequence q WHERE q.seqrelid = own::regclass)));
         END IF;
     END LOOP;
     UPDATE markenmate.set_aside SET state = 'returning' WHERE state = 'kept' AND version <= %TARGET%;

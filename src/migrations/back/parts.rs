@@ -46,8 +46,10 @@ pub const PARTS: [Part; 5] = [
     Part { version: 2, table: "step_up_token", kind: Kind::Table {
         fits: "EXISTS (SELECT FROM public.\"user\" u WHERE u.id = q.user_id) \
                AND NOT EXISTS (SELECT FROM public.step_up_token t WHERE t.token = q.token)", emptied: &[] } },
-    // Whoever holds the present version has seen changes since.
-    Part { version: 2, table: "token_lending", kind: Kind::Column { name: "version", differs: "c.version <> 1", fits: "true", value: "k.kept + t.version - 1" } },
+    // Whoever holds the present version has seen changes since: it never goes back, which the guards would not let
+    // pass, and ends where the type does.
+    Part { version: 2, table: "token_lending", kind: Kind::Column { name: "version", differs: "c.version <> 1", fits: "true",
+        value: "greatest(t.version, least(k.kept::bigint + t.version - 1, 2147483647))" } },
     Part { version: 2, table: "app_log", kind: Kind::Column { name: "correlation_id", differs: "c.correlation_id IS NOT NULL", fits: "t.correlation_id IS NULL", value: "k.kept" } },
 ];
 
