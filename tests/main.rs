@@ -10,6 +10,7 @@ mod cases {
     mod asked;
     mod back_between;
     mod back_kills;
+    mod back_locks;
     mod backup;
     mod command_line;
     mod concurrency;

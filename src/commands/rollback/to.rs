@@ -132,7 +132,18 @@ impl Operation for To {
         let ms = began.elapsed().as_millis();
         let run = cx.run_id.to_string();
         // It is done: what cannot be counted is no failure.
-        let kept = look::kept(session, &run, &plan.work.back.role()).await.unwrap_or_default();
+        let role = plan.work.back.role();
+        let kept = if done.recovered {
+            // By another connection: that one is gone.
+            let again = Session::open(&session.endpoint, &cx.settings, &cx.interrupt).await;
+            match again {
+                Ok(session) => look::kept(&session, &run, &role).await,
+                Err(failure) => Err(failure),
+            }
+        } else {
+            look::kept(session, &run, &role).await
+        };
+        let kept = kept.unwrap_or_default();
         Ok(report(plan, &done, &kept, session.attempts(), ms, target))
     }
 }

@@ -24,8 +24,8 @@ BEGIN
         END IF;
         -- Where the application uses it already, it may take some while we look.
         IF there > here THEN
-            PERFORM setval(own, least(there + CASE WHEN here = 0 THEN 0 ELSE 1000 END,
-                                      (SELECT q.seqmax FROM pg_sequence q WHERE q.seqrelid = own::regclass)));
+            PERFORM setval(own, there + CASE WHEN here = 0 OR there + 1000 > seqmax THEN 0 ELSE 1000 END)
+               FROM pg_sequence WHERE seqrelid = own::regclass;
         END IF;
     END LOOP;
     UPDATE markenmate.set_aside SET state = 'returning' WHERE state = 'kept' AND version <= %TARGET%;

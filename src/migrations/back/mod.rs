@@ -1,6 +1,7 @@
 //! The way back, and the way forward again: what a version brought is set aside in one transaction, and returns
 //! once the version is there again. Nothing of it is dropped.
 
+mod batch;
 pub mod decide;
 pub mod look;
 pub mod parts;

@@ -2,15 +2,18 @@
 //! batches, each of them a transaction that takes rows out of where they are kept and puts them into the
 //! application's tables. Ended at any moment, the next `migrate` goes on.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::batch::{self, next_size, places, value};
 use super::parts::{Kind, Part, name};
 use crate::context::Context;
 use crate::db::foreign::{self, Scope};
 use crate::db::identifiers::{literal, quoted};
 use crate::db::ledger::{self, Record};
+use crate::db::locks;
 use crate::db::session::{Mode, Rows, Session};
 use crate::failure::{Failure, Kind as Failed};
 use crate::migrations::registry;
@@ -51,10 +54,9 @@ pub const SQL: &str = include_str!("kept.sql");
 
 const WHAT: &str = "cannot bring back what was set aside";
 
-/// A batch is made as large as is put back in this time: so long the application may wait for a row.
-const AIM: Duration = Duration::from_millis(30);
-const FIRST: usize = 500;
-const MOST: usize = 20_000;
+/// So often a batch is tried, smaller each time, before what else there is comes first.
+const TRIES: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Kept {
     /// Reads the answer to [`SQL`].
@@ -101,29 +103,47 @@ pub(in crate::migrations) async fn begin(session: &Session, target: i32) -> Resu
     session.run(WHAT, &sql).await.map(drop)
 }
 
-/// After the migration is committed: everything in batches. `role` makes us the owner, if it takes one.
+/// After the migration is committed: everything in batches. What is in use is come back to once all else has
+/// returned. `role` makes us the owner, if it takes one.
 ///
 /// # Errors
-/// Busy, interrupted, or the server's: the migration stands, and the next one goes on.
+/// Partial, interrupted: the migration stands, and the next one goes on.
 pub async fn carry_out(
     cx: &Context,
     session: &Session,
     role: &str,
     all: &[Kept],
 ) -> Result<Vec<Returned>, Failure> {
-    let run = Run { cx, session, role };
-    let mut returned = Vec::new();
-    for kept in all {
-        match run.one(kept).await {
-            Ok(one) => returned.push(one),
-            Err(failure) => return Err(stopped(failure, kept)),
+    let run = Run { cx, session, role, progress: Cell::new(Instant::now()) };
+    let mut returned: Vec<Option<Returned>> = vec![None; all.len()];
+    let mut said = None;
+    loop {
+        let mut obstacle = None;
+        for (kept, slot) in all.iter().zip(&mut returned).filter(|(_, slot)| slot.is_none()) {
+            match run.one(kept).await {
+                Ok(one) => *slot = Some(one),
+                Err(failure) if is_passing(&failure) => obstacle = Some((failure, kept)),
+                Err(failure) => return Err(stopped(failure, kept)),
+            }
         }
+        let Some((failure, kept)) = obstacle else { break };
+        let over = run.progress.get().elapsed() >= cx.settings.max_wait;
+        let fresh = Duration::from_secs(if cx.console.is_interactive() { 1 } else { 10 });
+        let mut failure = failure;
+        if over || said.is_none_or(|at: Instant| at.elapsed() >= fresh) {
+            said = Some(Instant::now());
+            failure = run.in_the_way(failure, kept).await;
+        }
+        if over {
+            return Err(stopped(failure, kept));
+        }
+        cx.interrupt.pause(PAUSE).await.map_err(|failure| stopped(failure, kept))?;
     }
-    Ok(returned)
+    Ok(returned.into_iter().flatten().collect())
 }
 
 fn stopped(mut failure: Failure, kept: &Kept) -> Failure {
-    if failure.kind == Failed::Unexpected || failure.kind == Failed::Refused {
+    if failure.kind != Failed::Interrupted {
         failure.kind = Failed::Partial;
     }
     failure
@@ -135,6 +155,8 @@ struct Run<'a> {
     cx: &'a Context,
     session: &'a Session,
     role: &'a str,
+    /// When something last returned.
+    progress: Cell<Instant>,
 }
 
 /// What one batch did.
@@ -157,30 +179,29 @@ impl Run<'_> {
         self.finish(kept).await
     }
 
-    /// From the lowest id to the highest, until a round skipped nothing.
+    /// Once from the lowest id to the highest.
+    ///
+    /// # Errors
+    /// Busy, where something was in use that is to be come back to.
     async fn batches(&self, kept: &Kept, statement: &str) -> Result<(), Failure> {
-        let (mut after, mut size) = (i64::MIN, FIRST);
-        let (mut skipped, mut total) = (0, 0);
-        let (mut progress, mut said) = (Instant::now(), Instant::now());
+        let (mut after, mut size, mut tries) = (i64::MIN, batch::FIRST, 0);
+        let (mut skipped, mut total, mut said) = (0, 0, Instant::now());
         loop {
             let began = Instant::now();
             let batch = match self.batch(kept, statement, after, size).await {
-                Ok(batch) => batch,
-                Err(failure) if is_passing(&failure) => {
-                    if progress.elapsed() >= self.cx.settings.max_wait {
-                        return Err(failure);
-                    }
+                Err(failure) if is_passing(&failure) && tries < TRIES => {
+                    tries += 1;
                     size = (size / 2).max(1);
-                    self.cx.interrupt.pause(Duration::from_millis(100)).await?;
+                    self.cx.interrupt.pause(PAUSE).await?;
                     continue;
                 }
-                Err(failure) => return Err(failure),
+                batch => batch?,
             };
-            size = next_size(size, began.elapsed());
+            (size, tries) = (next_size(size, began.elapsed()), 0);
             skipped += batch.skipped;
             total += batch.returned;
             if batch.returned > 0 {
-                progress = Instant::now();
+                self.progress.set(Instant::now());
             }
             if said.elapsed() >= Duration::from_secs(2) {
                 said = Instant::now();
@@ -190,20 +211,25 @@ impl Run<'_> {
                 Some(last) if batch.seen > 0 => after = last,
                 _ if skipped == 0 => return Ok(()),
                 _ => {
-                    if progress.elapsed() >= self.cx.settings.max_wait {
-                        return Err(Failure::new(
-                            Failed::Busy,
-                            format!(
-                                "{skipped} rows of {} were locked all the time",
-                                name(&kept.table, None)
-                            ),
-                        ));
-                    }
-                    (after, skipped) = (i64::MIN, 0);
-                    self.cx.interrupt.pause(Duration::from_millis(100)).await?;
+                    let what = format!("rows of {} are locked: {skipped}", name(&kept.table, None));
+                    return Err(Failure::new(Failed::Busy, what));
                 }
             }
         }
+    }
+
+    /// Says who may be in the way, as far as that can be seen.
+    async fn in_the_way(&self, failure: Failure, kept: &Kept) -> Failure {
+        let tables = [kept.table.as_str(), "user"];
+        let mut holders = locks::table_holders(self.session, &tables).await.unwrap_or_default();
+        holders.extend(locks::run_holders(self.session).await.unwrap_or_default());
+        self.cx.console.say(&format!("waiting: {failure}; the rest comes first"));
+        let mut failure = failure;
+        for holder in holders.iter().take(3) {
+            self.cx.console.say(&format!("waiting: {holder}; to end it: {}", holder.remedy()));
+            failure = failure.because(holder).hint(format!("to end it: {}", holder.remedy()));
+        }
+        failure
     }
 
     async fn batch(
@@ -276,22 +302,12 @@ impl Run<'_> {
     }
 
     async fn finish(&self, kept: &Kept) -> Result<Returned, Failure> {
-        let session = self.session;
-        let began = Instant::now();
-        loop {
-            match self.finish_once(kept).await {
-                Err(failure)
-                    if is_passing(&failure) && began.elapsed() < self.cx.settings.max_wait =>
-                {
-                    session.end().await;
-                    self.cx.interrupt.pause(Duration::from_millis(100)).await?;
-                }
-                result => {
-                    session.end().await;
-                    return result;
-                }
-            }
+        let result = self.finish_once(kept).await;
+        self.session.end().await;
+        if result.is_ok() {
+            self.progress.set(Instant::now());
         }
+        result
     }
 
     async fn finish_once(&self, kept: &Kept) -> Result<Returned, Failure> {
@@ -328,63 +344,9 @@ impl Run<'_> {
     }
 }
 
-fn places(sql: &str, kept: &Kept) -> String {
-    sql.replace("%KEPT%", &quoted(&kept.name))
-        .replace("%TABLE%", &quoted(&kept.table))
-        .replace("%NAME%", &literal(&kept.name))
-}
-
-/// What a column of a returning row `k` holds.
-fn value(table: &str, column: &str, emptied: &[&str]) -> String {
-    let of = quoted(column);
-    if column == "id" {
-        let table = quoted(table);
-        return format!(
-            "CASE WHEN EXISTS (SELECT FROM public.{table} p WHERE p.id = k.id) \
-             THEN nextval(pg_get_serial_sequence({}, 'id')) ELSE k.id END",
-            literal(&format!("public.{table}"))
-        );
-    }
-    if emptied.contains(&column) {
-        return format!(
-            "CASE WHEN EXISTS (SELECT FROM public.\"user\" u WHERE u.id = k.{of}) THEN k.{of} END"
-        );
-    }
-    format!("k.{of}")
-}
-
 /// Somebody was in the way, or faster: the same again finds another state.
 fn is_passing(failure: &Failure) -> bool {
     // foreign_key_violation, unique_violation, serialization_failure, deadlock_detected
     failure.kind == Failed::Busy
         || matches!(failure.sqlstate.as_deref(), Some("23503" | "23505" | "40001" | "40P01"))
-}
-
-/// Towards the aim, by half or to double at most.
-fn next_size(size: usize, took: Duration) -> usize {
-    let ratio = AIM.as_secs_f64() / took.as_secs_f64().max(0.001);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-    let next = (size as f64 * ratio.clamp(0.5, 2.0)) as usize;
-    next.clamp(1, MOST)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_grows_and_shrinks_towards_its_time() {
-        assert_eq!(next_size(500, Duration::from_millis(1)), 1000);
-        assert_eq!(next_size(500, AIM), 500);
-        assert_eq!(next_size(500, AIM * 10), 250);
-        assert_eq!(next_size(1, AIM * 10), 1);
-        assert_eq!(next_size(MOST, Duration::ZERO), MOST);
-    }
-
-    #[test]
-    fn an_id_that_is_taken_and_a_user_who_is_gone_are_seen_to() {
-        assert!(value("audit_log", "id", &[]).contains("nextval("));
-        assert!(value("audit_log", "target_user_id", &["target_user_id"]).starts_with("CASE"));
-        assert_eq!(value("audit_log", "user_id", &["target_user_id"]), "k.\"user_id\"");
-    }
 }

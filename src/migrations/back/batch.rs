@@ -1,0 +1,67 @@
+//! One batch: how large it is, and what a row of it holds.
+
+use std::time::Duration;
+
+use super::returning::Kept;
+use crate::db::identifiers::{literal, quoted};
+
+/// A batch is made as large as is put back in this time: so long the application may wait for a row.
+const AIM: Duration = Duration::from_millis(30);
+/// The first one.
+pub(super) const FIRST: usize = 500;
+const MOST: usize = 20_000;
+
+/// Towards the aim, by half or to double at most.
+pub(super) fn next_size(size: usize, took: Duration) -> usize {
+    let ratio = AIM.as_secs_f64() / took.as_secs_f64().max(0.001);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    let next = (size as f64 * ratio.clamp(0.5, 2.0)) as usize;
+    next.clamp(1, MOST)
+}
+
+/// The statement for what is kept.
+pub(super) fn places(sql: &str, kept: &Kept) -> String {
+    sql.replace("%KEPT%", &quoted(&kept.name))
+        .replace("%TABLE%", &quoted(&kept.table))
+        .replace("%NAME%", &literal(&kept.name))
+}
+
+/// What a column of a returning row `k` holds.
+pub(super) fn value(table: &str, column: &str, emptied: &[&str]) -> String {
+    let of = quoted(column);
+    if column == "id" {
+        let table = quoted(table);
+        return format!(
+            "CASE WHEN EXISTS (SELECT FROM public.{table} p WHERE p.id = k.id) \
+             THEN nextval(pg_get_serial_sequence({}, 'id')) ELSE k.id END",
+            literal(&format!("public.{table}"))
+        );
+    }
+    if emptied.contains(&column) {
+        return format!(
+            "CASE WHEN EXISTS (SELECT FROM public.\"user\" u WHERE u.id = k.{of}) THEN k.{of} END"
+        );
+    }
+    format!("k.{of}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_grows_and_shrinks_towards_its_time() {
+        assert_eq!(next_size(500, Duration::from_millis(1)), 1000);
+        assert_eq!(next_size(500, AIM), 500);
+        assert_eq!(next_size(500, AIM * 10), 250);
+        assert_eq!(next_size(1, AIM * 10), 1);
+        assert_eq!(next_size(MOST, Duration::ZERO), MOST);
+    }
+
+    #[test]
+    fn an_id_that_is_taken_and_a_user_who_is_gone_are_seen_to() {
+        assert!(value("audit_log", "id", &[]).contains("nextval("));
+        assert!(value("audit_log", "target_user_id", &["target_user_id"]).starts_with("CASE"));
+        assert_eq!(value("audit_log", "user_id", &["target_user_id"]), "k.\"user_id\"");
+    }
+}
