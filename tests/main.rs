@@ -9,8 +9,10 @@ mod cases {
     mod app_url;
     mod asked;
     mod back_between;
+    mod back_dependents;
     mod back_kills;
     mod back_locks;
+    mod back_roles;
     mod backup;
     mod command_line;
     mod concurrency;

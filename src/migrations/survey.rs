@@ -139,16 +139,19 @@ impl Survey {
         if !self.registers_kept() {
             return Ok(Vec::new());
         }
-        let role = match self.rights.becomes_table_owner {
-            true => format!("SET LOCAL ROLE {};", quoted(self.rights.owner())),
-            false => String::new(),
-        };
-        let sql = format!("{role}{};{}", foreign::plain(), returning::SQL);
-        match session.once(Mode::Read, WHAT, &sql).await {
+        match session.once(Mode::Read, WHAT, &self.kept_sql()).await {
             Ok(sets) => Ok(sets.last().map(Kept::from_rows).unwrap_or_default()),
             Err(failure) if failure.sqlstate.as_deref() == Some("42501") => Ok(Vec::new()),
             Err(failure) => Err(failure),
         }
+    }
+
+    fn kept_sql(&self) -> String {
+        let role = match self.rights.becomes_table_owner {
+            true => format!("SET LOCAL ROLE {};", quoted(self.rights.owner())),
+            false => String::new(),
+        };
+        format!("{role}{};{}", foreign::plain(), returning::SQL)
     }
 
     fn registers_kept(&self) -> bool {
@@ -220,8 +223,7 @@ impl Survey {
             )?;
         let mut survey = Self { under_lock: true, ..Self::read(session, facts, &sets)? };
         if survey.registers_kept() {
-            let sets =
-                session.run(WHAT, &format!("{};{}", foreign::plain(), returning::SQL)).await?;
+            let sets = session.run(WHAT, &format!("{};RESET ROLE", survey.kept_sql())).await?;
             survey.kept = sets.last().map(Kept::from_rows).unwrap_or_default();
         }
         Ok(survey)

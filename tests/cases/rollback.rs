@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::state::{assert_migrated, catalogue, one, versions};
-use crate::support::{Run, Session, TestDb, markenmate, sql};
+use crate::support::{Run, Session, TestDb, markenmate};
 
 pub(super) fn rollback(db: &TestDb, args: &[&str]) -> Run {
     let args = [&["rollback", "--confirm", &db.name, "--format", "json"], args].concat();
@@ -26,8 +26,13 @@ pub(super) fn holds(session: &Session) -> Vec<String> {
 /// A migrated database in which all of it is used.
 pub(super) fn used() -> TestDb {
     let db = TestDb::migrated();
-    sql(
-        &db,
+    fill(&db.session());
+    db
+}
+
+/// Uses all of it.
+pub(super) fn fill(session: &Session) {
+    session.sql(
         "UPDATE public.\"user\" SET is_master_admin = true WHERE id = (SELECT min(id) FROM public.\"user\" WHERE role = 'admin');
          UPDATE public.token_lending SET version = version + 1, token_count = token_count + 1 WHERE id % 2 = 0;
          UPDATE public.token_lending SET version = version + 3 WHERE id % 4 = 0;
@@ -37,7 +42,6 @@ pub(super) fn used() -> TestDb {
          INSERT INTO public.step_up_token (token, user_id, expires_at, used)
          SELECT md5(u.id), u.id, now() + interval '1 hour', u.id < 'c' FROM public.\"user\" u",
     );
-    db
 }
 
 #[test]

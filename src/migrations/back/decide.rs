@@ -111,11 +111,26 @@ pub fn refuse_dependents(dependents: &[Dependent]) -> Result<(), Failure> {
         .with_findings(dependents.iter().map(finding).collect()))
 }
 
+fn refuse_homeless(database: &str, owner: &str) -> Failure {
+    Failure::refused(
+        "there is no schema markenmate_quarantine, and none may be made: nothing was changed",
+    )
+    .because(format!("role {owner:?} may not create schemas in database {database:?}"))
+    .hint(format!(
+        "as a superuser or the database's owner: GRANT CREATE ON DATABASE {} TO {};",
+        quoted(database),
+        quoted(owner)
+    ))
+}
+
 /// The whole plan, dependents included.
 pub fn plan(look: &Look, target: i32) -> Result<Back, Failure> {
     let back = decide(&look.survey, target)?;
     if !back.revert.is_empty() {
         refuse_dependents(&look.dependents)?;
+        if look.homeless {
+            return Err(refuse_homeless(&look.survey.database, &back.owner));
+        }
     }
     Ok(back)
 }

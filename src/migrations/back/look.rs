@@ -19,6 +19,8 @@ pub struct Look {
     pub reading: Duration,
     /// What others hung on it.
     pub dependents: Vec<Dependent>,
+    /// There is no schema yet to keep it in, and nobody here may make one.
+    pub homeless: bool,
     /// Who is connected beside us.
     pub clients: Vec<Client>,
 }
@@ -60,6 +62,11 @@ pub struct Client {
 
 const WHAT: &str = "cannot look at what would be set aside";
 
+/// In the owner's role.
+const HOMELESS: &str = "SELECT to_regnamespace('markenmate_quarantine') IS NULL \
+     AND NOT has_database_privilege(session_user, current_database(), 'CREATE') \
+     AND NOT has_database_privilege(current_user, current_database(), 'CREATE')";
+
 /// Looks, changes nothing. `target` is the version to go back to.
 ///
 /// # Errors
@@ -78,9 +85,13 @@ pub async fn look(session: &Session, target: i32) -> Result<Look, Failure> {
         ),
         false => String::new(),
     };
-    let sql = format!("{role}{};{}", dependents_sql(&leaving), include_str!("sessions.sql"));
+    let sql =
+        format!("{role}{};{HOMELESS};{}", dependents_sql(&leaving), include_str!("sessions.sql"));
     let sets = session.once(Mode::Read, WHAT, &sql).await?;
-    let [dependents, clients] = sets.as_slice() else { return Err(Failure::unexpected(WHAT)) };
+    let [dependents, homeless, clients] = sets.as_slice() else {
+        return Err(Failure::unexpected(WHAT));
+    };
+    look.homeless = homeless.first().and_then(|row| row.get(0)) == Some("t");
     look.dependents = dependents_from(dependents);
     let text =
         |row: &tokio_postgres::SimpleQueryRow, name| row.get(name).unwrap_or_default().to_owned();

@@ -108,6 +108,8 @@ async fn uncommitted(
         }
     }
     lock(cx, session, back, attempt).await?;
+    // Nobody builds any more.
+    refuse_dependents(&look::dependents(session, &leaving).await?)?;
     for entry in back.entries() {
         let Some(down) = entry.down else { continue };
         session.run(&format!("cannot take back {entry}"), down).await?;
