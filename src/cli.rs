@@ -8,7 +8,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    admin, backup, cleanup, demo, migrate, rollback, set_master_admin, status, util, verify,
+    admin, backup, cleanup, demo, migrate, rehearse, rollback, set_master_admin, status, util,
+    verify,
 };
 use crate::console::Console;
 use crate::failure::Failure;
@@ -42,6 +43,8 @@ pub enum Command {
     Rollback(rollback::Args),
     /// Say where the database stands, and the one safe next command
     Status(status::Args),
+    /// Go the whole way there, back and there again with the database's rows, and leave it as it is
+    Rehearse(rehearse::Args),
     /// List the admins, promote, demote, end sessions; each by an admin's password
     Admin(admin::Args),
     /// Drop what rollback and restore have kept
@@ -68,6 +71,7 @@ impl Command {
             Self::Verify(_) => "verify",
             Self::Rollback(_) => "rollback",
             Self::Status(_) => "status",
+            Self::Rehearse(_) => "rehearse",
             Self::Admin(args) => match args.what {
                 admin::What::List => "admin list",
                 admin::What::Promote(_) => "admin promote",
@@ -86,7 +90,7 @@ impl Command {
 /// The groups of the help's first page.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("The guide", &["backup", "migrate", "set-master-admin", "verify", "rollback"]),
-    ("Before and after", &["status"]),
+    ("Before and after", &["status", "rehearse"]),
     ("Day to day", &["admin", "cleanup"]),
     ("To try it", &["demo"]),
 ];

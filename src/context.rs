@@ -9,7 +9,7 @@ use crate::console::Console;
 use crate::db::interrupt::Interrupt;
 use crate::db::ledger::Origin;
 use crate::failure::Failure;
-use crate::settings::{Endpoint, Env, Flags, Settings};
+use crate::settings::{Consent, Endpoint, Env, Flags, Settings};
 
 /// Settings, the clock read once, the terminal, the environment.
 pub struct Context {
@@ -53,6 +53,22 @@ impl Context {
             host: whoami::hostname().ok(),
             reason: self.settings.reason.clone(),
             approved_by: self.settings.approved_by.clone(),
+        }
+    }
+
+    /// For work of its own within this run, on a database that nobody else knows: a run of another id,
+    /// which needs no consent.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        let settings = Settings { consent: Consent::Yes, dry_run: false, ..self.settings.clone() };
+        Self {
+            settings,
+            endpoint: self.endpoint.clone(),
+            env: self.env.clone(),
+            console: Arc::clone(&self.console),
+            interrupt: self.interrupt.clone(),
+            run_id: Uuid::new_v4(),
+            started_at: Utc::now(),
         }
     }
 }

@@ -23,8 +23,8 @@ pub mod tools;
 use cli::Command;
 use commands::admin::What;
 use commands::{
-    admin as admins, backup as backups, cleanup, demo, migrate, rollback, set_master_admin, status,
-    util, verify,
+    admin as admins, backup as backups, cleanup, demo, migrate, rehearse, rollback,
+    set_master_admin, status, util, verify,
 };
 use console::Console;
 use context::Context;
@@ -77,6 +77,7 @@ async fn dispatch(cx: &Context, command: Command) -> Ending {
             }
         },
         Command::Rollback(args) => rollback::run(cx, args).await,
+        Command::Rehearse(args) => pipeline::drive(cx, &rehearse::Rehearse::new(args)).await,
         Command::Status(args) => pipeline::drive(cx, &status::Status::new(args)).await,
         Command::Verify(args) => pipeline::drive(cx, &verify::Verify::new(args)).await,
         Command::Backup(args) => match &args.kept {

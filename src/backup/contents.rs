@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::db::catalogue::{self, Catalogue};
 use crate::db::foreign;
-use crate::db::identifiers::quoted;
+use crate::db::identifiers::{literal, quoted};
 use crate::db::ledger::{self, Origin, Record};
 use crate::db::session::{Mode, Session, Timeouts};
 use crate::failure::Failure;
@@ -43,11 +43,21 @@ const WHAT: &str = "cannot take a snapshot of the database";
 
 /// Opens a transaction and exports its snapshot.
 pub async fn snapshot(session: &Session, timeouts: Timeouts) -> Result<Snapshot, Failure> {
+    snapshot_without(session, timeouts, &[]).await
+}
+
+/// The same, where some columns of tables in schema `public` are not there to be digested.
+pub(super) async fn snapshot_without(
+    session: &Session,
+    timeouts: Timeouts,
+    columns: &[(String, String)],
+) -> Result<Snapshot, Failure> {
+    let tables = include_str!("tables.sql").replace("%LEFT_OUT%", &left_out(columns));
     let sql = format!(
         "SET LOCAL TimeZone = 'UTC';SET LOCAL IntervalStyle = 'postgres';SET LOCAL bytea_output = 'hex';\
          SET LOCAL extra_float_digits = 1;SET LOCAL jit = off;{};{};{};{};{}",
         include_str!("snapshot.sql"),
-        include_str!("tables.sql"),
+        tables,
         include_str!("sequences.sql"),
         include_str!("roles.sql"),
         catalogue::sql(),
@@ -97,6 +107,20 @@ pub async fn snapshot(session: &Session, timeouts: Timeouts) -> Result<Snapshot,
             })
             .collect(),
     })
+}
+
+/// The end of a condition on columns `a` of tables `c`.
+fn left_out(columns: &[(String, String)]) -> String {
+    let named = columns.iter().map(|(table, column)| {
+        format!("(c.relname = {} AND a.attname = {})", literal(table), literal(column))
+    });
+    match columns {
+        [] => String::new(),
+        _ => format!(
+            "\n                   AND NOT (n.nspname = 'public' AND ({}))",
+            named.collect::<Vec<_>>().join(" OR ")
+        ),
+    }
 }
 
 impl Snapshot {
@@ -157,7 +181,6 @@ pub async fn record(
     origin: &Origin,
 ) -> Result<bool, Failure> {
     const WHAT: &str = "cannot record the backup in db_backup";
-    use crate::db::identifiers::literal;
     let relations = "SELECT to_regclass('public.db_backup')::oid AS oid, true AS written \
                       UNION ALL SELECT to_regclass('public.\"user\"')::oid, false";
     let strangers = foreign::strangers(relations, "false");

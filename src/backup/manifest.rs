@@ -7,6 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::form::Form;
+use super::seal;
 use crate::db::catalogue::Catalogue;
 
 /// What is beside a backup: its name and this.
@@ -188,22 +189,11 @@ pub struct File {
     pub sha256: String,
 }
 
-const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-
 impl Manifest {
     /// Its text, which names its own hash.
     pub fn seal(mut self) -> String {
-        self.sha256 = ZEROS.into();
-        // Strings, numbers and maps with string keys: nothing here can fail to serialize.
-        let mut text = serde_json::to_string_pretty(&self).unwrap_or_default();
-        text.push('\n');
-        let hash = hex(&Sha256::digest(&text));
-        // The last of them: a name in it may look like it.
-        match text.rfind(ZEROS) {
-            Some(at) => text.replace_range(at..at + ZEROS.len(), &hash),
-            None => unreachable!("it was just written"),
-        }
-        text
+        self.sha256 = seal::BLANK.into();
+        seal::seal(&self)
     }
 
     /// Reads a sealed text.
@@ -214,15 +204,7 @@ impl Manifest {
         let text = std::str::from_utf8(text).map_err(|_| "it is not text")?;
         let manifest: Self =
             serde_json::from_str(text).map_err(|error| format!("it cannot be read: {error}"))?;
-        let at = text.rfind(&manifest.sha256).ok_or("it names no hash of itself")?;
-        if manifest.sha256.len() != ZEROS.len() {
-            return Err("it names no hash of itself".into());
-        }
-        let mut blank = text.to_owned();
-        blank.replace_range(at..at + ZEROS.len(), ZEROS);
-        if hex(&Sha256::digest(&blank)) != manifest.sha256 {
-            return Err("it was changed after it was written: its own hash differs".into());
-        }
+        seal::check(text, &manifest.sha256)?;
         match manifest.manifest {
             1 => Ok(manifest),
             newer => Err(format!("it is of version {newer}: use a newer markenmate")),

@@ -9,7 +9,7 @@ pub(crate) fn sample() -> Manifest {
         snapshot_at: DateTime::UNIX_EPOCH,
         lsn: Some("0/0".into()),
         database: Database {
-            name: format!("evil {ZEROS}"),
+            name: format!("evil {}", seal::BLANK),
             oid: 16_384,
             system_identifier: Some("1".into()),
             server_version: "15.18".into(),

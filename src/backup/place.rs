@@ -163,7 +163,7 @@ impl Drop for Place {
 }
 
 /// Replaces nothing, ever.
-fn rename(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     renameat_with(rustix::fs::CWD, from, rustix::fs::CWD, to, RenameFlags::NOREPLACE)?;
     Ok(())
 }

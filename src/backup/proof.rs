@@ -27,7 +27,7 @@ pub const RESTORE_TESTED: &str = ".restore-tested.json";
 const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// By how much the clocks of two machines may differ.
-const CLOCKS: std::time::Duration = std::time::Duration::from_secs(5 * 60);
+pub(super) const CLOCKS: std::time::Duration = std::time::Duration::from_secs(5 * 60);
 
 /// That a backup was verified or restore-tested, and which one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -59,21 +59,49 @@ pub async fn run(
     backup: &Backup,
     identity: Option<&Path>,
 ) -> Result<Vec<Finding>, Failure> {
-    let sandbox = Sandbox::start(&cx.env, SandboxOptions::default())?;
-    cx.interrupt.check()?;
-    prepare(cx, &sandbox, backup).await?;
-    let extensions = open(cx, &sandbox, SUPERUSER, DATABASE).await?;
-    // Before PostgreSQL 15 it is not the database's owner's.
-    let sql = format!("ALTER SCHEMA public OWNER TO {FILLER}");
-    extensions.run(PREPARING, &sql).await?;
-    let rest = open(cx, &sandbox, FILLER, DATABASE).await?;
-    let how = How { jobs: 2, identity: identity.map(Path::to_path_buf), without_tablespaces: true };
-    let hands = Hands { extensions: &extensions, rest: &rest };
-    let restored = into(cx, hands, &Source::Proven(Box::new(backup.clone())), &how).await;
-    restored.map_err(|failure| without_rights(failure, &backup.path))?;
-    // A plain dump leaves its settings behind.
-    let session = open(cx, &sandbox, FILLER, DATABASE).await?;
-    compare_with(&session, &backup.manifest, Owners::Anybody).await
+    let restored = Throwaway::restore(cx, backup, identity).await?;
+    compare_with(&restored.session(cx).await?, &backup.manifest, Owners::Anybody).await
+}
+
+/// A throw-away server and a backup restored in it; both are gone when it is dropped, or the process ends.
+pub struct Throwaway {
+    sandbox: Sandbox,
+}
+
+impl Throwaway {
+    /// Starts the server and restores.
+    ///
+    /// # Errors
+    /// Refused where the restore fails.
+    pub async fn restore(
+        cx: &Context,
+        backup: &Backup,
+        identity: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        let sandbox = Sandbox::start(&cx.env, SandboxOptions::default())?;
+        cx.interrupt.check()?;
+        prepare(cx, &sandbox, backup).await?;
+        let extensions = open(cx, &sandbox, SUPERUSER, DATABASE).await?;
+        // Before PostgreSQL 15 it is not the database's owner's.
+        let sql = format!("ALTER SCHEMA public OWNER TO {FILLER}");
+        extensions.run(PREPARING, &sql).await?;
+        let rest = open(cx, &sandbox, FILLER, DATABASE).await?;
+        let identity = identity.map(Path::to_path_buf);
+        let how = How { jobs: 2, identity, without_tablespaces: true };
+        let hands = Hands { extensions: &extensions, rest: &rest };
+        let restored = into(cx, hands, &Source::Proven(Box::new(backup.clone())), &how).await;
+        restored.map_err(|failure| without_rights(failure, &backup.path))?;
+        Ok(Self { sandbox })
+    }
+
+    /// A session of the role that owns all of it and has no other rights. Of its own: a plain dump leaves
+    /// its settings behind.
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub async fn session(&self, cx: &Context) -> Result<Session, Failure> {
+        open(cx, &self.sandbox, FILLER, DATABASE).await
+    }
 }
 
 /// A database of the same encoding, and the roles, which are in no dump of a database.

@@ -8,7 +8,7 @@ SELECT c.oid::text AS oid,
        format('concat(ROW(%s))',
               (SELECT string_agg(format('t.%I', a.attname), ', ' ORDER BY a.attname COLLATE "C")
                  FROM pg_attribute a
-                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)) AS row_text
+                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped%LEFT_OUT%)) AS row_text
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind = 'r' AND c.relpersistence <> 't'

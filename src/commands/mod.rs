@@ -7,6 +7,7 @@ pub mod demo;
 mod doctor;
 mod forecast;
 pub mod migrate;
+pub mod rehearse;
 pub mod rollback;
 pub mod set_master_admin;
 mod shell;

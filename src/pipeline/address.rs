@@ -10,8 +10,17 @@ use crate::report::{Block, Finding, Next, Report};
 use crate::settings::{Endpoint, Source};
 
 /// The commands that work on a database. What `util` prints says by itself which one it means.
-pub const COMMANDS: [&str; 8] =
-    ["backup", "migrate", "set-master-admin", "verify", "rollback", "status", "admin", "cleanup"];
+pub const COMMANDS: [&str; 9] = [
+    "backup",
+    "migrate",
+    "set-master-admin",
+    "verify",
+    "rollback",
+    "status",
+    "rehearse",
+    "admin",
+    "cleanup",
+];
 
 /// What a printed command must repeat, because the command line said it: else the paste would go to
 /// another database.

@@ -14,7 +14,7 @@ const LISTED: usize = 40;
 
 /// A command's result.
 pub fn report(report: &Report, console: &Console) -> String {
-    let mut text = blocks(&report.body, &report.findings, console);
+    let mut text = blocks(&report.body, &report.findings, console.width());
     if report.outcome == Outcome::Planned {
         push_line(&mut text, "Would do:");
     }
@@ -34,7 +34,7 @@ pub fn report(report: &Report, console: &Console) -> String {
     if !report.body.contains(&Block::Findings) {
         text.push_str(&findings(&report.findings));
     }
-    text.push_str(&blocks(&report.appendix, &[], console));
+    text.push_str(&blocks(&report.appendix, &[], console.width()));
     if let Some(next) = &report.next {
         push_line(&mut text, &format!("next: {}", escape(&next.to_string())));
     }
@@ -44,9 +44,14 @@ pub fn report(report: &Report, console: &Console) -> String {
     text
 }
 
+/// A page that is kept in a file: as wide as it is.
+pub fn page(body: &[Block], found: &[Finding]) -> String {
+    blocks(body, found, None)
+}
+
 /// What an operator reads before the question.
 pub fn screen<W>(plan: &Plan<W>, console: &Console) -> String {
-    let mut text = blocks(&plan.screen, &[], console);
+    let mut text = blocks(&plan.screen, &[], console.width());
     for (n, step) in (1..).zip(&plan.steps) {
         push_line(&mut text, &format!("{n}. {}", escape(&step.title)));
         if let Some(detail) = &step.detail {
@@ -109,14 +114,14 @@ fn findings(all: &[Finding]) -> String {
 }
 
 /// The blocks of a report, in order.
-fn blocks(blocks: &[Block], found: &[Finding], console: &Console) -> String {
+fn blocks(blocks: &[Block], found: &[Finding], width: Option<u16>) -> String {
     let mut text = String::new();
     for block in blocks {
         match block {
             Block::Heading(title) => push_line(&mut text, &format!("\n{}", escape(title))),
             Block::Text(line) => push_line(&mut text, &escape(line)),
             Block::Facts(facts) => push_facts(&mut text, facts),
-            Block::Table { columns, rows } => push_table(&mut text, columns, rows, console),
+            Block::Table { columns, rows } => push_table(&mut text, columns, rows, width),
             Block::Findings => text.push_str(&findings(found)),
             Block::Code(code) => push_line(&mut text, &escape_lines(code)),
         }
@@ -131,17 +136,14 @@ fn push_facts(text: &mut String, facts: &[(String, String)]) {
     }
 }
 
-fn push_table(text: &mut String, columns: &[String], rows: &[Vec<String>], console: &Console) {
+fn push_table(text: &mut String, columns: &[String], rows: &[Vec<String>], width: Option<u16>) {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_header(columns.iter().map(|c| escape(c)));
     for row in rows {
         table.add_row(row.iter().map(|cell| escape(cell)));
     }
-    if console.stdout_is_terminal() || console.width().is_some() {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-    }
-    if let Some(width) = console.width() {
-        table.set_width(width);
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     for line in table.to_string().lines() {
         push_line(text, line);

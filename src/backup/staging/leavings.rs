@@ -60,6 +60,25 @@ impl Maintenance {
         Ok((whole, dropped))
     }
 
+    /// Drops what killed runs have left half-done, or meant to drop; says their names. One that is whole and
+    /// waits for its name is left.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub async fn halves(&self) -> Result<Vec<String>, Failure> {
+        let mut dropped = Vec::new();
+        for row in self.databases().await? {
+            let ours = restored_beside(&row.name, &self.live.name) == Some(self.live.oid)
+                && [&self.live.owner, &self.live.user].contains(&&row.owner);
+            if ours && !row.comment.starts_with(WHOLE) {
+                self.still_alone().await?;
+                self.drop(&row.name).await?;
+                dropped.push(row.name);
+            }
+        }
+        Ok(dropped)
+    }
+
     async fn databases(&self) -> Result<Vec<Row>, Failure> {
         const WHAT: &str = "cannot look for what earlier restores have left";
         let sets = self.worker.once(Mode::Read, WHAT, ALL).await?;

@@ -34,7 +34,7 @@ mod wanted;
 
 pub use args::{Args, Kept};
 pub use kept::{list, verify};
-pub use now::{now, of_what_goes};
+pub use now::{now, of_what_goes, only_reading};
 pub use prune::prune;
 
 /// The command.
@@ -42,17 +42,24 @@ pub struct Backup {
     args: Args,
     /// Of what a restore is about to replace.
     safety: bool,
+    /// The database is only read: its admin page and its ledger are not told.
+    only_reads: bool,
 }
 
 impl Backup {
     /// With these flags.
     pub fn new(args: Args) -> Self {
-        Self { args, safety: false }
+        Self { args, safety: false, only_reads: false }
     }
 
     /// With all defaults, of what a restore is about to replace.
     pub fn before_restore() -> Self {
-        Self { args: Args::default(), safety: true }
+        Self { safety: true, ..Self::new(Args::default()) }
+    }
+
+    /// With all defaults, and nothing written into the database.
+    pub fn only_reading() -> Self {
+        Self { only_reads: true, ..Self::new(Args::default()) }
     }
 
     /// What there is to dump, and with what.
@@ -264,6 +271,9 @@ impl Backup {
     /// On the app's admin page, where that can be. What came of it, in words.
     async fn record(&self, cx: &Context, session: &Session, work: &Work, bytes: u64) -> String {
         let not = |why: &str| format!("not listed on the app's admin page: {why}");
+        if self.only_reads {
+            return not("the database is only read");
+        }
         if session.facts.standby || session.facts.read_only {
             return not("nothing can be written here");
         }

@@ -20,6 +20,11 @@ pub async fn of_what_goes(cx: &Context, session: &Session) -> Result<PathBuf, Fa
     make(cx, session, &Backup::before_restore()).await
 }
 
+/// The same, without a word in the database itself.
+pub async fn only_reading(cx: &Context, session: &Session) -> Result<PathBuf, Failure> {
+    make(cx, session, &Backup::only_reading()).await
+}
+
 async fn make(cx: &Context, session: &Session, operation: &Backup) -> Result<PathBuf, Failure> {
     let seen = operation.look(cx, session).await.map_err(|setback| match setback {
         Setback::Fatal(failure) | Setback::Obstacle(_, failure) => failure,

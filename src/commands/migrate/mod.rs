@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::backup::gate::{self, Fallback, Identity, Requirement};
+use crate::backup::rehearsed;
 use crate::commands::{backup, forecast as foreseen, shell};
 use crate::context::Context;
 use crate::db::patience::{Attempt, Setback};
@@ -26,6 +27,7 @@ use crate::settings::Consent;
 
 mod backups;
 pub mod beside;
+mod rehearsals;
 mod shown;
 
 use beside::findings;
@@ -43,6 +45,10 @@ pub struct Args {
     /// Refuse unless a verified backup of this database is that young, there or in --backup-dir
     #[arg(long, value_name = "AGE[,PATH]", value_parser = Requirement::parse)]
     pub require_backup: Option<Requirement>,
+    /// Refuse unless these migrations were rehearsed with this database as it is; not longer ago than AGE, certified there or in --backup-dir
+    #[arg(long, value_name = "AGE[,PATH]", num_args = 0..=1, value_parser = rehearsed::Requirement::parse)]
+    #[allow(clippy::option_option)]
+    pub require_rehearsal: Option<Option<rehearsed::Requirement>>,
 }
 
 /// The command.
@@ -158,6 +164,7 @@ pub struct Todo {
     planned: Planned,
     required: Option<(Duration, Fallback)>,
     forecast: Forecast,
+    rehearsal: Option<rehearsals::Required>,
 }
 
 /// What there is to see: the database, the backups of it, and who uses its tables.
@@ -165,6 +172,7 @@ pub struct Seen {
     survey: Survey,
     fallback: Fallback,
     sight: Sight,
+    rehearsal: Option<rehearsals::Required>,
 }
 
 impl Operation for Migrate {
@@ -184,19 +192,24 @@ impl Operation for Migrate {
         self.target()?;
         self.prove(cx, session).await?;
         let survey = self.survey(cx, session, attempt).await?;
-        let fallback = match self.fallback(cx, session, &survey) {
-            Ok(fallback) => fallback,
+        let required = self.args.require_rehearsal.as_ref();
+        let looked = self
+            .fallback(cx, session, &survey)
+            .and_then(|fallback| Ok((fallback, rehearsals::look(cx, required, session, &survey)?)));
+        match looked {
+            Ok((fallback, rehearsal)) => {
+                let sight = self.sight(cx, session, &survey).await?;
+                Ok(Seen { survey, fallback, sight, rehearsal })
+            }
             Err(failure) => {
                 session.end().await;
-                return Err(failure.into());
+                Err(failure.into())
             }
-        };
-        let sight = self.sight(cx, session, &survey).await?;
-        Ok(Seen { survey, fallback, sight })
+        }
     }
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Todo>, Failure> {
-        let Seen { survey, fallback, sight } = seen;
+        let Seen { survey, fallback, sight, rehearsal } = seen;
         let target = self.target()?;
         let work = decide(survey, target)?;
         let forecast = forecast::forecast(work.effects(), sight);
@@ -211,6 +224,8 @@ impl Operation for Migrate {
         if let Some((age, fallback)) = self.required(fallback, settled, survey) {
             backups::require(&fallback, age)?;
         }
+        let rehearsal = rehearsal.as_ref().filter(|_| !settled);
+        rehearsal.map_or(Ok(()), rehearsals::Required::check)?;
         let unbacked = at_risk.then(|| fallback.lacks(gate::USUAL_AGE, Utc::now())).flatten();
         findings.extend(unbacked.iter().map(|why| backups::unbacked(why, fallback)));
         Ok(Plan {
@@ -230,6 +245,7 @@ impl Operation for Migrate {
                 planned: Planned { work, under_lock: survey.under_lock },
                 required: self.required(fallback, settled, survey),
                 forecast,
+                rehearsal: rehearsal.cloned(),
             },
         })
     }
@@ -261,6 +277,12 @@ impl Operation for Migrate {
         // The question may have been answered hours later.
         if let Some((age, fallback)) = &plan.work.required {
             backups::require(fallback, *age)?;
+        }
+        if let Some(rehearsal) = &plan.work.rehearsal
+            && let Err(failure) = rehearsal.check_again(session, plan.work.planned.under_lock).await
+        {
+            session.end().await;
+            return Err(failure);
         }
         let began = std::time::Instant::now();
         let target = self.target()?;

@@ -69,6 +69,25 @@ pub struct Args {
     pub github: bool,
 }
 
+impl Args {
+    /// All checks, judged against a version, none: the latest; and whether the guards are tried.
+    pub fn of(to: Option<String>, probe: bool) -> Self {
+        Self {
+            only: Vec::new(),
+            skip: Vec::new(),
+            to,
+            fail_on: Severity::Error,
+            since: None,
+            ledger_head: None,
+            probe,
+            app_url: None,
+            app_cookie_file: None,
+            junit: None,
+            github: false,
+        }
+    }
+}
+
 fn weight(word: String) -> Severity {
     if word == "warning" { Severity::Warning } else { Severity::Error }
 }

@@ -1,0 +1,79 @@
+//! `--require-rehearsal`: a certificate of these migrations with this database as it is.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::Utc;
+
+use crate::backup::rehearsed::{self, Rehearsed, Requirement, Wanted};
+use crate::commands::rehearse::fingerprint;
+use crate::context::Context;
+use crate::db::session::Session;
+use crate::failure::Failure;
+use crate::migrations::survey::Survey;
+
+/// What is required, and what there is.
+#[derive(Debug, Clone)]
+pub(super) struct Required {
+    age: Option<Duration>,
+    wanted: Option<Wanted>,
+    rehearsed: Rehearsed,
+}
+
+const REHEARSE: &str = "rehearse: markenmate rehearse";
+
+/// Looks for certificates, where one is required and there is something to lose.
+///
+/// # Errors
+/// Refused where the folder cannot be read.
+pub(super) fn look(
+    cx: &Context,
+    requirement: Option<&Option<Requirement>>,
+    session: &Session,
+    survey: &Survey,
+) -> Result<Option<Required>, Failure> {
+    // Without a catalogue there is nothing to do.
+    let asked = requirement.filter(|_| survey.rights.holds_users && survey.catalogue.is_some());
+    let Some(requirement) = asked else { return Ok(None) };
+    let Requirement { age, path } = requirement.clone().unwrap_or_default();
+    let folder: &Path = path.as_deref().unwrap_or(&cx.settings.backup_dir);
+    let wanted = fingerprint::wanted(session, survey);
+    let rehearsed = match &wanted {
+        Some(wanted) => rehearsed::look(folder, wanted)?,
+        None => Rehearsed::default(),
+    };
+    Ok(Some(Required { age, wanted, rehearsed }))
+}
+
+impl Required {
+    /// Refuses where it is not there, or too old by now.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let Some(why) = self.rehearsed.lacks(self.age, Utc::now()) else { return Ok(()) };
+        let what = "the rehearsal that is required is not there: nothing was changed";
+        let failure = Failure::refused(what).because(why);
+        let failure = self.rehearsed.passed_over.iter().take(5).fold(failure, Failure::because);
+        Err(failure.hint(REHEARSE))
+    }
+
+    /// The same when the question was answered, which may be hours later: the schema is still the one that was
+    /// rehearsed with.
+    pub(super) async fn check_again(
+        &self,
+        session: &Session,
+        under_lock: bool,
+    ) -> Result<(), Failure> {
+        self.check()?;
+        if under_lock {
+            // In the very transaction in which it was looked at.
+            return Ok(());
+        }
+        let now = fingerprint::schema(&Survey::look(session).await?);
+        if now == self.wanted.as_ref().map(|wanted| wanted.schema.clone()) {
+            return Ok(());
+        }
+        Err(Failure::refused(
+            "the schema was changed since it was rehearsed with: nothing was changed",
+        )
+        .hint(REHEARSE))
+    }
+}
