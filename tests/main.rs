@@ -41,6 +41,7 @@ mod cases {
     mod probe;
     mod prompts;
     mod readme;
+    mod rehearse;
     mod restore;
     mod rights;
     mod rollback;

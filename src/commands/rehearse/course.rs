@@ -3,14 +3,17 @@
 
 use std::collections::BTreeSet;
 
+use super::ground::Ground;
 use super::stages::{self, Made, Stages};
 use crate::backup::image::{self, Image, Without};
 use crate::commands::admin::authority;
 use crate::commands::set_master_admin::{self, SetMasterAdmin};
 use crate::commands::verify::{self, Verify};
 use crate::context::Context;
+use crate::db::foreign::{self, Scope};
+use crate::db::identifiers::quoted;
 use crate::db::patience::{Attempt, Setback};
-use crate::db::session::Session;
+use crate::db::session::{Mode, Session};
 use crate::failure::{Failure, Kind};
 use crate::migrations::back::{decide as ways_back, look, returning, revert};
 use crate::migrations::plan::{Work, decide};
@@ -27,7 +30,7 @@ const BACK: i32 = 1;
 /// A rehearsal at work on its own database.
 pub(super) struct Course<'a> {
     pub(super) cx: &'a Context,
-    pub(super) session: &'a Session,
+    pub(super) ground: &'a Ground,
     /// What speaks against it on the live database, which a restored one does not show.
     pub(super) live: Option<&'a Failure>,
     /// What is said beside the verdict.
@@ -43,28 +46,43 @@ struct Start {
     image: Image,
 }
 
+/// What there is once the new columns and tables are in use.
+struct Used {
+    /// All that the way back leaves.
+    old: Image,
+    whole: Image,
+}
+
 impl Course<'_> {
     /// All of it.
     ///
     /// # Errors
     /// The first stage that failed.
     pub(super) async fn run(&mut self, stages: &mut Stages<'_>) -> Result<(), Failure> {
-        let Start { work, known, image } = stages.run(stages::PREFLIGHT, self.preflight()).await?;
+        let Start { work, known, image: start } =
+            stages.run(stages::PREFLIGHT, self.preflight()).await?;
         stages.run(stages::MIGRATE, self.migrate(&work)).await?;
         stages.run(stages::MASTER, self.set_master()).await?;
-        let migrated = stages.run(stages::VERIFY, self.verify(&known)).await?;
+        stages.run(stages::VERIFY, self.verify(&known)).await?;
+        let Used { old, whole: migrated } = stages.run(stages::USE, self.used(start)).await?;
         stages.run(stages::ROLLBACK, self.roll_back()).await?;
-        stages.run(stages::COMPARE, self.compare(&without(), &image, "the start")).await?;
+        stages.run(stages::COMPARE, self.compare(&without(), &old, "the start")).await?;
         stages.run(stages::AGAIN, self.migrate_again()).await?;
         let (whole, first) = (Without::default(), "the first time");
         stages.run(stages::COMPARE_AGAIN, self.compare(&whole, &migrated, first)).await
+    }
+
+    /// As each command has one of its own, which knows what is there when it begins.
+    async fn session(&self) -> Result<Session, Failure> {
+        self.ground.session(self.cx).await
     }
 
     async fn preflight(&self) -> Result<Made<Start>, Failure> {
         if let Some(failure) = self.live {
             return Err((*failure).clone());
         }
-        let survey = Survey::look(self.session).await?;
+        let session = self.session().await?;
+        let survey = Survey::look(&session).await?;
         let work = decide(&survey, registry::latest())?;
         let state = survey.catalogue.as_ref().map(|c| standing(&survey.histories, c).state.word());
         let said = format!(
@@ -74,7 +92,7 @@ impl Course<'_> {
             work.apply
         );
         let known = self.known_errors(&work).await?;
-        let image = image::take(self.session, &without()).await?;
+        let image = image::take(&session, &without()).await?;
         Ok(Made::of(Start { work, known, image }).saying(said))
     }
 
@@ -90,11 +108,11 @@ impl Course<'_> {
         if work.is_empty() {
             return Ok(Made::of(()).saying("nothing to do").skipped());
         }
-        let cx = self.cx.apart();
+        let (cx, session) = (self.cx.apart(), self.session().await?);
         let planned = Planned { work: work.clone(), under_lock: false };
-        let done = run::run(&cx, self.session, &planned, registry::latest()).await?.value;
+        let done = run::run(&cx, &session, &planned, registry::latest()).await?.value;
         let Work { returns, .. } = &done.work;
-        let returned = returning::carry_out(&cx, self.session, &done.work.role(), returns).await?;
+        let returned = returning::carry_out(&cx, &session, &done.work.role(), returns).await?;
         let rows: u64 = returned.iter().map(|one| one.rows).sum();
         let mut said = format!("adopted {:?}, applied {:?}", done.work.adopt, done.work.apply);
         if !returned.is_empty() {
@@ -104,21 +122,21 @@ impl Course<'_> {
     }
 
     async fn migrate_again(&self) -> Result<Made<()>, Failure> {
-        let work = decide(&Survey::look(self.session).await?, registry::latest())?;
+        let work = decide(&Survey::look(&self.session().await?).await?, registry::latest())?;
         self.migrate(&work).await
     }
 
     /// As the command would; where an account's password speaks against it, that is said, and it is done
     /// all the same: here nobody signs in.
     async fn set_master(&mut self) -> Result<Made<()>, Failure> {
-        let cx = self.cx.apart();
-        let refusal = match planned(&cx, self.session, &master(false)).await {
+        let (cx, session) = (self.cx.apart(), self.session().await?);
+        let refusal = match planned(&cx, &session, &master(false)).await {
             Ok(_) => None,
             Err(failure) if failure.kind == Kind::Refused => Some(failure),
             Err(failure) => return Err(failure),
         };
         let operation = master(true);
-        let plan = planned(&cx, self.session, &operation).await?;
+        let plan = planned(&cx, &session, &operation).await?;
         self.remarks.extend(refusal.map(|failure| Finding {
             id: stages::MASTER.into(),
             severity: Severity::Warning,
@@ -130,19 +148,19 @@ impl Course<'_> {
         if plan.steps.is_empty() {
             return Ok(Made::of(()).saying("there is one already").skipped());
         }
-        let report = operation.execute(&cx, self.session, plan).await?;
+        let report = operation.execute(&cx, &session, plan).await?;
         let email = report.data["master_admin"]["email"].as_str().unwrap_or_default().to_owned();
         Ok(Made::of(()).saying(email))
     }
 
     async fn verified(&self, to: Option<String>, probe: bool) -> Result<Report, Failure> {
-        let cx = self.cx.apart();
+        let (cx, session) = (self.cx.apart(), self.session().await?);
         let operation = Verify::new(verify::Args::of(to, probe));
-        let plan = planned(&cx, self.session, &operation).await?;
-        operation.execute(&cx, self.session, plan).await
+        let plan = planned(&cx, &session, &operation).await?;
+        operation.execute(&cx, &session, plan).await
     }
 
-    async fn verify(&mut self, known: &BTreeSet<(String, String)>) -> Result<Made<Image>, Failure> {
+    async fn verify(&mut self, known: &BTreeSet<(String, String)>) -> Result<Made<()>, Failure> {
         let report = self.verified(None, true).await?;
         let checks = report.data["checks"].as_array().map_or(0, Vec::len);
         if report.outcome == Outcome::Findings {
@@ -159,15 +177,59 @@ impl Course<'_> {
                 return Err(Failure::refused(what).with_findings(new));
             }
         }
-        let image = image::take(self.session, &Without::default()).await?;
-        Ok(Made::of(image).saying(format!("{checks} checks")))
+        Ok(Made::of(()).saying(format!("{checks} checks")))
+    }
+
+    /// Writes what the way back is to keep. Up to here nothing of the start has changed; what changes now is the
+    /// doing of the database's own triggers, and is no fault of the way back.
+    async fn used(&mut self, start: Image) -> Result<Made<Used>, Failure> {
+        const WHAT: &str = "cannot write as the application does";
+        let session = self.session().await?;
+        let verified = image::take(&session, &without()).await?.differences(&start);
+        if !verified.is_empty() {
+            let what = "migrate or set-master-admin changed what was there before";
+            return Err(Failure::refused(what).with_findings(verified));
+        }
+        let rights = Survey::look(&session).await?.rights;
+        let role = match rights.becomes_table_owner && rights.owner() != rights.user {
+            true => format!("SET LOCAL ROLE {};", quoted(rights.owner())),
+            false => String::new(),
+        };
+        let sql = format!(
+            "{role}SET LOCAL statement_timeout = 0;{};{}",
+            foreign::refuse(Scope::Returning),
+            include_str!("use.sql")
+        );
+        let sets = session.once(Mode::Write, WHAT, &sql).await?;
+        let row = sets.last().and_then(|rows| rows.first());
+        let count = |name| row.and_then(|row| row.get(name)).unwrap_or_default();
+        let said = format!(
+            "{} versions above 1, {} correlation ids, {} audit rows, {} step-up tokens",
+            count("versions"),
+            count("correlation_ids"),
+            count("audit_rows"),
+            count("tokens")
+        );
+        let old = image::take(&session, &without()).await?;
+        let touched = old.differences(&start).into_iter().map(|finding| Finding {
+            severity: Severity::Warning,
+            title: "A change of a version or a correlation id changes more than that".into(),
+            detail: format!("{}, once its new columns were written", finding.detail),
+            remedy:
+                "look at the triggers of that table: what returns after a rollback fires them, too"
+                    .into(),
+            ..finding
+        });
+        self.remarks.extend(touched);
+        let whole = image::take(&session, &Without::default()).await?;
+        Ok(Made::of(Used { old, whole }).saying(said))
     }
 
     async fn roll_back(&self) -> Result<Made<()>, Failure> {
-        let cx = self.cx.apart();
-        let look = look::look(self.session, BACK).await?;
+        let (cx, session) = (self.cx.apart(), self.session().await?);
+        let look = look::look(&session, BACK).await?;
         let back = ways_back::plan(&look, BACK)?;
-        let done = revert::revert(&cx, self.session, &back, BACK).await?.value;
+        let done = revert::revert(&cx, &session, &back, BACK).await?.value;
         let kept: u64 = look.keeps.iter().map(|keep| keep.rows).sum();
         let said = format!("took back {:?}; {kept} rows and values set aside", done.versions);
         Ok(Made::of(()).saying(said).locking(done.locked))
@@ -179,7 +241,7 @@ impl Course<'_> {
         before: &Image,
         what: &str,
     ) -> Result<Made<()>, Failure> {
-        let now = image::take(self.session, without).await?;
+        let now = image::take(&self.session().await?, without).await?;
         let findings = now.differences(before);
         if findings.is_empty() {
             return Ok(Made::of(()).saying(format!("the same: {}", now.extent())));

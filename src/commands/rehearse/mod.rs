@@ -269,21 +269,18 @@ impl Rehearse {
             Err(failure) => return Err(failure),
         };
         let gone = async {
-            let session = ground.session(cx).await?;
-            let mut course = Course { cx, session: &session, live, remarks: Vec::new() };
+            let mut course = Course { cx, ground: &ground, live, remarks: Vec::new() };
             let gone = course.run(stages).await;
             remarks.append(&mut course.remarks);
-            match gone {
-                // The server that was rehearsed on is gone: that says nothing of the way.
-                Err(failure) if session.is_closed() || !stages::is_verdict(&failure) => {
-                    Err(failure)
-                }
-                gone => Ok((ground.described(&session), gone)),
+            if gone.as_ref().is_err_and(|failure| !stages::is_verdict(failure)) {
+                return gone.map(|()| (None, Ok(())));
             }
+            // Where the server that was rehearsed on is gone, that says nothing of the way.
+            Ok((Some(ground.described(&ground.session(cx).await?)), gone))
         };
         let gone = gone.await;
         ground.leave().await?;
-        gone.map(|(described, gone)| (Some(described), gone))
+        gone
     }
 }
 

@@ -8,13 +8,14 @@ use crate::failure::{Failure, Kind};
 use crate::report::{Finding, Severity, StepResult, StepStatus};
 
 /// The ids and what they do, in their order.
-pub(super) const ALL: [(&str, &str); 10] = [
+pub(super) const ALL: [(&str, &str); 11] = [
     (BACKUP, "take the backup, or read all of it"),
     (RESTORE, "restore it, and compare it with its manifest"),
     (PREFLIGHT, "look where it stands and what migrate would do, and digest every row"),
     (MIGRATE, "migrate to the latest version"),
     (MASTER, "designate the master admin"),
-    (VERIFY, "verify, try the guards, and digest every row once more"),
+    (VERIFY, "verify, and try the guards"),
+    (USE, "write as the new application does, and digest every row once more"),
     (ROLLBACK, "roll back to version 1"),
     (COMPARE, "compare schema and every table's checksum with the start"),
     (AGAIN, "migrate once more, and bring back what was set aside"),
@@ -27,6 +28,7 @@ pub(super) const PREFLIGHT: &str = "preflight";
 pub(super) const MIGRATE: &str = "migrate";
 pub(super) const MASTER: &str = "set-master-admin";
 pub(super) const VERIFY: &str = "verify";
+pub(super) const USE: &str = "use";
 pub(super) const ROLLBACK: &str = "rollback";
 pub(super) const COMPARE: &str = "compare";
 pub(super) const AGAIN: &str = "migrate-again";
