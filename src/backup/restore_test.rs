@@ -126,14 +126,19 @@ async fn prepare(cx: &Context, sandbox: &Sandbox, backup: &Backup) -> Result<(),
     session.run(PREPARING, &sql).await.map(drop)
 }
 
-/// What is missing is not to be had here: says why, and where it is.
-fn without_rights(failure: Failure, path: &Path) -> Failure {
+/// Whether a restore failed only because the role that restores here may do nothing else.
+pub fn lacks_rights(failure: &Failure) -> bool {
     let denied = |cause: &String| {
         ["permission denied", "must be superuser", "only superuser", "must be owner"]
             .iter()
             .any(|words| cause.to_ascii_lowercase().contains(words))
     };
-    if !failure.causes.iter().any(denied) {
+    failure.causes.iter().any(denied)
+}
+
+/// What is missing is not to be had here: says why, and where it is.
+fn without_rights(failure: Failure, path: &Path) -> Failure {
+    if !lacks_rights(&failure) {
         return failure;
     }
     failure

@@ -218,6 +218,29 @@ fn what_migrate_would_refuse_is_a_no_before_anything_is_done() {
     assert!(nothing.stdout.contains("there is nothing to rehearse with"), "{}", nothing.stdout);
 }
 
+/// Neither of the guide's ways back is any use where a backup does not restore.
+#[test]
+fn what_cannot_be_restored_is_a_no() {
+    let db = TestDb::baseline();
+    sql(
+        &db,
+        "SET session_replication_role = replica;
+         UPDATE public.session SET user_id = 'gone' WHERE id = (SELECT min(id) FROM public.session)",
+    );
+    for more in [&[][..], &["--on-server", "--yes"]] {
+        let no = rehearse(&db, more).run().assert_code(3).json();
+        assert_eq!(no["data"]["failed_stage"], "restore", "{no:#}");
+        assert_eq!(no["findings"][0]["subject"], "public.session.user_id", "{no:#}");
+        assert_eq!(scratches(&db), NONE);
+    }
+    // What takes more rights than a sandbox gives is no verdict.
+    let db = TestDb::baseline();
+    sql(&db, "CREATE FUNCTION public.c() RETURNS void LANGUAGE internal AS 'pg_sleep'");
+    let cannot = rehearse(&db, &[]).run().assert_code(4);
+    assert!(cannot.stdout.contains("--on-server"), "{}", cannot.stdout);
+    rehearse(&db, &["--on-server", "--yes"]).run().assert_code(0);
+}
+
 #[test]
 fn a_rehearsal_that_is_required_is_of_this_database_these_migrations_and_not_too_old() {
     let db = TestDb::baseline();
@@ -317,6 +340,8 @@ fn the_owner_needs_no_superuser() {
         let run = markenmate(args).url(&url).cwd(db.folder()).run().assert_code(0);
         assert!(!run.stdout.contains("[rights]"), "{}", run.stdout);
     }
+    let superuser = markenmate(&["rehearse", "--on-server", "--yes"]).db(&db).run().assert_code(0);
+    assert!(superuser.stdout.contains("WARNING [rights]"), "{}", superuser.stdout);
     assert_eq!(scratches(&db), NONE);
     // A reader cannot migrate, and can rehearse.
     let reader = format!("reader_{}", db.name);

@@ -30,6 +30,9 @@ pub(super) async fn look(
     identity: Option<&Path>,
 ) -> Result<Live, Failure> {
     session.facts.check_writable()?;
+    let mut backup = backup.clone();
+    // That it cannot be restored is what a rehearsal is to find.
+    backup.manifest.broken_keys.clear();
     let source = Source::Proven(Box::new(backup.clone()));
     let extensions = source.extensions(cx, &how(identity)).await?;
     let live = Live::look(session, &backup.manifest.roles, &extensions).await?;
@@ -74,6 +77,7 @@ impl Ground {
         backup: &Backup,
         identity: Option<&Path>,
     ) -> Result<Self, Failure> {
+        keys_hold(backup)?;
         let ground = Self::Sandbox(Throwaway::restore(cx, backup, identity).await?);
         ground.compared(cx, backup).await?;
         Ok(ground)
@@ -89,6 +93,7 @@ impl Ground {
         backup: &Backup,
         identity: Option<&Path>,
     ) -> Result<Self, Failure> {
+        keys_hold(backup)?;
         let staged = maintenance.create_scratch(cx, &backup.manifest.database).await?;
         let ground = Self::Server(Box::new(maintenance), staged);
         let filled = async {
@@ -155,6 +160,36 @@ impl Ground {
             Self::Sandbox(_) => Ok(()),
             Self::Server(maintenance, staged) => maintenance.as_ref().drop(&staged.name).await,
         }
+    }
+}
+
+/// Rows whose parents are gone: their keys cannot be made again.
+fn keys_hold(backup: &Backup) -> Result<(), Failure> {
+    let finding = |key: &String| {
+        Finding {
+        id: "restored".into(),
+        severity: Severity::Error,
+        title: "The backup cannot be restored".into(),
+        subject: key.clone(),
+        detail: "rows point to nothing: no restore can make this key again, whatever becomes of the migration"
+            .into(),
+        remedy: "mend the rows that this names, then rehearse again: markenmate verify --only orphans".into(),
+    }
+    };
+    let found: Vec<_> = backup.manifest.broken_keys.iter().map(finding).collect();
+    match found.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::refused(format!("{} cannot be restored", backup.path.display()))
+            .with_findings(found)),
+    }
+}
+
+/// A sandbox's role may do nothing but restore: what takes more cannot be rehearsed there, which says nothing
+/// of the way.
+pub(super) fn without_rights(failure: Failure) -> Result<Failure, Failure> {
+    match restore_test::lacks_rights(&failure) {
+        true => Err(failure.hint("to rehearse with them: --on-server")),
+        false => Ok(failure),
     }
 }
 

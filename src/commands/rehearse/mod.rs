@@ -265,7 +265,13 @@ impl Rehearse {
         };
         let ground = match stages.run(stages::RESTORE, restored).await {
             Ok(ground) => ground,
-            Err(failure) if stages::is_verdict(&failure) => return Ok((None, Err(failure))),
+            Err(failure) if stages::is_verdict(&failure) => {
+                let failure = match self.args.on_server {
+                    true => failure,
+                    false => ground::without_rights(failure)?,
+                };
+                return Ok((None, Err(failure)));
+            }
             Err(failure) => return Err(failure),
         };
         let gone = async {

@@ -21,6 +21,10 @@ pub(super) fn page(certificate: &Certificate, path: &Path) -> Vec<Block> {
         "sandbox" => "a throw-away server",
         _ => "a scratch database on the server itself",
     };
+    let version = match first_word(&certificate.ground.server_version) {
+        "" => String::new(),
+        version => format!(", PostgreSQL {version}"),
+    };
     let versions: Vec<String> =
         certificate.migrations.app.iter().map(|m| format!("V{} {}", m.version, m.name)).collect();
     let facts = vec![
@@ -48,10 +52,7 @@ pub(super) fn page(certificate: &Certificate, path: &Path) -> Vec<Block> {
             ),
         ),
         fact("migrations", format!("{}, {}", versions.join(", "), certificate.migrations.sha256)),
-        fact(
-            "on",
-            format!("{ground}, PostgreSQL {}", first_word(&certificate.ground.server_version)),
-        ),
+        fact("on", format!("{ground}{version}")),
         fact("certificate", format!("{}, {}", path.display(), certificate.sha256)),
     ];
     let rows = certificate.stages.iter().map(|stage| {
