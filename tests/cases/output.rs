@@ -13,6 +13,7 @@ fn help() {
     for command in [
         "",
         "migrate",
+        "rehearse",
         "status",
         "verify",
         "demo",
