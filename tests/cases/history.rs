@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::own_server::{program, succeed};
+use crate::support::own_server::succeed;
 use crate::support::state::{assert_hardened, assert_migrated, fingerprint, one, versions};
 use crate::support::{TestDb, cluster, markenmate, sql};
 
@@ -173,12 +173,14 @@ fn a_database_of_any_name_is_migrated_and_its_undo_line_works() {
         drop(document);
 
         let db = TestDb::named(&format!("{name} 2"));
-        let run = markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+        // Named on the command line, it stands in the line that is to be pasted.
+        let run = markenmate(&["migrate", "--yes", "-d", &db.url]).run().assert_code(0);
         let undo = run.stdout.lines().find_map(|line| line.strip_prefix("undo: ")).unwrap();
-        let programs = [program(cluster(), "psql"), env!("CARGO_BIN_EXE_markenmate").into()];
-        let path: Vec<_> = programs.iter().filter_map(|p| p.parent()?.to_str()).collect();
-        let path = format!("{}:/usr/bin:/bin", path.join(":"));
-        succeed(Command::new("/bin/sh").args(["-c", undo]).env_clear().env("PATH", path));
+        let path = std::path::Path::new(env!("CARGO_BIN_EXE_markenmate")).parent().unwrap();
+        let path = format!("{}:/usr/bin:/bin", path.display());
+        let line = format!("{undo} --confirm \"$NAME\"");
+        let mut shell = Command::new("/bin/sh");
+        succeed(shell.args(["-c", &line]).env_clear().env("PATH", path).env("NAME", &db.name));
         assert_eq!(versions(&db.session()), "1", "{undo}");
         assert_eq!(one(&db.session(), "SELECT to_regclass('public.audit_log')::text"), "");
         markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
