@@ -2,6 +2,7 @@
 //! `scripts/bench` builds and runs it; docs/performance.md says how to read it.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used)]
 
+mod back;
 mod backup;
 mod child;
 mod floor;
@@ -30,6 +31,7 @@ const ROWS: [(&str, Row); 10] = [
     ("backup", backup::backup),
     ("guards", guarded::guards),
     ("verify", guarded::verify),
+    ("back", back::back),
     ("stall", stall::stall),
     ("forecast", forecast::forecast),
 ];
