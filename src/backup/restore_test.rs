@@ -35,7 +35,14 @@ const FILLER: &str = "markenmate_sandbox_filler";
 /// # Errors
 /// Refused where there is none: says what to install.
 pub fn has_server(cx: &Context, backup: &Backup) -> Result<(), Failure> {
-    let major = backup.manifest.archive.server_major();
+    has_server_of(cx, backup.manifest.archive.server_major())
+}
+
+/// The same for what a server of that major version dumps.
+///
+/// # Errors
+/// As above.
+pub fn has_server_of(cx: &Context, major: u32) -> Result<(), Failure> {
     let installed = PostgresBinaries::find(&cx.env, None).map_err(|failure| {
         failure.hint(format!("Debian and Ubuntu: apt-get install postgresql-{major}"))
     })?;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::rollback::{rollback, used};
+use crate::support::pty::on_a_terminal;
 use crate::support::schema::digests;
 use crate::support::state::{assert_migrated, fingerprint, one, owned_by, versions};
 use crate::support::{Invocation, Run, Session, TestDb, cluster, markenmate, sql, wait_until};
@@ -297,6 +298,26 @@ fn a_rehearsal_that_is_required_is_of_this_database_these_migrations_and_not_too
     assert_eq!(versions(&db.session()), "1,2,3");
 }
 
+/// The answer may come hours after the look.
+#[test]
+fn what_changed_while_the_question_stood_was_not_rehearsed() {
+    let db = TestDb::baseline();
+    rehearse(&db, &[]).run().assert_code(0);
+    let ask = || on_a_terminal(markenmate(&["migrate", "--require-rehearsal"]).db(&db));
+    let mut terminal = ask();
+    terminal.expect("[y/N]");
+    sql(&db, "CREATE VIEW public.names AS SELECT name FROM public.restaurant");
+    terminal.send_line("y");
+    let (screen, code) = terminal.finish();
+    assert_eq!(code, 4, "{screen}");
+    assert!(screen.contains("was changed since it was rehearsed with"), "{screen}");
+    sql(&db, "DROP VIEW public.names");
+    let mut terminal = ask();
+    terminal.expect("[y/N]").send_line("y");
+    let (screen, code) = terminal.finish();
+    assert_eq!(code, 0, "{screen}");
+}
+
 /// The databases of the server that belong to this one's rehearsals.
 fn scratches(db: &TestDb) -> Vec<String> {
     let session = Session::open(&cluster().url("postgres"));
@@ -345,7 +366,13 @@ fn the_owner_needs_no_superuser() {
     assert_eq!(scratches(&db), NONE);
     // A reader cannot migrate, and can rehearse.
     let reader = format!("reader_{}", db.name);
-    sql(&db, &format!("CREATE ROLE {reader} LOGIN; GRANT pg_read_all_data TO {reader}"));
+    sql(
+        &db,
+        &format!(
+            "CREATE ROLE {reader} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader};
+             GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {reader}"
+        ),
+    );
     let run = markenmate(&["rehearse"]).url(&db.url_as(&reader)).cwd(db.folder()).run();
     let run = run.assert_code(0);
     assert!(run.stdout.contains("WARNING [privilege]"), "{}", run.stdout);
@@ -407,6 +434,9 @@ fn a_dry_run_says_what_would_be_done() {
     for part in ["there is no verified backup of this database", "only read", "Would do:"] {
         assert!(run.stdout.contains(part), "no {part:?} in {}", run.stdout);
     }
+    let nowhere = db.folder().to_str().unwrap();
+    let none = rehearse(&db, &[]).env("MARKENMATE_PG_BINDIR", nowhere).run().assert_code(4);
+    assert!(none.stdout.contains("--on-server"), "{}", none.stdout);
     let planned = rehearse(&db, &["--dry-run"]).run().assert_code(0).json();
     assert_eq!(planned["outcome"], "planned");
     assert_eq!(planned["data"]["stages"], json!([]));

@@ -193,12 +193,13 @@ pub(super) fn without_rights(failure: Failure) -> Result<Failure, Failure> {
     }
 }
 
-/// Whether a server is installed here that can be thrown away afterwards.
+/// Whether a server is installed here that takes what one of that major version dumped, to be thrown away
+/// afterwards.
 ///
 /// # Errors
 /// Refused where there is none: says what else can be done.
-pub(super) fn can_sandbox(cx: &Context, backup: &Backup) -> Result<(), Failure> {
-    restore_test::has_server(cx, backup).map_err(|failure| {
+pub(super) fn can_sandbox(cx: &Context, major: u32) -> Result<(), Failure> {
+    restore_test::has_server_of(cx, major).map_err(|failure| {
         failure.hint("or in a scratch database on the server itself: --on-server")
     })
 }

@@ -114,9 +114,13 @@ impl Operation for Rehearse {
             Source::There(backup) if self.args.on_server => {
                 ground::look(cx, session, backup, self.identity()).await?;
             }
-            Source::There(backup) => ground::can_sandbox(cx, backup)?,
+            Source::There(backup) => {
+                ground::can_sandbox(cx, backup.manifest.archive.server_major())?;
+            }
             Source::Now(_) if self.args.on_server => session.facts.check_writable()?,
-            Source::Now(_) => {}
+            Source::Now(_) => {
+                ground::can_sandbox(cx, session.facts.server_version_num / 10_000)?;
+            }
         }
         Ok(Seen { survey, source, schema, paper })
     }
@@ -222,7 +226,7 @@ impl Rehearse {
         }
     }
 
-    /// A place on the live server, where that is asked for; and whether one is installed here where not.
+    /// A place on the live server, where that is asked for.
     async fn beside(
         &self,
         cx: &Context,
@@ -231,7 +235,6 @@ impl Rehearse {
         remarks: &mut Vec<Finding>,
     ) -> Result<Option<Maintenance>, Failure> {
         if !self.args.on_server {
-            ground::can_sandbox(cx, backup)?;
             return Ok(None);
         }
         let live: Live = ground::look(cx, session, backup, self.identity()).await?;
