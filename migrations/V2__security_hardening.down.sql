@@ -5,6 +5,7 @@ BEGIN
     -- Nobody's function of the same name is called, whoever runs this; nobody waits long for it.
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog', true);
     PERFORM set_config('lock_timeout', '50ms', true);
+    PERFORM set_config('row_security', 'off', true);
     IF NOT pg_try_advisory_xact_lock(1835102827, 1835103333) THEN
         RAISE EXCEPTION 'another run of markenmate is at work; nothing was changed, try again';
     END IF;
@@ -19,6 +20,7 @@ DECLARE
     tries integer := 0;
     missing text;
     moved text;
+    readers text[];
     part record;
     kept bigint;
 BEGIN
@@ -62,6 +64,17 @@ BEGIN
         PERFORM pg_sleep(0.25);
     END LOOP;
 
+    -- Whoever could dump the whole database before can do so afterwards: seen while all of it is in public.
+    readers := ARRAY(
+        SELECT DISTINCT coalesce(quote_ident(r.rolname), 'PUBLIC')
+          FROM pg_class c
+         CROSS JOIN aclexplode(c.relacl) acl
+          LEFT JOIN pg_roles r ON r.oid = acl.grantee
+         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+           AND acl.privilege_type = 'SELECT' AND acl.grantee <> c.relowner
+           AND NOT EXISTS (SELECT FROM pg_class t
+                            WHERE t.relnamespace = 'public'::regnamespace AND t.relkind IN ('r', 'p')
+                              AND NOT has_table_privilege(acl.grantee, t.oid, 'SELECT')));
     FOR part IN
         SELECT * FROM (VALUES ('user', 'is_master_admin', 'c.is_master_admin'),
                               ('token_lending', 'version', 'c.version <> 1'),
@@ -69,8 +82,12 @@ BEGIN
                       ) v(table_name, column_name, differs)
     LOOP
         moved := part.table_name || '_' || part.column_name || suffix;
+        -- Of what may have changed, what has: an old transaction elsewhere makes all of it look new.
         EXECUTE format($$WITH changed AS MATERIALIZED (
-                             SELECT c.id, c.%2$I, %4$s AS differs FROM public.%3$I c WHERE age(c.xmin) <= age($1)
+                             SELECT c.id, c.%2$I, %4$s AS differs, q.id AS kept
+                               FROM public.%3$I c LEFT JOIN markenmate_quarantine.%1$I q ON q.id = c.id
+                              WHERE age(c.xmin) <= age($1)
+                                AND CASE WHEN %4$s THEN q.%2$I IS DISTINCT FROM c.%2$I ELSE q.id IS NOT NULL END
                          ), same AS (
                              DELETE FROM markenmate_quarantine.%1$I q USING changed c WHERE q.id = c.id AND NOT c.differs
                          )
@@ -98,28 +115,27 @@ BEGIN
     -- A key left in place would go on deleting rows there when a user is deleted; a name left in
     -- place would collide with the next table that is set aside.
     FOR part IN
-        SELECT c.relname AS table_name, k.conname AS name, k.contype
+        SELECT c.relname AS table_name, k.conname AS name, k.contype, CASE WHEN octet_length(k.conname || suffix) < 64 THEN k.conname::text ELSE left(k.conname::text, 8) || '_' || k.oid END AS short
           FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
          WHERE k.conrelid IN ('public.step_up_token'::regclass, 'public.audit_log'::regclass)
            AND k.contype IN ('f', 'p', 'u', 'c', 'x')
     LOOP
         EXECUTE format(CASE part.contype WHEN 'f' THEN 'ALTER TABLE public.%I DROP CONSTRAINT %I'
                                          ELSE 'ALTER TABLE public.%I RENAME CONSTRAINT %I TO %I' END,
-                       part.table_name, part.name, left(part.name, 63 - length(suffix)) || suffix);
+                       part.table_name, part.name, part.short || suffix);
     END LOOP;
     FOR part IN
-        SELECT x.relname AS name, 'INDEX' AS kind
+        SELECT x.relname AS name, 'INDEX' AS kind, CASE WHEN octet_length(x.relname || suffix) < 64 THEN x.relname::text ELSE left(x.relname::text, 8) || '_' || x.oid END AS short
           FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
          WHERE i.indrelid IN ('public.step_up_token'::regclass, 'public.audit_log'::regclass)
            AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.conrelid = i.indrelid)
          UNION ALL
-        SELECT x.relname, 'SEQUENCE'
+        SELECT x.relname, 'SEQUENCE', CASE WHEN octet_length(x.relname || suffix) < 64 THEN x.relname::text ELSE left(x.relname::text, 8) || '_' || x.oid END
           FROM pg_depend d JOIN pg_class x ON x.oid = d.objid AND x.relkind = 'S'
          WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
            AND d.refobjid IN ('public.step_up_token'::regclass, 'public.audit_log'::regclass)
     LOOP
-        EXECUTE format('ALTER %s public.%I RENAME TO %I', part.kind, part.name,
-                       left(part.name, 63 - length(suffix)) || suffix);
+        EXECUTE format('ALTER %s public.%I RENAME TO %I', part.kind, part.name, part.short || suffix);
     END LOOP;
     FOREACH moved IN ARRAY ARRAY['step_up_token', 'audit_log'] LOOP
         EXECUTE format('ALTER TABLE public.%I SET SCHEMA markenmate_quarantine', moved);
@@ -134,21 +150,14 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- Whoever could dump the whole database before can do so afterwards.
-    FOR part IN
-        SELECT DISTINCT coalesce(quote_ident(r.rolname), 'PUBLIC') AS name
-          FROM pg_class c
-         CROSS JOIN aclexplode(c.relacl) acl
-          LEFT JOIN pg_roles r ON r.oid = acl.grantee
-         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
-           AND acl.privilege_type = 'SELECT' AND acl.grantee <> c.relowner
-           AND NOT EXISTS (SELECT FROM pg_class t
-                            WHERE t.relnamespace = 'public'::regnamespace AND t.relkind IN ('r', 'p')
-                              AND NOT has_table_privilege(acl.grantee, t.oid, 'SELECT'))
-    LOOP
-        EXECUTE format('GRANT USAGE ON SCHEMA markenmate_quarantine TO %s', part.name);
-        EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA markenmate_quarantine TO %s', part.name);
-        EXECUTE format('GRANT SELECT ON ALL SEQUENCES IN SCHEMA markenmate_quarantine TO %s', part.name);
+    FOREACH moved IN ARRAY readers LOOP
+        EXECUTE format('GRANT USAGE ON SCHEMA markenmate_quarantine TO %s', moved);
+        FOR part IN
+            SELECT c.oid::regclass AS relation, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind FROM pg_class c
+             WHERE c.relnamespace = 'markenmate_quarantine'::regnamespace AND c.relkind IN ('r', 'S') AND right(c.relname, length(suffix)) = suffix
+        LOOP
+            EXECUTE format('GRANT SELECT ON %s %s TO %s', part.kind, part.relation, moved);
+        END LOOP;
     END LOOP;
 
     DELETE FROM markenmate.refinery_schema_history WHERE version = 2;

@@ -10,6 +10,7 @@ mod cases {
     mod asked;
     mod back_between;
     mod back_dependents;
+    mod back_hostile;
     mod back_kills;
     mod back_locks;
     mod back_roles;

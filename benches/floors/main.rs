@@ -22,7 +22,7 @@ use table::Line;
 type Row = fn(&Ground) -> Vec<Line>;
 
 /// One line a row: its name, and what measures it.
-const ROWS: [(&str, Row); 10] = [
+const ROWS: [(&str, Row); 11] = [
     ("version", rows::version),
     ("noop", rows::noop),
     ("migrate", rows::migrate),

@@ -92,25 +92,28 @@ fn down(cx: &Context, version: &str) -> Result<String, Failure> {
             "{entry} has no way back: going below it would be the whole application"
         ))
     })?;
-    let aside = entry.aside.map(|sql| format!("{};\n", sql.trim_end())).unwrap_or_default();
     // Whoever pastes it may be a superuser, and writes into our tables.
     let command = format!("util down {}", entry.version);
     let subject = entry.to_string();
     let record =
         Record { command: &command, subject: Some(&subject), outcome: "done", detail: None };
     let recorded = ledger::where_there_is_one(&cx.origin(), &record);
+    let by_owner = BY_OWNER.replace("%SUBJECT%", &literal(&subject));
+    let parts = [Some(by_owner.as_str()), Some(foreign::plain()), entry.aside, Some(sql)];
+    let mut script = String::new();
+    for part in parts.into_iter().flatten() {
+        script
+            .push_str(&format!("EXECUTE $part$\n{}\n$part$;\n", part.trim().trim_end_matches(';')));
+    }
+    script.push_str("-- Printed by the one whom this names.\n");
+    script.push_str(&format!("EXECUTE $part$\n{}\n$part$;\n", recorded.trim_end_matches(';')));
+    let said = literal(&format!("with this COMMIT {subject} is taken back"));
+    // One statement: a client that goes on after an error commits no half.
     Ok(format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED;\nSET LOCAL search_path = pg_catalog;\n{};\n{};\n{aside}{sql}\n\n-- Printed by the one whom this names.\n{recorded}\n{}\nCOMMIT;\n",
-        BY_OWNER.replace("%SUBJECT%", &literal(&subject)).trim_end(),
-        foreign::plain(),
-        said(&subject)
+        "BEGIN ISOLATION LEVEL READ COMMITTED;\nSET LOCAL search_path = pg_catalog;\nDO $way_back$\nBEGIN\n{script}\
+         RAISE NOTICE '%', {};\nEND\n$way_back$;\nCOMMIT;\n",
+        said.trim_start()
     ))
 }
 
 const BY_OWNER: &str = include_str!("by_owner.sql");
-
-/// The script says what it did: before COMMIT, as after it a notice would come where nothing was committed.
-fn said(subject: &str) -> String {
-    let notice = literal(&format!("with this COMMIT {subject} is taken back"));
-    format!("DO {};", literal(&format!("BEGIN RAISE NOTICE '%', {}; END", notice.trim_start())))
-}

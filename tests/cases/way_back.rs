@@ -276,7 +276,13 @@ fn it_goes_back_twice_with_an_index_of_somebody_elses_and_a_reader() {
              GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {reader}"
         ),
     );
-    for _ in 0..2 {
+    for turn in 0..2 {
+        if turn == 1 {
+            // The column of somebody else's has no place yet: its rows wait for it.
+            let run = markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(6);
+            assert!(run.stderr.contains("ADD COLUMN \"n\" bigint;"), "{}", run.stderr);
+            sql(&db, "ALTER TABLE public.audit_log ADD COLUMN n bigint");
+        }
         markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
         dumps(&db, &reader);
         sql(&db, &down("3"));
@@ -284,7 +290,7 @@ fn it_goes_back_twice_with_an_index_of_somebody_elses_and_a_reader() {
         sql(
             &db,
             "CREATE INDEX audit_log_user_idx ON public.audit_log (user_id);
-             ALTER TABLE public.audit_log ADD COLUMN n bigint GENERATED ALWAYS AS IDENTITY;
+             ALTER TABLE public.audit_log ADD COLUMN IF NOT EXISTS n bigint GENERATED ALWAYS AS IDENTITY;
              INSERT INTO public.audit_log (user_id, action) SELECT min(id), 'login' FROM public.\"user\"",
         );
         sql(&db, &down("2"));

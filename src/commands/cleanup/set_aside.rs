@@ -183,8 +183,7 @@ impl SetAside {
 fn refuse_returning(tables: &[Kept]) -> Result<(), Failure> {
     match tables.iter().find(|table| table.state == "returning") {
         None => Ok(()),
-        Some(table) => Err(Failure::refused(format!("{} is on its way back", table.name))
-            .hint("bring it back first: markenmate migrate")),
+        Some(table) => Err(stock::is_returning(table)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::parts::name;
 use super::returning::Kept;
 use crate::db::identifiers::{literal, quoted};
 
@@ -10,13 +11,15 @@ const AIM: Duration = Duration::from_millis(30);
 /// The first one.
 pub(super) const FIRST: usize = 500;
 const MOST: usize = 20_000;
+/// However slow the machine: less would take longer to say than to do.
+const LEAST: usize = 50;
 
 /// Towards the aim, by half or to double at most.
 pub(super) fn next_size(size: usize, took: Duration) -> usize {
     let ratio = AIM.as_secs_f64() / took.as_secs_f64().max(0.001);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     let next = (size as f64 * ratio.clamp(0.5, 2.0)) as usize;
-    next.clamp(1, MOST)
+    next.clamp(LEAST, MOST)
 }
 
 /// The statement for what is kept.
@@ -24,6 +27,7 @@ pub(super) fn places(sql: &str, kept: &Kept) -> String {
     sql.replace("%KEPT%", &quoted(&kept.name))
         .replace("%TABLE%", &quoted(&kept.table))
         .replace("%NAME%", &literal(&kept.name))
+        .replace("%TOLD%", &literal(&name(&kept.table, None)))
 }
 
 /// What a column of a returning row `k` holds.
@@ -54,7 +58,7 @@ mod tests {
         assert_eq!(next_size(500, Duration::from_millis(1)), 1000);
         assert_eq!(next_size(500, AIM), 500);
         assert_eq!(next_size(500, AIM * 10), 250);
-        assert_eq!(next_size(1, AIM * 10), 1);
+        assert_eq!(next_size(LEAST, AIM * 10), LEAST);
         assert_eq!(next_size(MOST, Duration::ZERO), MOST);
     }
 

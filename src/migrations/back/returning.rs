@@ -58,6 +58,13 @@ const WHAT: &str = "cannot bring back what was set aside";
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(100);
 
+impl Returned {
+    /// Nothing of it.
+    fn none(kept: &Kept) -> Self {
+        Self { what: kept.what(), rows: 0, renumbered: 0, left: 0, kept_as: None }
+    }
+}
+
 impl Kept {
     /// Reads the answer to [`SQL`].
     pub fn from_rows(rows: &Rows) -> Vec<Self> {
@@ -117,13 +124,21 @@ pub async fn carry_out(
     let run = Run { cx, session, role, progress: Cell::new(Instant::now()) };
     let mut returned: Vec<Option<Returned>> = vec![None; all.len()];
     let mut said = None;
+    let mut hard = None;
     loop {
         let mut obstacle = None;
         for (kept, slot) in all.iter().zip(&mut returned).filter(|(_, slot)| slot.is_none()) {
             match run.one(kept).await {
                 Ok(one) => *slot = Some(one),
                 Err(failure) if is_passing(&failure) => obstacle = Some((failure, kept)),
-                Err(failure) => return Err(stopped(failure, kept)),
+                Err(failure) if failure.kind == Failed::Interrupted || session.is_closed() => {
+                    return Err(stopped(failure, kept));
+                }
+                // The other parts return all the same.
+                Err(failure) => {
+                    *slot = Some(Returned::none(kept));
+                    hard.get_or_insert_with(|| stopped(failure, kept));
+                }
             }
         }
         let Some((failure, kept)) = obstacle else { break };
@@ -139,13 +154,17 @@ pub async fn carry_out(
         }
         cx.interrupt.pause(PAUSE).await.map_err(|failure| stopped(failure, kept))?;
     }
-    Ok(returned.into_iter().flatten().collect())
+    match hard {
+        Some(failure) => Err(failure),
+        None => Ok(returned.into_iter().flatten().collect()),
+    }
 }
 
 fn stopped(mut failure: Failure, kept: &Kept) -> Failure {
     if failure.kind != Failed::Interrupted {
         failure.kind = Failed::Partial;
     }
+    failure.hints.retain(|hint| !hint.starts_with("nothing was changed"));
     failure
         .because(format!("the versions are committed; {} is still returning", kept.what()))
         .hint("nothing is lost: the next markenmate migrate goes on")
@@ -165,15 +184,16 @@ struct Batch {
     seen: u64,
     returned: u64,
     skipped: u64,
+    /// How long its rows were locked on the server, COMMIT left out.
+    held: Duration,
 }
 
 impl Run<'_> {
     async fn one(&self, kept: &Kept) -> Result<Returned, Failure> {
         // The flags went before; and of what this binary does not know nothing is moved.
         let is_flag = kept.column.as_deref() == Some("is_master_admin");
-        if let Some(part) = kept.part().filter(|_| !is_flag)
-            && let Some(statement) = self.statement(kept, part).await?
-        {
+        if let Some(part) = kept.part().filter(|_| !is_flag) {
+            let statement = self.statement(kept, part).await?;
             self.batches(kept, &statement).await?;
         }
         self.finish(kept).await
@@ -187,7 +207,6 @@ impl Run<'_> {
         let (mut after, mut size, mut tries) = (i64::MIN, batch::FIRST, 0);
         let (mut skipped, mut total, mut said) = (0, 0, Instant::now());
         loop {
-            let began = Instant::now();
             let batch = match self.batch(kept, statement, after, size).await {
                 Err(failure) if is_passing(&failure) && tries < TRIES => {
                     tries += 1;
@@ -197,7 +216,7 @@ impl Run<'_> {
                 }
                 batch => batch?,
             };
-            (size, tries) = (next_size(size, began.elapsed()), 0);
+            (size, tries) = (next_size(size, batch.held), 0);
             skipped += batch.skipped;
             total += batch.returned;
             if batch.returned > 0 {
@@ -242,7 +261,12 @@ impl Run<'_> {
         let sql = statement
             .replace("%AFTER%", &format!("'{after}'::bigint"))
             .replace("%SIZE%", &size.to_string());
-        let sql = format!("{}{};{sql}", self.role, foreign::refuse(Scope::Returning));
+        // What is kept has no statistics: by its key, whatever the planner thinks of it.
+        let sql = format!(
+            "{}{};SET LOCAL jit = off;SET LOCAL enable_seqscan = off;{sql}",
+            self.role,
+            foreign::refuse(Scope::Returning)
+        );
         let what = format!("cannot bring back {}", kept.what());
         let sets = self.session.once(Mode::Write, &what, &sql).await?;
         let row =
@@ -253,19 +277,22 @@ impl Run<'_> {
             seen: number("seen"),
             returned: number("returned"),
             skipped: number("skipped"),
+            held: Duration::from_millis(number("held")),
         })
     }
 
-    /// The batch's SQL but for its place and size; none where a column that is kept has no place any more.
-    async fn statement(&self, kept: &Kept, part: &Part) -> Result<Option<String>, Failure> {
+    /// The batch's SQL but for its place and size.
+    ///
+    /// # Errors
+    /// Refused, where a column that is kept has no place any more.
+    async fn statement(&self, kept: &Kept, part: &Part) -> Result<String, Failure> {
         let sql = match part.kind {
             Kind::Column { name, fits, value, .. } => include_str!("values.sql")
                 .replace("%COLUMN%", &quoted(name))
                 .replace("%FITS%", fits)
-                .replace("%VALUE%", value)
-                .replace("%TYPE%", "bigint"),
+                .replace("%VALUE%", value),
             Kind::Table { fits, emptied } => {
-                let Some(columns) = self.columns(kept).await? else { return Ok(None) };
+                let columns = self.columns(kept).await?;
                 let list =
                     columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
                 let value = |column: &String| value(&kept.table, column, emptied);
@@ -276,14 +303,14 @@ impl Run<'_> {
                     .replace("%FITS%", fits)
             }
         };
-        Ok(Some(places(&sql, kept)))
+        Ok(places(&sql, kept))
     }
 
     /// The columns of what is kept, where the application's table has them all.
-    async fn columns(&self, kept: &Kept) -> Result<Option<Vec<String>>, Failure> {
+    async fn columns(&self, kept: &Kept) -> Result<Vec<String>, Failure> {
         let of = |schema: &str, table: &str| {
             format!(
-                "SELECT a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
+                "SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS type FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
                    JOIN pg_namespace n ON n.oid = c.relnamespace \
                   WHERE n.nspname = {} AND c.relname = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
                 literal(schema),
@@ -293,12 +320,27 @@ impl Run<'_> {
         let sql =
             format!("{};{}", of("markenmate_quarantine", &kept.name), of("public", &kept.table));
         let sets = self.session.once(Mode::Read, WHAT, &sql).await?;
-        let names = |set: &Rows| {
-            set.iter().filter_map(|row| row.get(0).map(str::to_owned)).collect::<Vec<_>>()
+        let columns = |set: &Rows| {
+            let column = |row: &tokio_postgres::SimpleQueryRow| {
+                Some((row.get(0)?.to_owned(), row.get(1)?.to_owned()))
+            };
+            set.iter().filter_map(column).collect::<Vec<(String, String)>>()
         };
         let [here, there] = sets.as_slice() else { return Err(Failure::unexpected(WHAT)) };
-        let (here, there) = (names(here), names(there));
-        Ok(here.iter().all(|column| there.contains(column)).then_some(here))
+        let (here, there) = (columns(here), columns(there));
+        let table = name(&kept.table, None);
+        let missing =
+            here.iter().filter(|(column, _)| there.iter().all(|(other, _)| other != column));
+        let missing: Vec<_> = missing
+            .map(|(column, kind)| {
+                format!("ALTER TABLE {table} ADD COLUMN {} {kind};", quoted(column))
+            })
+            .collect();
+        if missing.is_empty() {
+            return Ok(here.into_iter().map(|(column, _)| column).collect());
+        }
+        let what = format!("{table} lacks columns that {} has", kept.name);
+        Err(missing.iter().fold(Failure::refused(what), |failure, line| failure.hint(line)))
     }
 
     async fn finish(&self, kept: &Kept) -> Result<Returned, Failure> {

@@ -80,6 +80,12 @@ pub async fn drop_all(
 
 const WHAT_DROP: &str = "cannot drop what is set aside";
 
+/// What is on its way back is not dropped from under it.
+pub fn is_returning(one: &Kept) -> Failure {
+    Failure::refused(format!("{} is on its way back: nothing was dropped", one.name))
+        .hint("bring it back first: markenmate migrate")
+}
+
 async fn uncommitted(
     cx: &Context,
     session: &Session,
@@ -87,7 +93,16 @@ async fn uncommitted(
     kept: &[Kept],
     attempt: Attempt,
 ) -> Result<(), Setback> {
-    run::survey(session, attempt).await?;
+    let survey = run::survey(session, attempt).await?;
+    let returning = |one: &&Kept| {
+        survey
+            .kept
+            .iter()
+            .any(|kept| kept.returning && one.name == format!("{SCHEMA}{}", kept.name))
+    };
+    if let Some(one) = kept.iter().find(returning) {
+        return Err(Setback::Fatal(is_returning(one)));
+    }
     let mut sql = role.to_owned();
     for one in kept {
         let table = one.name.strip_prefix(SCHEMA).unwrap_or(&one.name);
