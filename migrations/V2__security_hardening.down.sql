@@ -6,13 +6,18 @@ BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog', true);
     PERFORM set_config('lock_timeout', '50ms', true);
     PERFORM set_config('row_security', 'off', true);
+    -- Everybody waits for what is done here: no code is compiled for it, and what is kept is found by its key.
+    PERFORM set_config('jit', 'off', true);
+    PERFORM set_config('enable_hashjoin', 'off', true);
+    PERFORM set_config('enable_mergejoin', 'off', true);
     IF NOT pg_try_advisory_xact_lock(1835102827, 1835103333) THEN
         RAISE EXCEPTION 'another run of markenmate is at work; nothing was changed, try again';
     END IF;
 DECLARE
     suffix constant text := nullif(current_setting('markenmate.suffix', true), '');
-    -- Rows of this transaction and later ones may have changed since they were copied.
-    since constant xid := nullif(current_setting('markenmate.copied_at', true), '')::xid8::xid;
+    -- Rows of this transaction and later ones may have changed since they were copied. Its age is the same all along,
+    -- and not asked for with every row.
+    since constant integer := age(nullif(current_setting('markenmate.copied_at', true), '')::xid8::xid);
     owner constant name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass('public."user"'));
     run constant text := nullif(current_setting('markenmate.run_id', true), '');
     registered boolean;
@@ -83,11 +88,13 @@ BEGIN
     LOOP
         moved := part.table_name || '_' || part.column_name || suffix;
         -- Of what may have changed, what has: an old transaction elsewhere makes all of it look new.
-        EXECUTE format($$WITH changed AS MATERIALIZED (
-                             SELECT c.id, c.%2$I, %4$s AS differs, q.id AS kept
-                               FROM public.%3$I c LEFT JOIN markenmate_quarantine.%1$I q ON q.id = c.id
-                              WHERE age(c.xmin) <= age($1)
-                                AND CASE WHEN %4$s THEN q.%2$I IS DISTINCT FROM c.%2$I ELSE q.id IS NOT NULL END
+        EXECUTE format($$WITH recent AS MATERIALIZED (
+                             SELECT c.id, c.%2$I, %4$s AS differs FROM public.%3$I c WHERE age(c.xmin) <= $1
+                         ), changed AS MATERIALIZED (
+                             SELECT c.* FROM recent c
+                              WHERE CASE WHEN c.differs
+                                         THEN (SELECT q.%2$I FROM markenmate_quarantine.%1$I q WHERE q.id = c.id) IS DISTINCT FROM c.%2$I
+                                         ELSE (SELECT q.id FROM markenmate_quarantine.%1$I q WHERE q.id = c.id) IS NOT NULL END
                          ), same AS (
                              DELETE FROM markenmate_quarantine.%1$I q USING changed c WHERE q.id = c.id AND NOT c.differs
                          )
