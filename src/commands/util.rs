@@ -7,6 +7,7 @@ use crate::db::foreign;
 use crate::db::identifiers::literal;
 use crate::db::ledger::{self, Record};
 use crate::failure::Failure;
+use crate::migrations::back::look;
 use crate::migrations::registry;
 use crate::report::{Block, Outcome, Report};
 
@@ -99,7 +100,14 @@ fn down(cx: &Context, version: &str) -> Result<String, Failure> {
         Record { command: &command, subject: Some(&subject), outcome: "done", detail: None };
     let recorded = ledger::where_there_is_one(&cx.origin(), &record);
     let by_owner = BY_OWNER.replace("%SUBJECT%", &literal(&subject));
-    let parts = [Some(by_owner.as_str()), Some(foreign::plain()), entry.aside, Some(sql)];
+    let dependents = look::refuse_dependents_sql(entry.version);
+    let parts = [
+        Some(by_owner.as_str()),
+        Some(foreign::plain()),
+        dependents.as_deref(),
+        entry.aside,
+        Some(sql),
+    ];
     let mut script = String::new();
     for part in parts.into_iter().flatten() {
         script

@@ -182,3 +182,38 @@ fn an_old_transaction_elsewhere_makes_nothing_be_written_twice() {
     markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
     same(&holds(&db.session()), &before);
 }
+
+/// The SQL that is pasted refuses what the command refuses.
+#[test]
+fn pasted_sql_takes_nothing_of_somebody_elses_along() {
+    let db = used();
+    sql(&db, &markenmate(&["util", "down", "3"]).run().assert_code(0).stdout);
+    sql(
+        &db,
+        "CREATE INDEX theirs ON public.token_lending (version); CREATE VIEW public.audits AS SELECT id FROM public.audit_log",
+    );
+    let down = markenmate(&["util", "down", "2"]).run().assert_code(0).stdout;
+    let error = db.session().try_sql(&down).unwrap_err();
+    let message = error.as_db_error().unwrap().message().to_owned();
+    assert!(
+        message.contains("index public.theirs") || message.contains("index theirs"),
+        "{message}"
+    );
+    assert!(message.contains("audits"), "{message}");
+    assert_eq!(versions(&db.session()), "1,2");
+}
+
+#[test]
+fn of_several_masters_none_returns_and_that_is_said() {
+    let db = TestDb::baseline();
+    markenmate(&["migrate", "--yes", "--to", "2"]).db(&db).run().assert_code(0);
+    sql(&db, "UPDATE public.\"user\" SET is_master_admin = true WHERE role = 'admin'");
+    rollback(&db, &[]).assert_code(0);
+    let run = markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+    assert!(
+        run.stdout.contains("WARNING [set-aside-left] public.\"user\".is_master_admin"),
+        "{}",
+        run.stdout
+    );
+    assert!(run.stdout.contains("markenmate set-master-admin USER"), "{}", run.stdout);
+}

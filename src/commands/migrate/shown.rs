@@ -214,7 +214,17 @@ pub(super) fn returned(report: &mut Report, returned: &[Returned]) {
         rows: rows.collect(),
     });
     let left = returned.iter().filter_map(|one| Some((one, one.kept_as.as_ref()?)));
-    report.findings.extend(left.map(|(one, kept_as)| Finding {
+    report.findings.extend(left.map(|(one, kept_as)| if one.what.ends_with(".is_master_admin") { Finding {
+        id: "set-aside-left".into(),
+        severity: Severity::Warning,
+        title: "The master admin's flag did not return".into(),
+        subject: one.what.clone(),
+        detail: format!(
+            "{} had it, and nobody says which of them is to: from version 3 on there is one, and an admin. They are in {kept_as}",
+            one.left
+        ),
+        remedy: "markenmate set-master-admin USER".into(),
+    } } else { Finding {
         id: "set-aside-left".into(),
         severity: Severity::Info,
         title: "Not everything that was set aside could return".into(),
@@ -224,5 +234,5 @@ pub(super) fn returned(report: &mut Report, returned: &[Returned]) {
             one.left
         ),
         remedy: "markenmate cleanup set-aside".into(),
-    }));
+    } }));
 }

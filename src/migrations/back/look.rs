@@ -142,6 +142,15 @@ fn leaving(survey: &Survey, target: i32) -> Vec<&'static Part> {
     PARTS.iter().filter(|part| part.version > target).filter(there).collect()
 }
 
+/// The statement that refuses, in SQL alone, where others hang on what a version brought. None: it brought
+/// nothing that others could hang on.
+pub fn refuse_dependents_sql(version: i32) -> Option<String> {
+    let parts: Vec<&Part> = PARTS.iter().filter(|part| part.version == version).collect();
+    let sql =
+        include_str!("refuse_dependents.sql").replace("%DEPENDENTS%", &dependents_sql(&parts));
+    (!parts.is_empty()).then_some(sql)
+}
+
 fn dependents_sql(parts: &[&Part]) -> String {
     let row = |part: &&Part| {
         let column = part.column().map_or_else(|| "NULL".into(), literal);
