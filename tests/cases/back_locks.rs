@@ -48,7 +48,7 @@ fn a_holder_is_named_and_nothing_is_changed_or_set_aside() {
             "SET application_name = billing; BEGIN; SELECT FROM public.\"{table}\" LIMIT 1"
         ));
         let pid = one(&holder, "SELECT pg_backend_pid()");
-        let running = start_rollback(&db, &["--max-wait", "1500ms"]);
+        let running = start_rollback(&db, &["--max-wait", "3s"]);
         running.wait_for_stderr(&format!("waiting: pid {pid} (\"billing\""));
         let run = running.wait().assert_code(7);
         let document = run.json();

@@ -32,7 +32,7 @@ pub struct Reverted {
 const WHAT: &str = "cannot roll back";
 
 /// So often the locks are tried for before what was copied is given up with them.
-const TRIES: u32 = 4;
+const TRIES: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Brings the database back to `target` as planned.
