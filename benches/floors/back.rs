@@ -79,7 +79,7 @@ pub fn back(g: &Ground) -> Vec<Line> {
             &|url| g.tool(["migrate", "--yes", "--format", "json", "-d", url]),
         ));
         floor.push(once(g, &|url, _| by_the_guide(g, url), &|url| {
-            g.psql(["-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", url, "-f", &file])
+            again(&g.psql(["-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", url, "-f", &file]))
         }));
     }
     let of = |rounds: &[Round], what: fn(&Round) -> Duration| median(rounds.iter().map(what));
@@ -120,9 +120,16 @@ fn by_the_guide(g: &Ground, url: &str) -> Program {
     let psql = g.psql(["-q", "-d", url, "-c"]);
     // The statements come first, psql and its arguments last.
     let script = "a=$1 b=$2 c=$3 d=$4 e=$5; shift 5; \
-                  for sql in \"$a\" \"$b\" \"$c\" \"$d\" \"$e\"; do \"$@\" \"$sql\" || exit 1; done";
+                  for sql in \"$a\" \"$b\" \"$c\" \"$d\" \"$e\"; do until \"$@\" \"$sql\" 2>/dev/null; do sleep 0.25; done; done";
     let words = ["sh", "-c", script, "sh"].into_iter().chain(GUIDE_BACK).map(Into::into);
     Program(words.chain(psql.0).collect())
+}
+
+/// A deadlock with a client ends psql as likely as the client.
+fn again(psql: &Program) -> Program {
+    let script = "until \"$@\" 2>/dev/null; do sleep 0.25; done";
+    let words = ["sh", "-c", script, "sh"].map(Into::into);
+    Program(words.into_iter().chain(psql.0.iter().cloned()).collect())
 }
 
 fn once(g: &Ground, back: &dyn Fn(&str, &str) -> Program, up: &dyn Fn(&str) -> Program) -> Round {

@@ -7,7 +7,7 @@ use super::returning::Kept;
 use crate::db::identifiers::{literal, quoted};
 
 /// A batch is made as large as is put back in this time: so long the application may wait for a row.
-const AIM: Duration = Duration::from_millis(30);
+const AIM: Duration = Duration::from_millis(20);
 /// The first one.
 pub(super) const FIRST: usize = 500;
 const MOST: usize = 20_000;

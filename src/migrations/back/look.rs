@@ -132,6 +132,22 @@ pub(super) async fn dependents(
     Ok(sets.last().map(dependents_from).unwrap_or_default())
 }
 
+/// Whether anything was built on what leaves since the copy was taken: what is new says so itself, and nobody
+/// waits for all of it to be looked at again.
+pub(super) async fn has_new_dependents(
+    session: &Session,
+    parts: &[&Part],
+) -> Result<bool, Failure> {
+    if parts.is_empty() {
+        return Ok(false);
+    }
+    let tables: Vec<_> = parts.iter().map(|part| literal(part.table)).collect();
+    let sql = include_str!("new_dependents.sql").replace("%TABLES%", &tables.join(", "));
+    let sets = session.run(WHAT, &sql).await?;
+    let first = sets.last().and_then(|rows| rows.first());
+    Ok(first.and_then(|row| row.get(0)) == Some("t"))
+}
+
 /// Parts of versions above `target` that are in the database.
 fn leaving(survey: &Survey, target: i32) -> Vec<&'static Part> {
     let there = |part: &&Part| {

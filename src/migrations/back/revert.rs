@@ -109,7 +109,9 @@ async fn uncommitted(
     }
     lock(cx, session, back, attempt).await?;
     // Nobody builds any more.
-    refuse_dependents(&look::dependents(session, &leaving).await?)?;
+    if look::has_new_dependents(session, &leaving).await? {
+        refuse_dependents(&look::dependents(session, &leaving).await?)?;
+    }
     for entry in back.entries() {
         let Some(down) = entry.down else { continue };
         session.run(&format!("cannot take back {entry}"), down).await?;
