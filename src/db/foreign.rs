@@ -16,6 +16,8 @@ pub const NOT_PLAIN: &str = "MM001";
 /// What is about to be written in `public`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
+    /// Rows whose time is over.
+    Cleanup,
     /// Roles, sessions, the records of it.
     Admins,
     /// The same, and users and lendings of a probe's own, which are deleted again.
@@ -31,6 +33,7 @@ impl Scope {
                 "'user', 'session', 'account', 'audit_log', 'step_up_token', 'token_lending'"
             }
             Self::Returning => "'user', 'token_lending', 'app_log', 'audit_log', 'step_up_token'",
+            Self::Cleanup => "'app_log', 'audit_log', 'audit_log_archive', 'step_up_token'",
         }
     }
 
@@ -39,6 +42,7 @@ impl Scope {
             Self::Admins => "'session', 'audit_log'",
             Self::Probes => "'user', 'session', 'audit_log', 'step_up_token', 'token_lending'",
             Self::Returning => "''",
+            Self::Cleanup => self.written(),
         }
     }
 }
@@ -81,7 +85,13 @@ pub fn plain() -> &'static str {
     static SQL: LazyLock<String> = LazyLock::new(|| {
         let relations = "SELECT c.oid, true AS written FROM pg_class c \
                           WHERE c.relnamespace = to_regnamespace('markenmate') AND c.relname = ANY (ours)";
-        include_str!("plain.sql").replace("%STRANGERS%", &strangers(relations, "false"))
+        // The archives have a guard.
+        let trusted = format!(
+            "p.oid::regprocedure::text = {} AND {} = (SELECT {FUNCTION_CODE} FROM pg_language l WHERE l.oid = p.prolang)",
+            literal(ARCHIVE_GUARD.0),
+            literal(ARCHIVE_GUARD.1)
+        );
+        include_str!("plain.sql").replace("%STRANGERS%", &strangers(relations, &trusted))
     });
     &SQL
 }
@@ -97,6 +107,12 @@ struct Function {
     code: String,
 }
 
+/// What guards the archives, and the hash of what it does: of `own/V4`, whose schema has no contract.
+const ARCHIVE_GUARD: (&str, &str) = (
+    "markenmate.guard_archive()",
+    "7d66b6155c9e4bda1400c90143a24e364359790f9b1c130330ec4518afe109cc",
+);
+
 /// Our guards' functions, by signature.
 fn guards() -> BTreeMap<String, Function> {
     #[derive(Deserialize)]
@@ -105,12 +121,26 @@ fn guards() -> BTreeMap<String, Function> {
     }
     // That it parses is this file's test.
     let contract = include_str!("../../migrations/V3__guards.contract.json");
-    serde_json::from_str(contract).map_or_else(|_| BTreeMap::new(), |c: Contract| c.functions)
+    let mut guards =
+        serde_json::from_str(contract).map_or_else(|_| BTreeMap::new(), |c: Contract| c.functions);
+    let (signature, code) = ARCHIVE_GUARD;
+    guards.insert(signature.to_owned(), Function { code: code.to_owned() });
+    guards
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_archives_guard_is_the_one_that_is_made() {
+        use sha2::{Digest, Sha256};
+        let sql = include_str!("../../migrations/own/V4__cleanup.sql");
+        let (_, body) = sql.split_once("guard_archive() RETURNS trigger").unwrap();
+        let body = body.split("$$").nth(1).unwrap();
+        let text = format!("plpgsql v t {{\"search_path=pg_catalog, pg_temp\"}} trigger {body}");
+        assert_eq!(hex::encode(Sha256::digest(text)), ARCHIVE_GUARD.1);
+    }
 
     #[test]
     fn our_guards_are_known_and_nothing_is_left_to_fill_in() {

@@ -5,7 +5,7 @@
 DO $$
 DECLARE
     ours constant text[] := ARRAY['refinery_schema_history', 'refinery_own_history', 'run', 'audit_log_archive', 'ledger', 'gate',
-                                  'turn', 'set_aside'];
+                                  'turn', 'set_aside', 'app_log_archive', 'cleanup', 'export'];
     relation text;
     found text;
 BEGIN
@@ -13,7 +13,10 @@ BEGIN
     IF current_user = session_user AND NOT EXISTS (
            SELECT FROM pg_class
             WHERE relnamespace = to_regnamespace('markenmate') AND relname = ANY (ours)
-              AND (pg_get_userbyid(relowner) <> current_user OR relacl IS NOT NULL OR relkind <> 'r' OR relhastriggers)) THEN
+              AND (pg_get_userbyid(relowner) <> current_user OR relacl IS NOT NULL OR relkind <> 'r'
+                   OR relhastriggers AND EXISTS (SELECT FROM pg_trigger t
+                                                  WHERE t.tgrelid = pg_class.oid
+                                                    AND t.tgfoid IS DISTINCT FROM to_regprocedure('markenmate.guard_archive()')))) THEN
         RETURN;
     END IF;
     -- Until the transaction ends nothing is added to what is looked at here, as far as we may lock it. A table is

@@ -61,10 +61,11 @@ pub static APP: [Entry; 3] = [
 
 /// The tool's own schema, applied first, never taken back.
 #[rustfmt::skip]
-pub static OWN: [OwnEntry; 3] = [
+pub static OWN: [OwnEntry; 4] = [
     OwnEntry { version: 1, name: "ledger_and_archive", sql: file!("own/V1__ledger_and_archive.sql"), title: "history and archive, outside the schema that the app's push looks after" },
     OwnEntry { version: 2, name: "operator_ledger", sql: file!("own/V2__operator_ledger.sql"), title: "operator ledger, and what the guards leave behind" },
     OwnEntry { version: 3, name: "set_aside", sql: file!("own/V3__set_aside.sql"), title: "what a rollback keeps" },
+    OwnEntry { version: 4, name: "cleanup", sql: file!("own/V4__cleanup.sql"), title: "archives that only take rows, what cleanup did, and the files that it wrote" },
 ];
 
 /// The version that brings the master admin's flag.
@@ -75,6 +76,9 @@ pub const GUARDS: i32 = 3;
 
 /// The version of the tool's own schema that registers what a rollback keeps.
 pub const SET_ASIDE: i32 = 3;
+
+/// The version of the tool's own schema that archives what is cleaned up.
+pub const CLEANUP: i32 = 4;
 
 /// The newest version.
 pub fn latest() -> i32 {
