@@ -47,7 +47,7 @@ pub enum Command {
     Rehearse(rehearse::Args),
     /// List the admins, promote, demote, end sessions; each by an admin's password
     Admin(admin::Args),
-    /// Drop what rollback and restore have kept
+    /// Delete expired tokens, archive old audit and log rows, drop what rollback and restore have kept
     Cleanup(cleanup::Args),
     /// Show all of it on a throwaway PostgreSQL
     Demo(demo::Args),
@@ -78,8 +78,9 @@ impl Command {
                 admin::What::Demote(_) => "admin demote",
                 admin::What::RevokeSessions(_) => "admin revoke-sessions",
             },
-            Self::Cleanup(args) => match args.what {
-                cleanup::What::SetAside(_) => "cleanup set-aside",
+            Self::Cleanup(args) => match args.kept {
+                None => "cleanup",
+                Some(cleanup::What::SetAside(_)) => "cleanup set-aside",
             },
             Self::Demo(_) => "demo",
             Self::Util(_) => "util",

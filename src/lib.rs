@@ -5,6 +5,7 @@ use std::ffi::OsString;
 pub mod admin;
 pub mod backup;
 pub mod checks;
+pub mod cleanup;
 pub mod cli;
 pub mod commands;
 pub mod console;
@@ -23,7 +24,7 @@ pub mod tools;
 use cli::Command;
 use commands::admin::What;
 use commands::{
-    admin as admins, backup as backups, cleanup, demo, migrate, rehearse, rollback,
+    admin as admins, backup as backups, cleanup as cleanups, demo, migrate, rehearse, rollback,
     set_master_admin, status, util, verify,
 };
 use console::Console;
@@ -90,7 +91,7 @@ async fn dispatch(cx: &Context, command: Command) -> Ending {
             }
             Some(backups::Kept::List { dir }) => alone(backups::list(cx, dir.as_deref())),
         },
-        Command::Cleanup(args) => cleanup::run(cx, args).await,
+        Command::Cleanup(args) => cleanups::run(cx, args).await,
         Command::Demo(args) => alone(demo::run(cx, args).await),
         Command::Util(args) => alone(util::run(cx, args)),
     }

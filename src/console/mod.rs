@@ -12,6 +12,7 @@ use crate::failure::{Failure, Kind};
 
 mod escape;
 pub mod log;
+pub mod progress;
 
 pub use escape::{escape, escape_lines};
 

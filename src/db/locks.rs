@@ -181,10 +181,26 @@ pub fn restore_lock_holders_sql(oid: u32, beside: &str) -> String {
     )
 }
 
+/// The lock between cleanups of one database, which keeps no other run out: they go on for hours.
+const CLEANUP: i32 = 0x636c_6561;
+
+/// As [`try_lock_sql`], for the lock between cleanups.
+pub fn try_cleanup_lock_sql() -> String {
+    try_sql((KEY.0, CLEANUP))
+}
+
+/// Another cleanup of this database.
+pub async fn cleanup_holders(session: &Session) -> Result<Vec<Holder>, Failure> {
+    key_holders(session, (KEY.0, CLEANUP), "the lock between cleanups").await
+}
+
 /// The statement that tries for the lock and proves that it is our own session which holds it:
 /// one row, `taken` and `ours`.
 pub fn try_lock_sql() -> String {
-    let (class, object) = KEY;
+    try_sql(KEY)
+}
+
+fn try_sql((class, object): (i32, i32)) -> String {
     format!(
         "SELECT pg_try_advisory_xact_lock({class}, {object}) AS taken;\
          SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted \
@@ -205,9 +221,18 @@ pub async fn table_holders(session: &Session, tables: &[&str]) -> Result<Vec<Hol
 
 /// Another run of this tool that holds the lock between runs.
 pub async fn run_holders(session: &Session) -> Result<Vec<Holder>, Failure> {
+    key_holders(session, KEY, "the lock between runs of markenmate").await
+}
+
+async fn key_holders(
+    session: &Session,
+    (class, object): (i32, i32),
+    told: &str,
+) -> Result<Vec<Holder>, Failure> {
     let sql = include_str!("run_holders.sql")
-        .replace("%CLASS%", &KEY.0.to_string())
-        .replace("%OBJECT%", &KEY.1.to_string());
+        .replace("%CLASS%", &class.to_string())
+        .replace("%OBJECT%", &object.to_string())
+        .replace("%TOLD%", &literal(told));
     holders(session, &sql).await
 }
 

@@ -1,6 +1,6 @@
 SELECT l.pid,
        l.virtualtransaction AS transaction,
-       'the lock between runs of markenmate' AS relation,
+       %TOLD% AS relation,
        regexp_replace(l.mode, 'Lock$', '') AS mode,
        coalesce(a.usename, '?') AS username,
        coalesce(nullif(a.application_name, ''), '?') AS application,

@@ -4,17 +4,22 @@ use crate::context::Context;
 use crate::failure::Ending;
 use crate::pipeline;
 
+mod rows;
 mod set_aside;
+mod shown;
 
 /// Flags of `cleanup`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
-    /// What is cleaned up
+    /// What else is cleaned up
     #[command(subcommand)]
-    pub what: What,
+    pub kept: Option<What>,
+    #[command(flatten)]
+    rows: rows::Args,
 }
 
-/// What is cleaned up.
+/// What is cleaned up but rows whose time is over.
 #[derive(Debug, clap::Subcommand)]
 pub enum What {
     /// List and drop what rollback and restore have kept: tables in markenmate_quarantine, databases under another name
@@ -23,7 +28,8 @@ pub enum What {
 
 /// Runs it.
 pub async fn run(cx: &Context, args: Args) -> Ending {
-    match args.what {
-        What::SetAside(args) => pipeline::drive(cx, &set_aside::SetAside::new(args)).await,
+    match args.kept {
+        None => pipeline::drive(cx, &rows::Rows::new(args.rows)).await,
+        Some(What::SetAside(args)) => pipeline::drive(cx, &set_aside::SetAside::new(args)).await,
     }
 }

@@ -1,0 +1,1 @@
+t.created_at < %CUT_OFF%

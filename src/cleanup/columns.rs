@@ -1,0 +1,174 @@
+//! How a row of the application's fits into its archive. Pure.
+
+use serde::Deserialize;
+
+use crate::db::identifiers::quoted;
+
+/// A column, as the catalogue has it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// As SQL writes it.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// NOT NULL, and no default fills it.
+    pub needed: bool,
+    /// One of the server's own types.
+    pub plain: bool,
+}
+
+/// What an archive adds to a row.
+const OURS: [&str; 4] = ["archived_at", "archive_id", "reason", "cleanup_id"];
+
+/// One column of the archive and where its value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    name: String,
+    kind: String,
+    is_text_of: bool,
+}
+
+/// How a row fits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fit {
+    /// The columns that are moved.
+    pub places: Vec<Place>,
+    /// What the archive must have first: `name type`, as ALTER TABLE takes it.
+    pub additions: Vec<String>,
+}
+
+/// Finds a place for every column of the table's.
+///
+/// # Errors
+/// What stands against it, with the statement that mends it.
+pub fn fit(table: &[Column], archive: &[Column]) -> Result<Fit, (String, String)> {
+    let mut fit = Fit::default();
+    for column in table {
+        let name = &column.name;
+        if OURS.contains(&name.as_str()) {
+            return Err((
+                format!("the table has a column {name}, which the archive uses for something else"),
+                format!("ALTER TABLE … RENAME COLUMN {} TO …;", quoted(name)),
+            ));
+        }
+        let kept = archive.iter().find(|kept| kept.name == *name);
+        let kind = match kept {
+            // A type of the app's may change, or go: its text stays.
+            None if column.plain => &column.kind,
+            None => "text",
+            Some(kept) => kept.kind.as_str(),
+        };
+        if kind != column.kind && kind != "text" {
+            return Err((
+                format!("{name} is {} in the table, and {kind} in the archive", column.kind),
+                format!("ALTER TABLE … ALTER COLUMN {} TYPE {};", quoted(name), column.kind),
+            ));
+        }
+        if kept.is_none() {
+            fit.additions.push(format!("{} {kind}", quoted(name)));
+        }
+        fit.places.push(Place {
+            name: name.clone(),
+            kind: kind.to_owned(),
+            is_text_of: kind != column.kind,
+        });
+    }
+    let lacking = |kept: &&Column| {
+        kept.needed
+            && !OURS.contains(&kept.name.as_str())
+            && table.iter().all(|column| column.name != kept.name)
+    };
+    match archive.iter().find(lacking) {
+        None => Ok(fit),
+        Some(kept) => Err((
+            format!(
+                "the table has no column {}, without which the archive takes no row",
+                kept.name
+            ),
+            format!("ALTER TABLE … ALTER COLUMN {} DROP NOT NULL;", quoted(&kept.name)),
+        )),
+    }
+}
+
+impl Fit {
+    /// The archive's columns: `"id", "level"`.
+    pub fn names(&self) -> String {
+        let names: Vec<_> = self.places.iter().map(|place| quoted(&place.name)).collect();
+        names.join(", ")
+    }
+
+    /// Their values from a row `t` of the table, named as they are in the archive.
+    pub fn values(&self) -> String {
+        let value = |place: &Place| {
+            let name = quoted(&place.name);
+            let cast = if place.is_text_of { "::text" } else { "" };
+            format!("t.{name}{cast} AS {name}")
+        };
+        self.places.iter().map(value).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A number of 64 bits for all that a row says, as SQL; the sum of them is the rows' checksum, in whatever
+    /// order. It sees damage, and no forgery: what is signed is the ledger.
+    pub fn hash(&self, row: &str) -> String {
+        let text = |place: &Place| {
+            let name = format!("{row}.{}", quoted(&place.name));
+            // Whatever time zone the reader is in.
+            match place.kind.as_str() {
+                "timestamp with time zone" => format!("({name} AT TIME ZONE 'UTC')::text"),
+                "text" => name,
+                _ => format!("{name}::text"),
+            }
+        };
+        let texts: Vec<_> =
+            self.places.iter().map(|p| format!("coalesce({}, E'\\x1e')", text(p))).collect();
+        format!("hashtextextended(concat_ws(E'\\x1f', {}), 0)", texts.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str, kind: &str) -> Column {
+        Column {
+            name: name.into(),
+            kind: kind.into(),
+            needed: false,
+            plain: !kind.starts_with("public."),
+        }
+    }
+
+    #[test]
+    fn every_column_has_its_place() {
+        let table =
+            [column("id", "integer"), column("level", "public.log_level"), column("new", "inet")];
+        let archive =
+            [column("id", "integer"), column("level", "text"), column("archived_at", "x")];
+        let fit = fit(&table, &archive).unwrap();
+        assert_eq!(fit.names(), "\"id\", \"level\", \"new\"");
+        assert_eq!(
+            fit.values(),
+            "t.\"id\" AS \"id\", t.\"level\"::text AS \"level\", t.\"new\" AS \"new\""
+        );
+        assert_eq!(fit.additions, ["\"new\" inet"]);
+        assert!(fit.hash("a").contains("a.\"id\"::text"));
+    }
+
+    #[test]
+    fn a_type_of_the_apps_is_kept_as_text() {
+        let new = fit(&[column("mood", "public.mood")], &[]).unwrap();
+        assert_eq!(new.additions, ["\"mood\" text"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_said() {
+        let said = |table: &[Column], archive: &[Column]| fit(table, archive).unwrap_err().0;
+        assert!(
+            said(&[column("id", "uuid")], &[column("id", "integer")]).contains("uuid in the table")
+        );
+        assert!(said(&[column("reason", "text")], &[]).contains("something else"));
+        let needed = Column { needed: true, ..column("action", "text") };
+        assert!(said(&[column("id", "integer")], &[needed]).contains("no column action"));
+    }
+}

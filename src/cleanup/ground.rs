@@ -1,0 +1,200 @@
+//! What there is to clean up: tables, their archives, how many rows have had their time.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::batch::{Rowwise, Statement};
+use super::columns::{self, Column, Fit};
+use super::jobs::{GUIDE_ARCHIVE, Job};
+use crate::db::identifiers::literal;
+use crate::db::session::{Mode, Rows, Session};
+use crate::failure::Failure;
+
+const WHAT: &str = "cannot look at what is to be cleaned up";
+
+/// Clocks that are further apart are not relied on: by one of them the rows' time may not be over.
+const CLOCKS_APART: Duration = Duration::from_secs(300);
+
+/// The tables, and what time it is on the server.
+#[derive(Debug, Clone, Default)]
+pub struct Ground {
+    tables: Vec<Table>,
+    /// The server's clock.
+    pub now: DateTime<Utc>,
+}
+
+/// A table or an archive.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    schema: String,
+    name: String,
+    kind: String,
+    /// Blocks of the table itself.
+    pub blocks: u64,
+    /// Rows, as far as the server knows.
+    pub rows: u64,
+    /// With indexes and long texts.
+    pub bytes: u64,
+    is_ours: bool,
+    owner: String,
+    columns: Vec<Column>,
+}
+
+/// A job that can be done.
+#[derive(Debug, Clone)]
+pub struct Due {
+    /// Which.
+    pub job: &'static Job,
+    /// Rows before this have had their time; SQL, one literal.
+    pub cut_off: DateTime<Utc>,
+    /// How rows fit into the archive.
+    pub fit: Fit,
+    /// Rows a block, for the pace.
+    pub table: Table,
+    /// Rows that have had their time.
+    pub matched: u64,
+    /// The oldest of them, as the server prints it.
+    pub oldest: Option<String>,
+}
+
+impl Ground {
+    /// Looks. Changes nothing.
+    ///
+    /// # Errors
+    /// The server's; refused (4) where the server's clock and ours are more than five minutes apart.
+    pub async fn look(session: &Session) -> Result<Self, Failure> {
+        let sets = session.once(Mode::Read, WHAT, include_str!("ground.sql")).await?;
+        let [tables, now] = sets.as_slice() else { return Err(Failure::unexpected(WHAT)) };
+        let now = now.first().and_then(|row| row.get(0)).and_then(|text| text.parse().ok());
+        let now: DateTime<Utc> = now.ok_or_else(|| Failure::unexpected(WHAT))?;
+        let apart = (Utc::now() - now).abs().to_std().unwrap_or_default();
+        if apart > CLOCKS_APART {
+            return Err(Failure::refused(format!(
+                "the server's clock and this machine's are {} apart: one of them is wrong",
+                humantime::format_duration(Duration::from_secs(apart.as_secs()))
+            ))
+            .because(format!(
+                "the server says {now}; rows would leave before, or after, their time"
+            ))
+            .hint("set the clock that is wrong (timedatectl shows it), then run it again"));
+        }
+        Ok(Self { tables: tables_from(tables), now })
+    }
+
+    /// The table of that name.
+    pub fn table(&self, schema: &str, name: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| table.schema == schema && table.name == name)
+    }
+
+    /// Whether somebody archived by following the guide.
+    pub fn has_guide_archive(&self) -> bool {
+        self.table("public", GUIDE_ARCHIVE.table).is_some_and(|table| table.kind == "r")
+    }
+
+    /// The job as it can be done, with rows before `cut_off` counted.
+    ///
+    /// # Errors
+    /// Refused (4) where a table is missing, is not what it should be, or does not fit its archive.
+    pub async fn due(
+        &self,
+        session: &Session,
+        role: &str,
+        job: &'static Job,
+        cut_off: DateTime<Utc>,
+    ) -> Result<Due, Failure> {
+        let name = format!("public.{}", job.table);
+        let table = self.table("public", job.table).ok_or_else(|| missing(&name))?;
+        table.check(job)?;
+        let fit = match job.archive {
+            None => Fit::default(),
+            Some(archive) => {
+                let archive = self.table("markenmate", archive).ok_or_else(|| missing(archive))?;
+                columns::fit(&table.columns, &archive.columns).map_err(|(why, remedy)| {
+                    Failure::refused(format!(
+                        "rows of {name} do not fit into markenmate.{}",
+                        archive.name
+                    ))
+                    .because(why)
+                    .hint(remedy)
+                })?
+            }
+        };
+        let oldest = job.by.map_or_else(|| "NULL".to_owned(), |by| format!("min(t.{by})"));
+        let sql = format!(
+            "{role}SELECT count(*) AS matched, to_char({oldest}::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') AS oldest \
+               FROM ONLY {name} t WHERE {}",
+            predicate(job, cut_off)
+        );
+        let sets = session.once(Mode::Read, WHAT, &sql).await?;
+        let row = sets.last().and_then(|rows| rows.first());
+        let row = row.ok_or_else(|| Failure::unexpected(WHAT))?;
+        Ok(Due {
+            job,
+            cut_off,
+            fit,
+            table: table.clone(),
+            matched: row.get("matched").and_then(|n| n.parse().ok()).unwrap_or_default(),
+            oldest: row.get("oldest").map(str::to_owned),
+        })
+    }
+}
+
+impl Due {
+    /// The statement of a batch, for plans: of the first blocks, as PostgreSQL 14 takes it.
+    pub fn sql(&self) -> String {
+        let statement = Statement::new(self, 0, 140_000);
+        let most = u32::try_from(self.table.blocks).unwrap_or(u32::MAX).clamp(1, 100);
+        statement.sql(0, most, Rowwise::Waiting)
+    }
+}
+
+impl Table {
+    fn check(&self, job: &Job) -> Result<(), Failure> {
+        let name = format!("{}.{}", self.schema, self.name);
+        if self.kind != "r" {
+            return Err(Failure::refused(format!("{name} is no plain table"))
+                .because("a view, or one that is partitioned, is not what the application makes")
+                .hint("markenmate verify says what else differs"));
+        }
+        if !self.is_ours {
+            return Err(Failure::refused(format!("{name} belongs to {}", self.owner))
+                .hint(format!("connect as {}, or as a member of that role", self.owner)));
+        }
+        match job.by.filter(|by| self.columns.iter().all(|column| column.name != **by)) {
+            None => Ok(()),
+            Some(by) => Err(Failure::refused(format!("{name} has no column {by}"))
+                .hint("markenmate verify says what else is missing")),
+        }
+    }
+}
+
+fn missing(name: &str) -> Failure {
+    Failure::refused(format!("there is no table {name}"))
+        .hint("markenmate status says where the database stands; markenmate migrate brings it")
+}
+
+/// The condition on a row `t`.
+pub(super) fn predicate(job: &Job, cut_off: DateTime<Utc>) -> String {
+    let text = cut_off.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+    job.predicate.trim().replace("%CUT_OFF%", &format!("{}::timestamptz", literal(&text)))
+}
+
+fn tables_from(rows: &Rows) -> Vec<Table> {
+    let table = |row: &tokio_postgres::SimpleQueryRow| {
+        let text = |name| row.get(name).unwrap_or_default().to_owned();
+        let number = |name| row.get(name).and_then(|n| n.parse().ok()).unwrap_or_default();
+        Table {
+            schema: text("schema"),
+            name: text("name"),
+            kind: text("kind"),
+            blocks: number("blocks"),
+            rows: number("rows"),
+            bytes: number("bytes"),
+            is_ours: row.get("is_ours") == Some("t"),
+            owner: text("owner"),
+            columns: serde_json::from_str(row.get("columns").unwrap_or("[]")).unwrap_or_default(),
+        }
+    };
+    rows.iter().map(table).collect()
+}

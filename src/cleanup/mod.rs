@@ -1,0 +1,12 @@
+//! What is kept, and is needed no more: rows leave the application's tables in batches that delete and archive the
+//! same rows in one statement. What is to leave is a predicate (`jobs.rs`), how much at a time is decided by how
+//! long it took so far (`pace.rs`), and each batch writes down what it did.
+
+mod batch;
+mod columns;
+pub mod ground;
+pub mod jobs;
+mod pace;
+mod pressure;
+mod record;
+pub mod run;

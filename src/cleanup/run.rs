@@ -1,0 +1,328 @@
+//! One job from its first batch to its receipt. Ended at any moment, nothing is lost and the next run goes on.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::batch::{Batch, Rowwise, Statement};
+use super::ground::{Due, predicate};
+use super::jobs::GUIDE_ARCHIVE;
+use super::pace::Pace;
+use super::pressure::Pressure;
+use super::record::{self, Begun, End, Receipt};
+use crate::console::progress::Progress;
+use crate::context::Context;
+use crate::db::locks::{self, Wanted};
+use crate::db::patience::{Patience, Setback};
+use crate::db::session::{Mode, Session};
+use crate::failure::{Failure, Kind};
+
+/// How it is done.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long a batch may take, about.
+    pub batch_time: Duration,
+    /// When no further batch is begun.
+    pub until: Option<Instant>,
+}
+
+/// What became of a job.
+#[derive(Debug, Clone, Serialize)]
+pub struct Done {
+    /// Which.
+    pub id: &'static str,
+    /// Rows that had had their time when it was planned.
+    pub matched: u64,
+    /// Rows that are in the archive now.
+    pub archived: u64,
+    /// Rows that left the table.
+    pub deleted: u64,
+    /// Rows that were held by others each time they were come to.
+    pub skipped: u64,
+    /// Rows that have had their time and are still there, the skipped ones included.
+    pub remaining: u64,
+    /// Milliseconds.
+    pub duration_ms: u64,
+    /// How many.
+    pub batches: u64,
+    /// The longest transaction, in milliseconds, as we saw it.
+    pub longest_batch_ms: f64,
+    /// What the ledger has of it.
+    #[serde(flatten)]
+    pub receipt: Receipt,
+}
+
+/// Rows that others had, or that an update put where we had been: looked for so often again.
+const MOST_PASSES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A job at work.
+pub struct Run<'a> {
+    /// The context.
+    pub cx: &'a Context,
+    /// The session that does it.
+    pub session: &'a Session,
+    /// The session that holds the lock between cleanups.
+    pub guard: &'a Session,
+    /// What makes us the owner, if it takes that.
+    pub role: &'a str,
+    /// How it is done.
+    pub limits: Limits,
+}
+
+/// What was done so far.
+#[derive(Debug, Default)]
+struct Tally {
+    deleted: u64,
+    archived: u64,
+    batches: u64,
+    /// In the last pass.
+    skipped: u64,
+    longest: Duration,
+}
+
+impl Run<'_> {
+    /// Takes the lock between cleanups of this database, for as long as the session's transaction is open.
+    ///
+    /// # Errors
+    /// Busy (7), with whoever has it.
+    pub async fn lock(guard: &Session) -> Result<(), Failure> {
+        const WHAT: &str = "cannot take the lock between cleanups";
+        let sql = locks::try_cleanup_lock_sql();
+        let sets = guard.begin_within(Mode::Guard, guard.timeouts(), WHAT, &sql).await?;
+        let yes = |from_end: usize| sets.iter().rev().nth(from_end)?.first()?.get(0);
+        match (yes(1), yes(0)) {
+            (Some("t"), Some("t")) => return Ok(()),
+            (Some("t"), _) => {
+                guard.end().await;
+                return Err(Failure::refused(WHAT).because(
+                    "what is between us and the server hands each statement to another session: a pooler in statement mode",
+                ).hint("connect to the server itself"));
+            }
+            _ => guard.end().await,
+        }
+        let holders = locks::cleanup_holders(guard).await.unwrap_or_default();
+        let busy = Failure::new(
+            Kind::Busy,
+            "another cleanup of this database is at work; nothing was changed",
+        );
+        let busy = holders.iter().take(3).fold(busy, |failure, holder| {
+            failure.because(holder).hint(format!("to end it: {}", holder.remedy()))
+        });
+        Err(busy.hint("it does what this one would have done: markenmate status says when it has"))
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// Partial (6) where something was done already; interrupted; the server's.
+    pub async fn job(&self, due: &Due) -> Result<Done, Failure> {
+        let began = Instant::now();
+        let begun = self
+            .patiently(due, async || record::begin(self.cx, self.session, self.role, due).await)
+            .await?;
+        let mut tally = Tally::default();
+        let mut progress = self.cx.console.progress(due.job.id, due.matched);
+        let passes = self.passes(due, begun, &mut tally, &mut progress).await;
+        progress.end();
+        let is_whole = passes.map_err(|failure| stopped(failure, &tally))?;
+        let remaining = self.remaining(due).await.map_err(|failure| stopped(failure, &tally))?;
+        if due.job == &GUIDE_ARCHIVE && remaining == 0 {
+            self.drop_guide_archive(due).await.map_err(|failure| stopped(failure, &tally))?;
+        }
+        let outcome = if is_whole { "done" } else { "stopped" };
+        let end = End { outcome, skipped: tally.skipped, remaining };
+        let finish =
+            async || record::finish(self.cx, self.session, self.role, due, begun, end).await;
+        let receipt =
+            self.patiently(due, finish).await.map_err(|failure| stopped(failure, &tally))?;
+        Ok(Done {
+            id: due.job.id,
+            matched: due.matched,
+            archived: receipt.archived,
+            deleted: receipt.deleted,
+            skipped: tally.skipped,
+            remaining,
+            duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            batches: tally.batches,
+            longest_batch_ms: (tally.longest.as_secs_f64() * 10_000.0).round() / 10.0,
+            receipt,
+        })
+    }
+
+    /// From the first block to the last, and again while that finds more than rows that others hold. False: the
+    /// time was over.
+    async fn passes(
+        &self,
+        due: &Due,
+        begun: Begun,
+        tally: &mut Tally,
+        progress: &mut Progress<'_>,
+    ) -> Result<bool, Failure> {
+        let statement = Statement::new(due, begun.cleanup, self.session.facts.server_version_num);
+        let mut pace = Pace::new(self.limits.batch_time, due.table.rows, due.table.blocks);
+        let mut pressure = Pressure::default();
+        for _ in 0..MOST_PASSES {
+            let blocks = self.blocks(due).await?;
+            let before = tally.deleted;
+            let mut at = 0;
+            tally.skipped = 0;
+            while at < blocks {
+                if self.is_over() || !self.relieved(&mut pressure, progress).await? {
+                    return Ok(false);
+                }
+                let to = at.saturating_add(pace.blocks()).min(blocks);
+                let (batch, took) = self.batch(due, &statement, at, to).await?;
+                pace.learn(to - at, batch.deleted, took);
+                tally.deleted += batch.deleted;
+                tally.archived += batch.archived;
+                tally.skipped += batch.skipped;
+                tally.batches += 1;
+                tally.longest = tally.longest.max(took);
+                progress.set(tally.deleted);
+                at = to;
+            }
+            // What an update moved to where we had been.
+            let is_settled = tally.deleted == before || self.remaining(due).await? <= tally.skipped;
+            if is_settled {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_over(&self) -> bool {
+        self.limits.until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// Waits while others suffer. False: the time was over.
+    async fn relieved(
+        &self,
+        pressure: &mut Pressure,
+        progress: &mut Progress<'_>,
+    ) -> Result<bool, Failure> {
+        let began = Instant::now();
+        loop {
+            let felt = pressure.feel(self.session).await?;
+            let Some(what) = felt.first() else { return Ok(true) };
+            if self.is_over() {
+                return Ok(false);
+            }
+            let left = self.cx.settings.max_wait.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                let failure =
+                    Failure::new(Kind::Busy, "others have not caught up; nothing was changed");
+                return Err(felt
+                    .iter()
+                    .fold(failure, |failure, what| failure.because(what))
+                    .hint("to wait longer: --max-wait 30m"));
+            }
+            progress.note(&format!("waiting: {what} ({} s left)", left.as_secs()));
+            // Until it is asked again.
+            while pressure.rests() {
+                self.cx.interrupt.pause(PAUSE.min(left)).await?;
+            }
+        }
+    }
+
+    async fn batch(
+        &self,
+        due: &Due,
+        statement: &Statement,
+        from: u32,
+        to: u32,
+    ) -> Result<(Batch, Duration), Failure> {
+        if self.guard.is_closed() {
+            return Err(Failure::unexpected(
+                "the session that holds the lock between cleanups was ended",
+            ));
+        }
+        let what = format!("cannot clean up public.{}", due.job.table);
+        // Nothing is lost with a batch that a crash of the server undoes, so none waits for the disk; the receipt does.
+        let opening = format!(
+            "{}SET LOCAL synchronous_commit = off;SET LOCAL jit = off;SET LOCAL enable_seqscan = off;",
+            record::opening(self.role)
+        );
+        self.patiently(due, async || {
+            let mut last = None;
+            for rowwise in [Rowwise::Waiting, Rowwise::Skipping] {
+                let began = Instant::now();
+                let sql = format!("{opening}{}", statement.sql(from, to, rowwise));
+                match self.session.once(Mode::Write, &what, &sql).await {
+                    Ok(sets) => {
+                        let batch = Batch::read(&sets).ok_or_else(|| Failure::unexpected(&what))?;
+                        return Ok((batch, began.elapsed()));
+                    }
+                    Err(failure) if failure.kind == Kind::Busy => last = Some(failure),
+                    Err(failure) => return Err(failure),
+                }
+            }
+            Err(last.unwrap_or_else(|| Failure::unexpected(&what)))
+        })
+        .await
+    }
+
+    /// Tries while somebody is in the way, for as long as one may wait for each.
+    async fn patiently<T>(
+        &self,
+        due: &Due,
+        mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.session.has_waited(Duration::ZERO);
+        let tables = [due.job.table];
+        let Context { console, interrupt, settings, .. } = self.cx;
+        let patience = Patience::new(self.session, console, interrupt, &tables, settings.max_wait)
+            .wanting(Wanted::Rows);
+        let tried = patience.exercise(async |_| attempt().await.map_err(Setback::from)).await?;
+        Ok(tried.value)
+    }
+
+    async fn blocks(&self, due: &Due) -> Result<u32, Failure> {
+        let sql = format!(
+            "SELECT pg_relation_size('public.{}') / current_setting('block_size')::bigint",
+            due.job.table
+        );
+        self.number(&sql).await.map(|blocks| u32::try_from(blocks).unwrap_or(u32::MAX))
+    }
+
+    async fn remaining(&self, due: &Due) -> Result<u64, Failure> {
+        let condition = predicate(due.job, due.cut_off);
+        let table = due.job.table;
+        self.number(&format!("SELECT count(*) FROM ONLY public.{table} t WHERE {condition}")).await
+    }
+
+    async fn number(&self, sql: &str) -> Result<u64, Failure> {
+        const WHAT: &str = "cannot see what is left";
+        let sql = format!("{}{sql}", self.role);
+        let sets = self.session.once(Mode::Read, WHAT, &sql).await?;
+        let row = sets.last().and_then(|rows| rows.first()).and_then(|row| row.get(0));
+        row.and_then(|n| n.parse().ok()).ok_or_else(|| Failure::unexpected(WHAT))
+    }
+
+    /// It keeps the app's push from working while it holds a row, and holds none now.
+    async fn drop_guide_archive(&self, due: &Due) -> Result<(), Failure> {
+        let sql =
+            format!("{}{}", record::opening(self.role), include_str!("drop_guide_archive.sql"));
+        let what = "cannot drop public.audit_log_archive, which is empty now";
+        self.patiently(due, async || self.session.once(Mode::Write, what, &sql).await.map(drop))
+            .await
+    }
+}
+
+/// What was done stays done.
+fn stopped(mut failure: Failure, tally: &Tally) -> Failure {
+    if failure.kind != Kind::Interrupted && tally.deleted > 0 {
+        failure.kind = Kind::Partial;
+    }
+    if tally.deleted == 0 {
+        return failure;
+    }
+    failure.hints.retain(|hint| !hint.starts_with("nothing was changed"));
+    failure.message = failure.message.replace("; nothing was changed", "");
+    failure
+        .because(format!(
+            "{} rows had left, {} of them into the archive",
+            tally.deleted, tally.archived
+        ))
+        .hint("nothing is lost: run it again, and it goes on")
+}

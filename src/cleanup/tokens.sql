@@ -1,0 +1,1 @@
+t.expires_at < %CUT_OFF%

@@ -1,0 +1,92 @@
+//! How far something is that takes a while: a bar at a terminal, a line every ten seconds elsewhere.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{Console, escape};
+
+/// Off a terminal.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// One piece of work.
+pub struct Progress<'a> {
+    console: &'a Console,
+    bar: Option<ProgressBar>,
+    what: String,
+    total: u64,
+    began: Instant,
+    said: Instant,
+}
+
+impl Console {
+    /// Begins to tell how far `what` is, of `total` rows.
+    pub fn progress(&self, what: &str, total: u64) -> Progress<'_> {
+        let bar = (self.is_interactive()
+            && !self.is_quiet()
+            && self.width().is_some()
+            && total > 0)
+            .then(|| {
+                let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+                let style = ProgressStyle::with_template(
+                    "{msg} [{bar:24}] {human_pos}/{human_len} rows, {per_sec}, {eta} left",
+                );
+                bar.with_style(
+                    style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "),
+                )
+                .with_message(escape(what).into_owned())
+            });
+        let now = Instant::now();
+        Progress { console: self, bar, what: what.to_owned(), total, began: now, said: now }
+    }
+}
+
+impl Progress<'_> {
+    /// So many rows are done.
+    pub fn set(&mut self, done: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(done.min(self.total));
+        } else if self.said.elapsed() >= EVERY {
+            self.said = Instant::now();
+            let line = line(&self.what, done, self.total, self.began.elapsed());
+            self.console.say(&line);
+        }
+    }
+
+    /// Says why it does not go on; at a terminal at once, elsewhere every ten seconds.
+    pub fn note(&mut self, line: &str) {
+        if let Some(bar) = &self.bar {
+            bar.println(escape(line));
+        } else if self.said.elapsed() >= EVERY {
+            self.said = Instant::now();
+            self.console.say(line);
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn end(self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// `audit: 12000 of 50000 rows, 4000/s, 10s left`
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn line(what: &str, done: u64, total: u64, took: Duration) -> String {
+    let rate = done as f64 / took.as_secs_f64().max(0.001);
+    let left = total.saturating_sub(done) as f64 / rate.max(0.001);
+    let left = humantime::format_duration(Duration::from_secs(left.min(1e9) as u64));
+    format!("{what}: {done} of {total} rows, {rate:.0}/s, {left} left")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_rate_and_time_left() {
+        let line = line("audit", 12_000, 50_000, Duration::from_secs(3));
+        assert_eq!(line, "audit: 12000 of 50000 rows, 4000/s, 9s left");
+    }
+}
