@@ -15,6 +15,7 @@ mod cases {
     mod back_locks;
     mod back_roles;
     mod backup;
+    mod cleanup;
     mod command_line;
     mod concurrency;
     mod connection;

@@ -43,7 +43,6 @@ impl Statement {
                 .replace("%COLUMNS%", &due.fit.names())
                 .replace("%VALUES%", &due.fit.values())
                 .replace("%DOUBLED%", &doubled(due))
-                .replace("%HASH_A%", &due.fit.hash("a"))
                 .replace("%HASH_G%", &due.fit.hash("g")),
         };
         let sql = sql

@@ -68,16 +68,8 @@ impl Ground {
         let [tables, now] = sets.as_slice() else { return Err(Failure::unexpected(WHAT)) };
         let now = now.first().and_then(|row| row.get(0)).and_then(|text| text.parse().ok());
         let now: DateTime<Utc> = now.ok_or_else(|| Failure::unexpected(WHAT))?;
-        let apart = (Utc::now() - now).abs().to_std().unwrap_or_default();
-        if apart > CLOCKS_APART {
-            return Err(Failure::refused(format!(
-                "the server's clock and this machine's are {} apart: one of them is wrong",
-                humantime::format_duration(Duration::from_secs(apart.as_secs()))
-            ))
-            .because(format!(
-                "the server says {now}; rows would leave before, or after, their time"
-            ))
-            .hint("set the clock that is wrong (timedatectl shows it), then run it again"));
+        if let Some(failure) = apart(now, Utc::now()) {
+            return Err(failure);
         }
         Ok(Self { tables: tables_from(tables), now })
     }
@@ -169,6 +161,19 @@ impl Table {
     }
 }
 
+/// Where the server's clock and ours are too far apart.
+fn apart(now: DateTime<Utc>, ours: DateTime<Utc>) -> Option<Failure> {
+    let apart = (ours - now).abs().to_std().unwrap_or_default();
+    (apart > CLOCKS_APART).then(|| {
+        let apart = humantime::format_duration(Duration::from_secs(apart.as_secs()));
+        Failure::refused(format!(
+            "the server's clock and this machine's are {apart} apart: one of them is wrong"
+        ))
+        .because(format!("the server says {now}; rows would leave before, or after, their time"))
+        .hint("set the clock that is wrong (timedatectl shows it), then run it again")
+    })
+}
+
 fn missing(name: &str) -> Failure {
     Failure::refused(format!("there is no table {name}"))
         .hint("markenmate status says where the database stands; markenmate migrate brings it")
@@ -197,4 +202,18 @@ fn tables_from(rows: &Rows) -> Vec<Table> {
         }
     };
     rows.iter().map(table).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_differ_are_not_relied_on() {
+        let now = Utc::now();
+        assert!(apart(now, now + CLOCKS_APART).is_none());
+        let said = apart(now, now - CLOCKS_APART * 2).map(|failure| failure.to_string());
+        assert!(said.is_some_and(|said| said.contains("10m apart")));
+        assert!(apart(now, now + CLOCKS_APART * 12).is_some());
+    }
 }

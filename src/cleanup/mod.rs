@@ -4,6 +4,7 @@
 
 mod batch;
 mod columns;
+pub mod export;
 pub mod ground;
 pub mod jobs;
 mod pace;

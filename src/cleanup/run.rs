@@ -125,8 +125,7 @@ impl Run<'_> {
         let mut progress = self.cx.console.progress(due.job.id, due.matched);
         let passes = self.passes(due, begun, &mut tally, &mut progress).await;
         progress.end();
-        let is_whole = passes.map_err(|failure| stopped(failure, &tally))?;
-        let remaining = self.remaining(due).await.map_err(|failure| stopped(failure, &tally))?;
+        let (is_whole, remaining) = passes.map_err(|failure| stopped(failure, &tally))?;
         if due.job == &GUIDE_ARCHIVE && remaining == 0 {
             self.drop_guide_archive(due).await.map_err(|failure| stopped(failure, &tally))?;
         }
@@ -150,18 +149,19 @@ impl Run<'_> {
         })
     }
 
-    /// From the first block to the last, and again while that finds more than rows that others hold. False: the
-    /// time was over.
+    /// From the first block to the last, and again while that finds more than rows that others hold. Whether it
+    /// came to the end, or the time was over; and how many rows are left.
     async fn passes(
         &self,
         due: &Due,
         begun: Begun,
         tally: &mut Tally,
         progress: &mut Progress<'_>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<(bool, u64), Failure> {
         let statement = Statement::new(due, begun.cleanup, self.session.facts.server_version_num);
         let mut pace = Pace::new(self.limits.batch_time, due.table.rows, due.table.blocks);
         let mut pressure = Pressure::default();
+        let mut remaining = due.matched;
         for _ in 0..MOST_PASSES {
             let blocks = self.blocks(due).await?;
             let before = tally.deleted;
@@ -169,7 +169,7 @@ impl Run<'_> {
             tally.skipped = 0;
             while at < blocks {
                 if self.is_over() || !self.relieved(&mut pressure, progress).await? {
-                    return Ok(false);
+                    return Ok((false, self.remaining(due).await?));
                 }
                 let to = at.saturating_add(pace.blocks()).min(blocks);
                 let (batch, took) = self.batch(due, &statement, at, to).await?;
@@ -182,13 +182,13 @@ impl Run<'_> {
                 progress.set(tally.deleted);
                 at = to;
             }
-            // What an update moved to where we had been.
-            let is_settled = tally.deleted == before || self.remaining(due).await? <= tally.skipped;
-            if is_settled {
+            remaining = self.remaining(due).await?;
+            // What an update moved to where we had been is come back to.
+            if tally.deleted == before || remaining <= tally.skipped {
                 break;
             }
         }
-        Ok(true)
+        Ok((true, remaining))
     }
 
     fn is_over(&self) -> bool {

@@ -1,8 +1,9 @@
 //! How far something is that takes a while: a bar at a terminal, a line every ten seconds elsewhere.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::{Console, escape};
 
@@ -22,20 +23,22 @@ pub struct Progress<'a> {
 impl Console {
     /// Begins to tell how far `what` is, of `total` rows.
     pub fn progress(&self, what: &str, total: u64) -> Progress<'_> {
-        let bar = (self.is_interactive()
-            && !self.is_quiet()
-            && self.width().is_some()
-            && total > 0)
-            .then(|| {
-                let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-                let style = ProgressStyle::with_template(
-                    "{msg} [{bar:24}] {human_pos}/{human_len} rows, {per_sec}, {eta} left",
-                );
-                bar.with_style(
-                    style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "),
-                )
-                .with_message(escape(what).into_owned())
-            });
+        let bar =
+            (self.is_interactive() && !self.is_quiet() && self.width().is_some() && total > 0)
+                .then(|| {
+                    let bar =
+                        ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+                    let style = ProgressStyle::with_template(
+                        "{msg} [{bar:24}] {pos}/{len} rows, {rate}, {eta} left",
+                    );
+                    bar.with_style(
+                        style
+                            .unwrap_or_else(|_| ProgressStyle::default_bar())
+                            .with_key("rate", rate)
+                            .progress_chars("=> "),
+                    )
+                    .with_message(escape(what).into_owned())
+                });
         let now = Instant::now();
         Progress { console: self, bar, what: what.to_owned(), total, began: now, said: now }
     }
@@ -69,6 +72,11 @@ impl Progress<'_> {
             bar.finish_and_clear();
         }
     }
+}
+
+fn rate(state: &ProgressState, to: &mut dyn fmt::Write) {
+    // Where it cannot be written there is nobody to read it.
+    let _ = write!(to, "{:.0}/s", state.per_sec());
 }
 
 /// `audit: 12000 of 50000 rows, 4000/s, 10s left`

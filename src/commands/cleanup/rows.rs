@@ -1,11 +1,13 @@
 //! `cleanup [JOB]...`: rows whose time is over leave the application's tables, in batches that it does not feel.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::shown;
+use crate::cleanup::export::{Export, File, Months};
 use crate::cleanup::ground::{Due, Ground};
 use crate::cleanup::jobs::{self, GUIDE_ARCHIVE, Job};
 use crate::cleanup::run::{Done, Limits, Run};
@@ -36,6 +38,12 @@ pub struct Args {
     /// Begin no further batch after this time, and say what is left
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     max_duration: Option<Duration>,
+    /// Then move the archive's oldest months into files in this folder
+    #[arg(long, value_name = "DIR")]
+    export: Option<PathBuf>,
+    /// Months that were over before this age are exported [default: --older-than]
+    #[arg(long, value_name = "AGE", value_parser = age, requires = "export")]
+    export_older_than: Option<Duration>,
 }
 
 /// A job as it is typed.
@@ -52,6 +60,11 @@ enum JobArg {
 const USUAL_AGE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// What a timestamp can still be subtracted from.
 const MOST: Duration = Duration::from_secs(1000 * 366 * 24 * 60 * 60);
+
+fn before(now: DateTime<Utc>, age: Duration) -> DateTime<Utc> {
+    let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
+    now.checked_sub_signed(age).unwrap_or(DateTime::<Utc>::MIN_UTC)
+}
 
 fn age(text: &str) -> Result<Duration, String> {
     let age =
@@ -81,6 +94,8 @@ pub struct Seen {
     /// What makes us the owner, if it takes that.
     role: String,
     dues: Vec<Due>,
+    export: Option<Export>,
+    months: Vec<Months>,
 }
 
 impl Rows {
@@ -97,10 +112,41 @@ impl Rows {
         jobs::ALL.iter().filter(wanted).collect()
     }
 
+    /// What the archives of these jobs have for files.
+    async fn months(
+        &self,
+        session: &Session,
+        role: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(Option<Export>, Vec<Months>), Failure> {
+        let Some(folder) = &self.args.export else { return Ok((None, Vec::new())) };
+        let age = self.args.export_older_than.or(self.args.older_than).unwrap_or(USUAL_AGE);
+        let export = Export::into(folder, before(now, age));
+        let mut months = Vec::new();
+        for archive in self.jobs().iter().filter_map(|job| job.archive) {
+            months.push(export.months(session, role, archive).await?);
+        }
+        Ok((Some(export), months))
+    }
+
     fn cut_off(&self, job: &Job, now: DateTime<Utc>) -> DateTime<Utc> {
         let age = if job.aged { self.args.older_than.unwrap_or(USUAL_AGE) } else { Duration::ZERO };
-        let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
-        now.checked_sub_signed(age).unwrap_or(DateTime::<Utc>::MIN_UTC)
+        before(now, age)
+    }
+
+    /// The same once more.
+    fn again(&self) -> Next {
+        let mut command = String::from("markenmate cleanup");
+        for job in &self.args.jobs {
+            command += &format!(" {}", job.id());
+        }
+        if let Some(age) = self.args.older_than {
+            command += &format!(
+                " --older-than {}",
+                humantime::format_duration(age).to_string().replace(' ', "")
+            );
+        }
+        Next::run(command)
     }
 
     /// # Errors
@@ -109,6 +155,10 @@ impl Rows {
         if self.args.older_than.is_some() && self.jobs().iter().all(|job| !job.aged) {
             return Err(Failure::usage("--older-than belongs to audit and app-log")
                 .hint("a step-up token says itself when its time is over"));
+        }
+        if self.args.export.is_some() && self.jobs().iter().all(|job| job.archive.is_none()) {
+            return Err(Failure::usage("--export belongs to audit and app-log")
+                .hint("an expired step-up token is kept nowhere"));
         }
         Ok(())
     }
@@ -150,12 +200,14 @@ impl Operation for Rows {
             let cut_off = self.cut_off(job, ground.now);
             dues.push(ground.due(session, &role, job, cut_off).await?);
         }
-        Ok(Seen { role, dues })
+        let (export, months) = self.months(session, &role, ground.now).await?;
+        Ok(Seen { role, dues, export, months })
     }
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Seen>, Failure> {
         let work = seen.clone();
-        let matched: u64 = work.dues.iter().map(|due| due.matched).sum();
+        let matched = work.dues.iter().map(|due| due.matched).sum::<u64>()
+            + work.months.iter().map(|months| months.rows).sum::<u64>();
         let step = |due: &Due| {
             let risk = if due.matched > 0 { Risk::Additive } else { Risk::ReadOnly };
             let mut step = Step::new(due.job.id, shown::title(due), risk);
@@ -163,13 +215,21 @@ impl Operation for Rows {
             step
         };
         let mut steps: Vec<Step> = work.dues.iter().map(step).collect();
+        if let Some(export) = &work.export {
+            let risk = if work.months.iter().any(|m| m.rows > 0) {
+                Risk::Additive
+            } else {
+                Risk::ReadOnly
+            };
+            steps.push(Step::new("export", shown::export_title(export), risk));
+        }
         // That it ran is written down all the same, but a dry run has nothing to show.
         if cx.settings.dry_run && matched == 0 {
             steps.clear();
         }
         Ok(Plan {
-            data: json!({ "jobs": work.dues.iter().map(shown::planned).collect::<Vec<_>>() }),
-            screen: shown::screen(&work.dues),
+            data: json!({ "jobs": work.dues.iter().map(shown::planned).collect::<Vec<_>>(), "export": work.months }),
+            screen: shown::screen(&work.dues, &work.months),
             work,
             steps,
             findings: Vec::new(),
@@ -197,8 +257,16 @@ impl Operation for Rows {
         for due in &plan.work.dues {
             done.push(run.job(due).await.map_err(|failure| after(failure, &done))?);
         }
+        let mut files = Vec::new();
+        let began = Instant::now();
+        if let Some(export) = &plan.work.export {
+            for months in &plan.work.months {
+                let exported = export.carry_out(cx, session, &plan.work.role, months.archive).await;
+                files.extend(exported.map_err(|failure| after(failure, &done))?);
+            }
+        }
         guard.end().await;
-        Ok(report(&plan, &done))
+        Ok(report(&plan, &done, &files, began.elapsed(), self.again()))
     }
 }
 
@@ -237,23 +305,30 @@ fn after(mut failure: Failure, done: &[Done]) -> Failure {
     })
 }
 
-fn report(plan: &Plan<Seen>, done: &[Done]) -> Report {
+fn report(
+    plan: &Plan<Seen>,
+    done: &[Done],
+    files: &[File],
+    export: Duration,
+    again: Next,
+) -> Report {
     let deleted: u64 = done.iter().map(|done| done.deleted).sum();
     let remaining: u64 = done.iter().map(|done| done.remaining).sum();
-    let nothing = deleted == 0 && remaining == 0;
+    let nothing = deleted == 0 && remaining == 0 && files.is_empty();
     let mut report = Report::new(if nothing { Outcome::NothingToDo } else { Outcome::Done });
     for (step, done) in plan.steps.iter().zip(done) {
         report.steps.push(step.result(StepStatus::Done, Some(done.duration_ms)));
     }
-    report.data = json!({ "jobs": done, "remaining": remaining });
+    if let (Some(step), Some(_)) = (plan.steps.get(done.len()), &plan.work.export) {
+        let took = u64::try_from(export.as_millis()).unwrap_or(u64::MAX);
+        report.steps.push(step.result(StepStatus::Done, Some(took)));
+    }
+    report.data = json!({ "jobs": done, "remaining": remaining, "files": files });
     report.body = if nothing {
         vec![Block::Text("nothing to do: no row has had its time".into())]
     } else {
-        shown::results(done)
+        shown::results(done, files)
     };
-    report.next = Some(match remaining {
-        0 => Next::run("markenmate status"),
-        _ => Next::run("markenmate cleanup"),
-    });
+    report.next = Some(if remaining == 0 { Next::run("markenmate status") } else { again });
     report
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cleanup::export::{Export, File, Months};
 use crate::cleanup::ground::Due;
 use crate::cleanup::run::Done;
 use crate::report::Block;
@@ -12,6 +13,15 @@ pub(super) fn title(due: &Due) -> String {
         0 => format!("{}: there are none", due.job.title),
         n => format!("{}: {n}", due.job.title),
     }
+}
+
+/// Where files go.
+pub(super) fn export_title(export: &Export) -> String {
+    format!(
+        "move whole months before {} out of the archive into files in {}",
+        export.before.format("%Y-%m"),
+        export.folder.display()
+    )
 }
 
 /// The plan of a job, as JSON.
@@ -26,27 +36,34 @@ pub(super) fn planned(due: &Due) -> Value {
 }
 
 /// Before the question.
-pub(super) fn screen(dues: &[Due]) -> Vec<Block> {
+pub(super) fn screen(dues: &[Due], months: &[Months]) -> Vec<Block> {
     let row = |due: &Due| {
         vec![
             due.job.id.to_owned(),
             due.matched.to_string(),
             due.job.by.map_or_else(
                 || "all rows".into(),
-                |by| format!("{by} before {}", due.cut_off.format("%Y-%m-%d %H:%M")),
+                |_| due.cut_off.format("%Y-%m-%d %H:%M").to_string(),
             ),
             due.oldest.clone().unwrap_or_else(|| "-".into()),
-            due.job
-                .archive
-                .map_or_else(|| "nowhere".into(), |archive| format!("markenmate.{archive}")),
+            due.job.archive.unwrap_or("(deleted)").to_owned(),
         ]
     };
     let mut screen = vec![Block::Table {
-        columns: ["job", "rows", "which (UTC)", "oldest (UTC)", "go to"]
+        columns: ["job", "rows", "before (UTC)", "oldest (UTC)", "into markenmate"]
             .map(str::to_owned)
             .to_vec(),
         rows: dues.iter().map(row).collect(),
     }];
+    for months in months {
+        screen.push(Block::Text(format!(
+            "markenmate.{}: {} rows of {} whole month(s) for files{}",
+            months.archive,
+            months.rows,
+            months.months,
+            months.oldest.as_ref().map(|month| format!(", from {month} on")).unwrap_or_default()
+        )));
+    }
     for due in dues.iter().filter(|due| !due.fit.additions.is_empty()) {
         screen.push(Block::Text(format!(
             "the archive of {} gets a column that the table has: {}",
@@ -63,7 +80,7 @@ pub(super) fn screen(dues: &[Due]) -> Vec<Block> {
 }
 
 /// Afterwards.
-pub(super) fn results(done: &[Done]) -> Vec<Block> {
+pub(super) fn results(done: &[Done], files: &[File]) -> Vec<Block> {
     let row = |done: &Done| {
         [done.deleted, done.archived, done.skipped, done.remaining, done.duration_ms]
             .map(|n| n.to_string())
@@ -76,8 +93,7 @@ pub(super) fn results(done: &[Done]) -> Vec<Block> {
         cells.extend(row(done));
         cells
     });
-    let columns =
-        ["job", "rows left", "archived", "held by others", "remain", "ms", "longest batch ms"];
+    let columns = ["job", "rows left", "archived", "held by others", "remain", "ms", "longest"];
     let mut blocks =
         vec![Block::Table { columns: columns.map(str::to_owned).to_vec(), rows: rows.collect() }];
     for done in done.iter().filter(|done| done.archived > 0) {
@@ -85,6 +101,10 @@ pub(super) fn results(done: &[Done]) -> Vec<Block> {
             "{}: cleanup {}, checksum {} of the {} archived rows, read back and in the ledger",
             done.id, done.receipt.cleanup_id, done.receipt.checksum, done.archived
         )));
+    }
+    for file in files {
+        blocks
+            .push(Block::Text(format!("{}: {} rows, {} bytes", file.name, file.rows, file.bytes)));
     }
     blocks
 }
