@@ -37,6 +37,7 @@ mod cases {
     mod lost_commit;
     mod main_job;
     mod masters;
+    mod orphans;
     mod output;
     mod planted;
     mod pooler;

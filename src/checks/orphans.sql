@@ -1,27 +1,27 @@
 -- Every foreign key of schema public, and the app's own where a restore lost the constraint.
 -- Counted by query_to_xml: plain SQL that runs in READ ONLY and needs no libxml.
-WITH known(child, child_column, parent, parent_column) AS (VALUES
-        ('account', 'user_id', 'user', 'id'),
-        ('app_log', 'user_id', 'user', 'id'),
-        ('audit_log', 'target_user_id', 'user', 'id'),
-        ('audit_log', 'user_id', 'user', 'id'),
-        ('db_backup', 'created_by_admin_id', 'user', 'id'),
-        ('favorite', 'menu_item_id', 'menu_item', 'id'),
-        ('favorite', 'restaurant_id', 'restaurant', 'id'),
-        ('favorite', 'user_id', 'user', 'id'),
-        ('menu_item', 'restaurant_id', 'restaurant', 'id'),
-        ('order_history', 'restaurant_id', 'restaurant', 'id'),
-        ('order_history', 'user_id', 'user', 'id'),
-        ('order_history_item', 'order_history_id', 'order_history', 'id'),
-        ('session', 'user_id', 'user', 'id'),
-        ('step_up_token', 'user_id', 'user', 'id'),
-        ('ticket', 'assigned_to_admin_id', 'user', 'id'),
-        ('ticket', 'closed_by_admin_id', 'user', 'id'),
-        ('ticket', 'user_id', 'user', 'id'),
-        ('ticket_comment', 'ticket_id', 'ticket', 'id'),
-        ('ticket_comment', 'user_id', 'user', 'id'),
-        ('token_lending', 'lend_to_user_id', 'user', 'id'),
-        ('token_lending', 'user_id', 'user', 'id')
+WITH known(child, child_column, parent, parent_column, set_null) AS (VALUES
+        ('account', 'user_id', 'user', 'id', false),
+        ('app_log', 'user_id', 'user', 'id', true),
+        ('audit_log', 'target_user_id', 'user', 'id', true),
+        ('audit_log', 'user_id', 'user', 'id', false),
+        ('db_backup', 'created_by_admin_id', 'user', 'id', false),
+        ('favorite', 'menu_item_id', 'menu_item', 'id', false),
+        ('favorite', 'restaurant_id', 'restaurant', 'id', false),
+        ('favorite', 'user_id', 'user', 'id', false),
+        ('menu_item', 'restaurant_id', 'restaurant', 'id', false),
+        ('order_history', 'restaurant_id', 'restaurant', 'id', false),
+        ('order_history', 'user_id', 'user', 'id', false),
+        ('order_history_item', 'order_history_id', 'order_history', 'id', false),
+        ('session', 'user_id', 'user', 'id', false),
+        ('step_up_token', 'user_id', 'user', 'id', false),
+        ('ticket', 'assigned_to_admin_id', 'user', 'id', true),
+        ('ticket', 'closed_by_admin_id', 'user', 'id', true),
+        ('ticket', 'user_id', 'user', 'id', false),
+        ('ticket_comment', 'ticket_id', 'ticket', 'id', false),
+        ('ticket_comment', 'user_id', 'user', 'id', false),
+        ('token_lending', 'lend_to_user_id', 'user', 'id', false),
+        ('token_lending', 'user_id', 'user', 'id', false)
 ), declared AS (
     SELECT k.conrelid AS child, k.confrelid AS parent, k.conkey AS child_columns, k.confkey AS parent_columns,
            k.conpfeqop AS equals, k.confdeltype = 'n' AS set_null
@@ -29,7 +29,7 @@ WITH known(child, child_column, parent, parent_column) AS (VALUES
       JOIN pg_namespace n ON n.oid = k.connamespace AND n.nspname = 'public'
      WHERE k.contype = 'f' AND k.conparentid = 0
 ), lost AS (
-    SELECT c.oid AS child, p.oid AS parent, ARRAY[a.attnum] AS child_columns, ARRAY[b.attnum] AS parent_columns
+    SELECT c.oid AS child, p.oid AS parent, ARRAY[a.attnum] AS child_columns, ARRAY[b.attnum] AS parent_columns, known.set_null
       FROM known
       JOIN pg_namespace n ON n.nspname = 'public'
       JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = known.child AND c.relkind IN ('r', 'p')
@@ -48,7 +48,7 @@ WITH known(child, child_column, parent, parent_column) AS (VALUES
     SELECT c.name AS child, p.name AS parent, k.set_null, cols.*
       FROM (SELECT child, parent, child_columns, parent_columns, equals, set_null FROM declared
             UNION ALL
-            SELECT child, parent, child_columns, parent_columns, NULL, false FROM lost) k
+            SELECT child, parent, child_columns, parent_columns, NULL, set_null FROM lost) k
       JOIN relation c ON c.oid = k.child
       JOIN relation p ON p.oid = k.parent
      CROSS JOIN LATERAL (
@@ -85,9 +85,9 @@ SELECT format('%s.%s', child, CASE WHEN strpos(child_columns, ', ') > 0 THEN '('
                                    ELSE child_columns END) AS subject,
        format('%s row(s) point to nothing in %s (%s), for example %s', n, parent, parent_columns, example) AS detail,
        -- Listed, not deleted: what to do with them is for people to decide.
-       format('SELECT * %s;  -- look first, keep what matters; what the key would have done: %s;', rest,
-              CASE WHEN set_null THEN format('UPDATE %s c SET %s WHERE %s', child, nulls, loose)
-                   ELSE format('DELETE %s', rest) END) AS remedy
+       format('SELECT * %s;  -- look first; to set them aside, where they can be put back from: markenmate cleanup orphans', rest) AS remedy,
+       -- For those who do so.
+       n, child, loose AS condition, CASE WHEN set_null THEN child_columns END AS emptied, CASE WHEN set_null THEN nulls END AS nulls
   FROM found
  WHERE n > 0
  ORDER BY 1

@@ -7,6 +7,7 @@ mod columns;
 pub mod export;
 pub mod ground;
 pub mod jobs;
+pub mod orphans;
 mod pace;
 mod pressure;
 mod record;

@@ -18,6 +18,8 @@ pub const NOT_PLAIN: &str = "MM001";
 pub enum Scope {
     /// Rows whose time is over.
     Cleanup,
+    /// Rows of any table.
+    Everything,
     /// Roles, sessions, the records of it.
     Admins,
     /// The same, and users and lendings of a probe's own, which are deleted again.
@@ -34,6 +36,10 @@ impl Scope {
             }
             Self::Returning => "'user', 'token_lending', 'app_log', 'audit_log', 'step_up_token'",
             Self::Cleanup => "'app_log', 'audit_log', 'audit_log_archive', 'step_up_token'",
+            Self::Everything => {
+                "SELECT e.relname FROM pg_class e \
+                  WHERE e.relnamespace = 'public'::regnamespace AND e.relkind IN ('r', 'p')"
+            }
         }
     }
 
@@ -42,7 +48,7 @@ impl Scope {
             Self::Admins => "'session', 'audit_log'",
             Self::Probes => "'user', 'session', 'audit_log', 'step_up_token', 'token_lending'",
             Self::Returning => "''",
-            Self::Cleanup => self.written(),
+            Self::Cleanup | Self::Everything => self.written(),
         }
     }
 }

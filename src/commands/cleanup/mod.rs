@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::failure::Ending;
 use crate::pipeline;
 
+mod args;
 mod rows;
 mod set_aside;
 mod shown;
@@ -16,7 +17,7 @@ pub struct Args {
     #[command(subcommand)]
     pub kept: Option<What>,
     #[command(flatten)]
-    rows: rows::Args,
+    rows: args::Args,
 }
 
 /// What is cleaned up but rows whose time is over.

@@ -1,19 +1,22 @@
 //! `cleanup [JOB]...`: rows whose time is over leave the application's tables, in batches that it does not feel.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
+use super::args::{Args, JobArg, USUAL_AGE, before};
 use super::shown;
+use crate::checks::registry::{self as checks, Source};
 use crate::cleanup::export::{Export, File, Months};
 use crate::cleanup::ground::{Due, Ground};
 use crate::cleanup::jobs::{self, GUIDE_ARCHIVE, Job};
+use crate::cleanup::orphans::{self, Moved, Orphans};
 use crate::cleanup::run::{Done, Limits, Run};
 use crate::context::Context;
 use crate::db::identifiers::quoted;
-use crate::db::patience::{Attempt, Setback};
+use crate::db::locks::Wanted;
+use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
 use crate::migrations::registry;
@@ -21,67 +24,6 @@ use crate::migrations::survey::Survey;
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Next, Outcome, Report, StepStatus};
-
-/// Flags of `cleanup`.
-#[derive(Debug, clap::Args)]
-#[group(skip)]
-pub struct Args {
-    /// What is cleaned up; without any: tokens and audit, the guide's two
-    #[arg(value_enum, value_name = "JOB")]
-    jobs: Vec<JobArg>,
-    /// Audit and log rows older than this leave [default: 90d]
-    #[arg(long, value_name = "AGE", value_parser = age)]
-    older_than: Option<Duration>,
-    /// How long one batch may take, about
-    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = batch_time)]
-    batch_time: Duration,
-    /// Begin no further batch after this time, and say what is left
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    max_duration: Option<Duration>,
-    /// Then move the archive's oldest months into files in this folder
-    #[arg(long, value_name = "DIR")]
-    export: Option<PathBuf>,
-    /// Months that were over before this age are exported [default: --older-than]
-    #[arg(long, value_name = "AGE", value_parser = age, requires = "export")]
-    export_older_than: Option<Duration>,
-}
-
-/// A job as it is typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum JobArg {
-    /// Step-up tokens that have expired
-    Tokens,
-    /// Audit rows, into markenmate.audit_log_archive
-    Audit,
-    /// Log rows, into markenmate.app_log_archive
-    AppLog,
-}
-
-const USUAL_AGE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-/// What a timestamp can still be subtracted from.
-const MOST: Duration = Duration::from_secs(1000 * 366 * 24 * 60 * 60);
-
-fn before(now: DateTime<Utc>, age: Duration) -> DateTime<Utc> {
-    let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
-    now.checked_sub_signed(age).unwrap_or(DateTime::<Utc>::MIN_UTC)
-}
-
-fn age(text: &str) -> Result<Duration, String> {
-    let age =
-        humantime::parse_duration(text).map_err(|e| format!("{e}; write 90d, 12months, 2y"))?;
-    if age > MOST { Err("that is more than a thousand years".into()) } else { Ok(age) }
-}
-
-fn batch_time(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text).map_err(|e| format!("{e}; write 50ms, 1s"))?;
-    match time {
-        time if time < Duration::from_millis(1) => Err("1ms is the least".into()),
-        time if time > Duration::from_secs(60) => {
-            Err("60s is the most: rows are locked for so long".into())
-        }
-        time => Ok(time),
-    }
-}
 
 /// The command.
 pub struct Rows {
@@ -96,6 +38,9 @@ pub struct Seen {
     dues: Vec<Due>,
     export: Option<Export>,
     months: Vec<Months>,
+    orphans: Vec<Orphans>,
+    /// Tables of what was set aside before.
+    kept: u64,
 }
 
 impl Rows {
@@ -110,6 +55,10 @@ impl Rows {
             named => named.iter().any(|named| named.id() == job.id),
         };
         jobs::ALL.iter().filter(wanted).collect()
+    }
+
+    fn wants_orphans(&self) -> bool {
+        self.args.jobs.contains(&JobArg::Orphans)
     }
 
     /// What the archives of these jobs have for files.
@@ -134,6 +83,32 @@ impl Rows {
         before(now, age)
     }
 
+    /// Sets aside, or puts back.
+    async fn orphans(
+        &self,
+        cx: &Context,
+        session: &Session,
+        seen: &Seen,
+    ) -> Result<Vec<Moved>, Failure> {
+        if seen.orphans.is_empty() && seen.kept == 0 {
+            return Ok(Vec::new());
+        }
+        session.has_waited(Duration::ZERO);
+        let tables: Vec<String> = seen.orphans.iter().map(Orphans::table).collect();
+        let tables: Vec<&str> = tables.iter().map(String::as_str).chain(["user"]).collect();
+        let patience =
+            Patience::new(session, &cx.console, &cx.interrupt, &tables, cx.settings.max_wait)
+                .wanting(Wanted::Rows);
+        let tried = patience.exercise(async |_| {
+            let moved = match self.args.put_back {
+                true => orphans::put_back(cx, session, &seen.role).await,
+                false => orphans::set_aside(cx, session, &seen.role, &seen.orphans).await,
+            };
+            moved.map_err(Setback::from)
+        });
+        tried.await.map(|tried| tried.value)
+    }
+
     /// The same once more.
     fn again(&self) -> Next {
         let mut command = String::from("markenmate cleanup");
@@ -156,21 +131,15 @@ impl Rows {
             return Err(Failure::usage("--older-than belongs to audit and app-log")
                 .hint("a step-up token says itself when its time is over"));
         }
+        if self.args.put_back && self.args.jobs != [JobArg::Orphans] {
+            return Err(Failure::usage("--put-back belongs to orphans, by themselves")
+                .hint("markenmate cleanup orphans --put-back"));
+        }
         if self.args.export.is_some() && self.jobs().iter().all(|job| job.archive.is_none()) {
             return Err(Failure::usage("--export belongs to audit and app-log")
                 .hint("an expired step-up token is kept nowhere"));
         }
         Ok(())
-    }
-}
-
-impl JobArg {
-    const fn id(self) -> &'static str {
-        match self {
-            Self::Tokens => "tokens",
-            Self::Audit => "audit",
-            Self::AppLog => "app-log",
-        }
     }
 }
 
@@ -201,13 +170,21 @@ impl Operation for Rows {
             dues.push(ground.due(session, &role, job, cut_off).await?);
         }
         let (export, months) = self.months(session, &role, ground.now).await?;
-        Ok(Seen { role, dues, export, months })
+        let (mut found, mut kept) = (Vec::new(), 0);
+        if self.args.put_back {
+            kept = orphans::kept(session, &role).await?;
+        } else if self.wants_orphans() {
+            found = orphans::look(session, &role, verified_by()?).await?;
+        }
+        Ok(Seen { role, dues, export, months, orphans: found, kept })
     }
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Seen>, Failure> {
         let work = seen.clone();
         let matched = work.dues.iter().map(|due| due.matched).sum::<u64>()
-            + work.months.iter().map(|months| months.rows).sum::<u64>();
+            + work.months.iter().map(|months| months.rows).sum::<u64>()
+            + work.orphans.iter().map(|orphans| orphans.rows).sum::<u64>()
+            + work.kept;
         let step = |due: &Due| {
             let risk = if due.matched > 0 { Risk::Additive } else { Risk::ReadOnly };
             let mut step = Step::new(due.job.id, shown::title(due), risk);
@@ -223,13 +200,14 @@ impl Operation for Rows {
             };
             steps.push(Step::new("export", shown::export_title(export), risk));
         }
+        steps.extend(shown::orphans_step(&work.orphans, work.kept));
         // That it ran is written down all the same, but a dry run has nothing to show.
         if cx.settings.dry_run && matched == 0 {
             steps.clear();
         }
         Ok(Plan {
-            data: json!({ "jobs": work.dues.iter().map(shown::planned).collect::<Vec<_>>(), "export": work.months }),
-            screen: shown::screen(&work.dues, &work.months),
+            data: json!({ "jobs": work.dues.iter().map(shown::planned).collect::<Vec<_>>(), "export": work.months, "orphans": work.orphans }),
+            screen: shown::screen(&work.dues, &work.months, &work.orphans),
             work,
             steps,
             findings: Vec::new(),
@@ -257,6 +235,8 @@ impl Operation for Rows {
         for due in &plan.work.dues {
             done.push(run.job(due).await.map_err(|failure| after(failure, &done))?);
         }
+        let moved =
+            self.orphans(cx, session, &plan.work).await.map_err(|failure| after(failure, &done))?;
         let mut files = Vec::new();
         let began = Instant::now();
         if let Some(export) = &plan.work.export {
@@ -266,7 +246,19 @@ impl Operation for Rows {
             }
         }
         guard.end().await;
-        Ok(report(&plan, &done, &files, began.elapsed(), self.again()))
+        Ok(report(
+            &plan,
+            &Outcomes { done, moved, files, exported_in: began.elapsed() },
+            self.again(),
+        ))
+    }
+}
+
+/// What `verify` asks.
+fn verified_by() -> Result<&'static str, Failure> {
+    match checks::find("orphans").map(|check| &check.source) {
+        Ok(Source::Sql(sql)) => Ok(sql),
+        _ => Err(Failure::unexpected("there is no check for rows that point to nothing")),
     }
 }
 
@@ -305,30 +297,37 @@ fn after(mut failure: Failure, done: &[Done]) -> Failure {
     })
 }
 
-fn report(
-    plan: &Plan<Seen>,
-    done: &[Done],
-    files: &[File],
-    export: Duration,
-    again: Next,
-) -> Report {
+/// What became of everything.
+struct Outcomes {
+    done: Vec<Done>,
+    moved: Vec<Moved>,
+    files: Vec<File>,
+    exported_in: Duration,
+}
+
+fn report(plan: &Plan<Seen>, all: &Outcomes, again: Next) -> Report {
+    let Outcomes { done, moved, files, exported_in } = all;
     let deleted: u64 = done.iter().map(|done| done.deleted).sum();
     let remaining: u64 = done.iter().map(|done| done.remaining).sum();
-    let nothing = deleted == 0 && remaining == 0 && files.is_empty();
+    let nothing = deleted == 0 && remaining == 0 && files.is_empty() && moved.is_empty();
     let mut report = Report::new(if nothing { Outcome::NothingToDo } else { Outcome::Done });
-    for (step, done) in plan.steps.iter().zip(done) {
-        report.steps.push(step.result(StepStatus::Done, Some(done.duration_ms)));
+    for step in &plan.steps {
+        let took = match done.iter().find(|done| done.id == step.id) {
+            Some(done) => Some(done.duration_ms),
+            None if step.id == "export" => u64::try_from(exported_in.as_millis()).ok(),
+            None => None,
+        };
+        report.steps.push(step.result(StepStatus::Done, took));
     }
-    if let (Some(step), Some(_)) = (plan.steps.get(done.len()), &plan.work.export) {
-        let took = u64::try_from(export.as_millis()).unwrap_or(u64::MAX);
-        report.steps.push(step.result(StepStatus::Done, Some(took)));
-    }
-    report.data = json!({ "jobs": done, "remaining": remaining, "files": files });
+    report.data = json!({ "jobs": done, "remaining": remaining, "files": files, "orphans": moved });
     report.body = if nothing {
         vec![Block::Text("nothing to do: no row has had its time".into())]
     } else {
-        shown::results(done, files)
+        shown::results(done, moved, files)
     };
     report.next = Some(if remaining == 0 { Next::run("markenmate status") } else { again });
+    if moved.iter().any(|moved| moved.kept_as.is_some()) {
+        report.undo = Some("markenmate cleanup orphans --put-back".into());
+    }
     report
 }

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use crate::cleanup::export::{Export, File, Months};
 use crate::cleanup::ground::Due;
+use crate::cleanup::orphans::{Moved, Orphans};
 use crate::cleanup::run::Done;
+use crate::plan::{Risk, Step};
 use crate::report::Block;
 
 /// `move 120 old audit rows …`
@@ -24,6 +26,17 @@ pub(super) fn export_title(export: &Export) -> String {
     )
 }
 
+/// What is done with rows that point to nothing.
+pub(super) fn orphans_step(orphans: &[Orphans], kept: u64) -> Option<Step> {
+    let rows: u64 = orphans.iter().map(|orphans| orphans.rows).sum();
+    let title = match (rows, kept) {
+        (0, 0) => return None,
+        (0, tables) => format!("put back what {tables} table(s) in markenmate_quarantine hold"),
+        (rows, _) => format!("set aside what points to nothing: {rows} rows or values"),
+    };
+    Some(Step::new("orphans", title, Risk::Additive))
+}
+
 /// The plan of a job, as JSON.
 pub(super) fn planned(due: &Due) -> Value {
     json!({
@@ -36,32 +49,20 @@ pub(super) fn planned(due: &Due) -> Value {
 }
 
 /// Before the question.
-pub(super) fn screen(dues: &[Due], months: &[Months]) -> Vec<Block> {
-    let row = |due: &Due| {
-        vec![
-            due.job.id.to_owned(),
-            due.matched.to_string(),
-            due.job.by.map_or_else(
-                || "all rows".into(),
-                |_| due.cut_off.format("%Y-%m-%d %H:%M").to_string(),
-            ),
-            due.oldest.clone().unwrap_or_else(|| "-".into()),
-            due.job.archive.unwrap_or("(deleted)").to_owned(),
-        ]
-    };
-    let mut screen = vec![Block::Table {
-        columns: ["job", "rows", "before (UTC)", "oldest (UTC)", "into markenmate"]
-            .map(str::to_owned)
-            .to_vec(),
-        rows: dues.iter().map(row).collect(),
-    }];
+pub(super) fn screen(dues: &[Due], months: &[Months], orphans: &[Orphans]) -> Vec<Block> {
+    let mut screen = Vec::new();
+    if !dues.is_empty() {
+        let columns = ["job", "rows", "before (UTC)", "oldest (UTC)", "into markenmate"];
+        screen.push(table(&columns, dues.iter().map(due_row).collect()));
+    }
     for months in months {
+        let from = months.oldest.as_ref().map(|month| format!(", from {month} on"));
         screen.push(Block::Text(format!(
             "markenmate.{}: {} rows of {} whole month(s) for files{}",
             months.archive,
             months.rows,
             months.months,
-            months.oldest.as_ref().map(|month| format!(", from {month} on")).unwrap_or_default()
+            from.unwrap_or_default()
         )));
     }
     for due in dues.iter().filter(|due| !due.fit.additions.is_empty()) {
@@ -76,35 +77,71 @@ pub(super) fn screen(dues: &[Due], months: &[Months]) -> Vec<Block> {
             "what is deleted is of no use to anybody: an expired token opens nothing".into(),
         ));
     }
+    if !orphans.is_empty() {
+        let row = |orphans: &Orphans| {
+            let what = if orphans.emptied.is_some() { "its value" } else { "the row" };
+            vec![orphans.subject.clone(), orphans.rows.to_string(), what.to_owned()]
+        };
+        let columns = ["points to nothing", "rows", "set aside"];
+        screen.push(table(&columns, orphans.iter().map(row).collect()));
+        screen.push(Block::Text(
+            "with what hangs on these rows; to see them first: markenmate verify --only orphans"
+                .into(),
+        ));
+    }
     screen
 }
 
+fn due_row(due: &Due) -> Vec<String> {
+    let before = due.cut_off.format("%Y-%m-%d %H:%M").to_string();
+    vec![
+        due.job.id.to_owned(),
+        due.matched.to_string(),
+        due.job.by.map_or_else(|| "all rows".into(), |_| before),
+        due.oldest.clone().unwrap_or_else(|| "-".into()),
+        due.job.archive.unwrap_or("(deleted)").to_owned(),
+    ]
+}
+
 /// Afterwards.
-pub(super) fn results(done: &[Done], files: &[File]) -> Vec<Block> {
-    let row = |done: &Done| {
-        [done.deleted, done.archived, done.skipped, done.remaining, done.duration_ms]
-            .map(|n| n.to_string())
-            .into_iter()
-            .chain([done.longest_batch_ms.to_string()])
-            .collect::<Vec<_>>()
-    };
-    let rows = done.iter().map(|done| {
-        let mut cells = vec![done.id.to_owned()];
-        cells.extend(row(done));
-        cells
-    });
-    let columns = ["job", "rows left", "archived", "held by others", "remain", "ms", "longest"];
-    let mut blocks =
-        vec![Block::Table { columns: columns.map(str::to_owned).to_vec(), rows: rows.collect() }];
+pub(super) fn results(done: &[Done], moved: &[Moved], files: &[File]) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    if !done.is_empty() {
+        let columns = ["job", "rows left", "archived", "held by others", "remain", "ms", "longest"];
+        blocks.push(table(&columns, done.iter().map(done_row).collect()));
+    }
     for done in done.iter().filter(|done| done.archived > 0) {
         blocks.push(Block::Text(format!(
             "{}: cleanup {}, checksum {} of the {} archived rows, read back and in the ledger",
             done.id, done.receipt.cleanup_id, done.receipt.checksum, done.archived
         )));
     }
+    if !moved.is_empty() {
+        blocks.push(table(&["what", "rows", "where"], moved.iter().map(moved_row).collect()));
+    }
     for file in files {
         blocks
             .push(Block::Text(format!("{}: {} rows, {} bytes", file.name, file.rows, file.bytes)));
     }
     blocks
+}
+
+fn done_row(done: &Done) -> Vec<String> {
+    let counts = [done.deleted, done.archived, done.skipped, done.remaining, done.duration_ms];
+    let counts = counts.iter().map(ToString::to_string);
+    let longest = format!("{} ms", done.longest_batch_ms);
+    [done.id.to_owned()].into_iter().chain(counts).chain([longest]).collect()
+}
+
+fn moved_row(moved: &Moved) -> Vec<String> {
+    let place = match (&moved.kept_as, moved.left) {
+        (Some(name), _) => name.clone(),
+        (None, Some(0)) => "all are back".into(),
+        (None, left) => format!("{} stay set aside", left.unwrap_or_default()),
+    };
+    vec![moved.what.clone(), moved.rows.to_string(), place]
+}
+
+fn table(columns: &[&str], rows: Vec<Vec<String>>) -> Block {
+    Block::Table { columns: columns.iter().map(|column| (*column).to_owned()).collect(), rows }
 }

@@ -1,0 +1,84 @@
+//! The flags of `cleanup`, and what they may be.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// Flags of `cleanup`.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub struct Args {
+    /// What is cleaned up; without any: tokens and audit, the guide's two
+    #[arg(value_enum, value_name = "JOB")]
+    pub(super) jobs: Vec<JobArg>,
+    /// Audit and log rows older than this leave [default: 90d]
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub(super) older_than: Option<Duration>,
+    /// How long one batch may take, about
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = batch_time)]
+    pub(super) batch_time: Duration,
+    /// Begin no further batch after this time, and say what is left
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(super) max_duration: Option<Duration>,
+    /// orphans: put back what was set aside, as far as its keys find their rows again
+    #[arg(long)]
+    pub(super) put_back: bool,
+    /// Then move the archive's oldest months into files in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) export: Option<PathBuf>,
+    /// Months that were over before this age are exported [default: --older-than]
+    #[arg(long, value_name = "AGE", value_parser = age, requires = "export")]
+    pub(super) export_older_than: Option<Duration>,
+}
+
+/// A job as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum JobArg {
+    /// Step-up tokens that have expired
+    Tokens,
+    /// Audit rows, into markenmate.audit_log_archive
+    Audit,
+    /// Log rows, into markenmate.app_log_archive
+    AppLog,
+    /// Rows that point to nothing, into markenmate_quarantine
+    Orphans,
+}
+
+pub(super) const USUAL_AGE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// What a timestamp can still be subtracted from.
+const MOST: Duration = Duration::from_secs(1000 * 366 * 24 * 60 * 60);
+
+pub(super) fn before(now: DateTime<Utc>, age: Duration) -> DateTime<Utc> {
+    let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
+    now.checked_sub_signed(age).unwrap_or(DateTime::<Utc>::MIN_UTC)
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    let age =
+        humantime::parse_duration(text).map_err(|e| format!("{e}; write 90d, 12months, 2y"))?;
+    if age > MOST { Err("that is more than a thousand years".into()) } else { Ok(age) }
+}
+
+fn batch_time(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|e| format!("{e}; write 50ms, 1s"))?;
+    match time {
+        time if time < Duration::from_millis(1) => Err("1ms is the least".into()),
+        time if time > Duration::from_secs(60) => {
+            Err("60s is the most: rows are locked for so long".into())
+        }
+        time => Ok(time),
+    }
+}
+
+impl JobArg {
+    /// As `jobs::ALL` has it.
+    pub(super) const fn id(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Audit => "audit",
+            Self::AppLog => "app-log",
+            Self::Orphans => "orphans",
+        }
+    }
+}
