@@ -16,12 +16,14 @@ mod cases {
     mod back_roles;
     mod backup;
     mod cleanup;
+    mod cleanup_kills;
     mod command_line;
     mod concurrency;
     mod connection;
     mod contracts;
     mod doctor;
     mod elsewhere;
+    mod export;
     mod forecast;
     mod grants;
     mod guard_races;

@@ -154,6 +154,13 @@ setup_test_programs() {
             say "not installed: ${missing[*]}. The tests of poolers (pgbouncer), TLS (openssl) and encryption (age) need them"
         fi
     fi
+    # A reader of what `cleanup --export` writes. Kept in target/python.
+    if ! PYTHONPATH=$root/target/python python3 -c 'import duckdb' 2>/dev/null; then
+        say "fetching duckdb for Python"
+        python3 -m pip --version >/dev/null 2>&1 || ! have apt-get || apt_install python3-pip
+        python3 -m pip install --quiet --root-user-action ignore --target "$root/target/python" duckdb >&2 ||
+            say "not installed: duckdb for Python. The test of exported files needs it"
+    fi
     # Debian keeps pgbouncer where only root looks.
     export PATH=$PATH:/usr/sbin
 }

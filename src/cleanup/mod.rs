@@ -9,6 +9,7 @@ pub mod ground;
 pub mod jobs;
 pub mod orphans;
 mod pace;
+pub mod patient;
 mod pressure;
 mod record;
 pub mod run;

@@ -8,12 +8,12 @@ use super::batch::{Batch, Rowwise, Statement};
 use super::ground::{Due, predicate};
 use super::jobs::GUIDE_ARCHIVE;
 use super::pace::Pace;
+use super::patient::patiently;
 use super::pressure::Pressure;
 use super::record::{self, Begun, End, Receipt};
 use crate::console::progress::Progress;
 use crate::context::Context;
-use crate::db::locks::{self, Wanted};
-use crate::db::patience::{Patience, Setback};
+use crate::db::locks;
 use crate::db::session::{Mode, Session};
 use crate::failure::{Failure, Kind};
 
@@ -266,15 +266,9 @@ impl Run<'_> {
     async fn patiently<T>(
         &self,
         due: &Due,
-        mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
+        attempt: impl AsyncFnMut() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        self.session.has_waited(Duration::ZERO);
-        let tables = [due.job.table];
-        let Context { console, interrupt, settings, .. } = self.cx;
-        let patience = Patience::new(self.session, console, interrupt, &tables, settings.max_wait)
-            .wanting(Wanted::Rows);
-        let tried = patience.exercise(async |_| attempt().await.map_err(Setback::from)).await?;
-        Ok(tried.value)
+        patiently(self.cx, self.session, &[due.job.table], attempt).await
     }
 
     async fn blocks(&self, due: &Due) -> Result<u32, Failure> {

@@ -9,17 +9,19 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use serde::Serialize;
 use serde_json::json;
-use tokio_postgres::SimpleQueryRow;
 
+use super::patient::patiently;
 use super::record::opening;
 use crate::context::Context;
 use crate::db::identifiers::literal;
 use crate::db::ledger::{self, Record};
-use crate::db::session::{Mode, Rows, Session};
+use crate::db::session::{Mode, Session};
 use crate::failure::{Failure, Kind};
 
+mod chunk;
 mod file;
 
+use chunk::{Chunk, first, number};
 use file::{Writing, Written};
 
 /// Rows of one file: some 20 MB.
@@ -151,16 +153,6 @@ fn after(mut failure: Failure, done: &[File]) -> Failure {
     failure.because(format!("{} file(s) with {rows} rows were finished before", done.len()))
 }
 
-/// The rows of a file, before it is written.
-#[derive(Debug, Clone)]
-struct Chunk {
-    name: String,
-    month: NaiveDate,
-    ids: [i64; 2],
-    rows: u64,
-    checksum: i128,
-}
-
 struct Work<'a> {
     export: &'a Export,
     cx: &'a Context,
@@ -220,7 +212,8 @@ impl Work<'_> {
 
     async fn bound(&self) -> Result<i64, Failure> {
         let sql = self.sql(include_str!("bound.sql"), None);
-        let sets = self.session.once(Mode::Write, WHAT, &sql).await?;
+        let sets =
+            self.patiently(async || self.session.once(Mode::Write, WHAT, &sql).await).await?;
         number(first(&sets)?, "bound")
     }
 
@@ -274,9 +267,21 @@ impl Work<'_> {
             sha256: written.sha256,
         };
         self.manifest(&file)?;
-        let finished = self.finish(&chunk, &file).await;
-        self.session.end().await;
-        finished.map(|()| file)
+        self.patiently(async || {
+            let finished = self.finish(&chunk, &file).await;
+            self.session.end().await;
+            finished
+        })
+        .await?;
+        Ok(file)
+    }
+
+    async fn patiently<T>(
+        &self,
+        attempt: impl AsyncFnMut() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        // Who writes the archive deletes a user of the application's.
+        patiently(self.cx, self.session, &["user", "audit_log"], attempt).await
     }
 
     /// A signal leaves it to the next run. Where the disk is full there may be no next one in this folder.
@@ -361,36 +366,6 @@ impl Work<'_> {
     }
 }
 
-impl Chunk {
-    fn read(row: &SimpleQueryRow, name: String) -> Result<Self, Failure> {
-        Ok(Self {
-            name,
-            month: number(row, "month")?,
-            ids: [number(row, "first_archive_id")?, number(row, "last_archive_id")?],
-            rows: number(row, "rows")?,
-            checksum: number(row, "checksum")?,
-        })
-    }
-
-    /// The condition on a row `a` of the archive.
-    fn range(&self) -> String {
-        let [first, last] = self.ids;
-        let from = format!("'{}T00:00:00Z'::timestamptz", self.month);
-        format!(
-            "a.archive_id BETWEEN {first} AND {last} AND a.created_at >= {from} \
-             AND a.created_at < ({from} AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC'"
-        )
-    }
-}
-
 fn moment(at: DateTime<Utc>) -> String {
     format!("{}::timestamptz", literal(&at.to_rfc3339()))
-}
-
-fn first(sets: &[Rows]) -> Result<&SimpleQueryRow, Failure> {
-    sets.last().and_then(|rows| rows.first()).ok_or_else(|| Failure::unexpected(WHAT))
-}
-
-fn number<T: std::str::FromStr>(row: &SimpleQueryRow, name: &str) -> Result<T, Failure> {
-    row.get(name).and_then(|text| text.parse().ok()).ok_or_else(|| Failure::unexpected(WHAT))
 }

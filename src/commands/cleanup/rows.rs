@@ -12,11 +12,11 @@ use crate::cleanup::export::{Export, File, Months};
 use crate::cleanup::ground::{Due, Ground};
 use crate::cleanup::jobs::{self, GUIDE_ARCHIVE, Job};
 use crate::cleanup::orphans::{self, Moved, Orphans};
+use crate::cleanup::patient::patiently;
 use crate::cleanup::run::{Done, Limits, Run};
 use crate::context::Context;
 use crate::db::identifiers::quoted;
-use crate::db::locks::Wanted;
-use crate::db::patience::{Attempt, Patience, Setback};
+use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
 use crate::migrations::registry;
@@ -93,20 +93,13 @@ impl Rows {
         if seen.orphans.is_empty() && seen.kept == 0 {
             return Ok(Vec::new());
         }
-        session.has_waited(Duration::ZERO);
         let tables: Vec<String> = seen.orphans.iter().map(Orphans::table).collect();
         let tables: Vec<&str> = tables.iter().map(String::as_str).chain(["user"]).collect();
-        let patience =
-            Patience::new(session, &cx.console, &cx.interrupt, &tables, cx.settings.max_wait)
-                .wanting(Wanted::Rows);
-        let tried = patience.exercise(async |_| {
-            let moved = match self.args.put_back {
-                true => orphans::put_back(cx, session, &seen.role).await,
-                false => orphans::set_aside(cx, session, &seen.role, &seen.orphans).await,
-            };
-            moved.map_err(Setback::from)
-        });
-        tried.await.map(|tried| tried.value)
+        patiently(cx, session, &tables, async || match self.args.put_back {
+            true => orphans::put_back(cx, session, &seen.role).await,
+            false => orphans::set_aside(cx, session, &seen.role, &seen.orphans).await,
+        })
+        .await
     }
 
     /// The same once more.
