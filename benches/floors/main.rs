@@ -5,6 +5,7 @@
 mod back;
 mod backup;
 mod child;
+mod cleanup;
 mod floor;
 mod forecast;
 mod ground;
@@ -22,7 +23,7 @@ use table::Line;
 type Row = fn(&Ground) -> Vec<Line>;
 
 /// One line a row: its name, and what measures it.
-const ROWS: [(&str, Row); 11] = [
+const ROWS: [(&str, Row); 12] = [
     ("version", rows::version),
     ("noop", rows::noop),
     ("migrate", rows::migrate),
@@ -32,6 +33,7 @@ const ROWS: [(&str, Row); 11] = [
     ("guards", guarded::guards),
     ("verify", guarded::verify),
     ("back", back::back),
+    ("cleanup", cleanup::cleanup),
     ("stall", stall::stall),
     ("forecast", forecast::forecast),
 ];
