@@ -8,8 +8,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    admin, backup, cleanup, demo, migrate, rehearse, rollback, set_master_admin, status, util,
-    verify,
+    admin, backup, cleanup, demo, migrate, rehearse, rollback, set_master_admin, stats, status,
+    util, verify,
 };
 use crate::console::Console;
 use crate::failure::Failure;
@@ -49,6 +49,8 @@ pub enum Command {
     Admin(admin::Args),
     /// Delete expired tokens, archive old audit and log rows, drop what rollback and restore have kept
     Cleanup(cleanup::Args),
+    /// Say what the database tells about its use, with thresholds; review the audit log
+    Stats(stats::Args),
     /// Show all of it on a throwaway PostgreSQL
     Demo(demo::Args),
     /// Completions, manual pages, the SQL of the way back
@@ -82,6 +84,10 @@ impl Command {
                 None => "cleanup",
                 Some(cleanup::What::SetAside(_)) => "cleanup set-aside",
             },
+            Self::Stats(args) => match args.what {
+                None => "stats",
+                Some(stats::What::Audit(_)) => "stats audit",
+            },
             Self::Demo(_) => "demo",
             Self::Util(_) => "util",
         }
@@ -92,7 +98,7 @@ impl Command {
 const GROUPS: [(&str, &[&str]); 4] = [
     ("The guide", &["backup", "migrate", "set-master-admin", "verify", "rollback"]),
     ("Before and after", &["status", "rehearse"]),
-    ("Day to day", &["admin", "cleanup"]),
+    ("Day to day", &["admin", "cleanup", "stats"]),
     ("To try it", &["demo"]),
 ];
 

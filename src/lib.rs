@@ -19,13 +19,14 @@ pub mod render;
 pub mod report;
 pub mod sandbox;
 pub mod settings;
+pub mod stats;
 pub mod tools;
 
 use cli::Command;
 use commands::admin::What;
 use commands::{
     admin as admins, backup as backups, cleanup as cleanups, demo, migrate, rehearse, rollback,
-    set_master_admin, status, util, verify,
+    set_master_admin, stats as statistics, status, util, verify,
 };
 use console::Console;
 use context::Context;
@@ -90,6 +91,12 @@ async fn dispatch(cx: &Context, command: Command) -> Ending {
                 alone(backups::prune(cx, dir.as_deref(), usize::from(*keep)).await)
             }
             Some(backups::Kept::List { dir }) => alone(backups::list(cx, dir.as_deref())),
+        },
+        Command::Stats(args) => match args.what {
+            None => pipeline::drive(cx, &statistics::Stats::new(args)).await,
+            Some(statistics::What::Audit(args)) => {
+                pipeline::drive(cx, &statistics::Audit::new(args)).await
+            }
         },
         Command::Cleanup(args) => cleanups::run(cx, args).await,
         Command::Demo(args) => alone(demo::run(cx, args).await),

@@ -81,6 +81,22 @@ pub fn look(path: &Path, wanted: &Wanted) -> Result<Rehearsed, Failure> {
     Ok(found)
 }
 
+/// The newest that is of this database, whatever it says, and whatever was changed since.
+///
+/// # Errors
+/// Refused where the folder cannot be read.
+pub fn newest(folder: &Path, identity: &Identity) -> Result<Option<Certificate>, Failure> {
+    let all = certificates(folder)?.into_iter().filter_map(|path| Certificate::open(&path).ok());
+    let is_of_it = |certificate: &Certificate| {
+        let of = &certificate.database;
+        of.system_identifier.is_some()
+            && of.system_identifier == identity.system_identifier
+            && of.oid == identity.oid
+            && certificate.finished_at <= Utc::now() + CLOCKS
+    };
+    Ok(all.filter(is_of_it).max_by_key(|certificate| certificate.finished_at))
+}
+
 fn certificates(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     if !path.is_dir() {
         return Ok(if path.symlink_metadata().is_ok() { vec![path.to_path_buf()] } else { vec![] });

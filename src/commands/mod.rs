@@ -11,6 +11,7 @@ pub mod rehearse;
 pub mod rollback;
 pub mod set_master_admin;
 mod shell;
+pub mod stats;
 pub mod status;
 pub mod util;
 pub mod verify;

@@ -10,7 +10,7 @@ use crate::report::{Block, Finding, Next, Report};
 use crate::settings::{Endpoint, Source};
 
 /// The commands that work on a database. What `util` prints says by itself which one it means.
-pub const COMMANDS: [&str; 9] = [
+pub const COMMANDS: [&str; 10] = [
     "backup",
     "migrate",
     "set-master-admin",
@@ -20,6 +20,7 @@ pub const COMMANDS: [&str; 9] = [
     "rehearse",
     "admin",
     "cleanup",
+    "stats",
 ];
 
 /// What a printed command must repeat, because the command line said it: else the paste would go to

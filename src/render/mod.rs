@@ -6,10 +6,12 @@ use crate::failure::{Ending, Failure};
 use crate::report::Outcome;
 use crate::settings::Format;
 
+pub mod csv;
 pub mod github;
 pub mod human;
 mod json;
 pub mod junit;
+pub mod prometheus;
 
 /// Shows how a command ended and returns the exit code.
 pub fn show(cx: &Context, command: &str, ending: &Ending) -> u8 {

@@ -101,7 +101,21 @@ pub enum Since {
     Ago(Duration),
 }
 
-fn since(text: &str) -> Result<Since, String> {
+impl Since {
+    /// The moment. An age beyond what a date can say is the beginning of time.
+    pub(super) fn before(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Self::At(at) => at,
+            Self::Ago(age) => chrono::TimeDelta::from_std(age)
+                .ok()
+                .and_then(|age| now.checked_sub_signed(age))
+                .unwrap_or(DateTime::UNIX_EPOCH),
+        }
+    }
+}
+
+/// Reads a time or an age.
+pub(super) fn since(text: &str) -> Result<Since, String> {
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
         return Ok(Since::At(at.to_utc()));
     }
@@ -256,14 +270,7 @@ impl Verify {
     /// `--since`, or when the judged version was recorded.
     fn since(&self, cx: &Context, survey: &Survey, version: i32) -> Option<String> {
         let at = match self.args.since {
-            Some(Since::At(at)) => Some(at),
-            // An age beyond what a date can say is the beginning of time.
-            Some(Since::Ago(age)) => Some(
-                chrono::TimeDelta::from_std(age)
-                    .ok()
-                    .and_then(|age| cx.started_at.checked_sub_signed(age))
-                    .unwrap_or(DateTime::UNIX_EPOCH),
-            ),
+            Some(since) => Some(since.before(cx.started_at)),
             None => survey
                 .histories
                 .app
@@ -278,7 +285,7 @@ impl Verify {
 
 /// A member of the owner who does not inherit reads as the owner from here on; whoever has the owner's
 /// rights already may have more of its own.
-async fn read_as_owner(session: &Session, survey: &Survey) -> Result<(), Failure> {
+pub(super) async fn read_as_owner(session: &Session, survey: &Survey) -> Result<(), Failure> {
     let Some(owner) = live::owner(survey) else { return Ok(()) };
     const WHAT: &str = "cannot read as the owner of the app's tables";
     let asks = format!("SELECT pg_has_role({}, 'USAGE')", literal(owner));

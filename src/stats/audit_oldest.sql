@@ -1,0 +1,2 @@
+-- No row, no age.
+SELECT extract(epoch FROM now() - min(created_at))::float8 AS value FROM public.audit_log HAVING count(*) > 0
