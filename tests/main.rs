@@ -54,6 +54,8 @@ mod cases {
     mod set_aside;
     mod signals;
     mod standing;
+    mod stats;
+    mod stats_audit;
     mod support;
     mod trust;
     mod verify;

@@ -21,8 +21,16 @@ pub fn document(origin: Origin<'_>, readings: &[Reading]) -> String {
     let mut text = String::new();
     let database = ("database", origin.database);
     for (name, help, value) in [
-        ("markenmate_stats_read_timestamp_seconds", "When the other metrics were read", origin.read_at),
-        ("markenmate_stats_window_seconds", "How long the window is, which some of the other metrics count in", origin.window),
+        (
+            "markenmate_stats_read_timestamp_seconds",
+            "When the other metrics were read",
+            origin.read_at,
+        ),
+        (
+            "markenmate_stats_window_seconds",
+            "How long the window is, which some of the other metrics count in",
+            origin.window,
+        ),
     ] {
         head(&mut text, name, help, Kind::Gauge);
         sample(&mut text, name, [database].into_iter(), value);
@@ -55,7 +63,8 @@ fn sample<'a>(
     labels: impl Iterator<Item = (&'a str, &'a str)>,
     value: f64,
 ) {
-    let labels: Vec<_> = labels.map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
+    let labels: Vec<_> =
+        labels.map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
     let _ = writeln!(text, "{name}{{{}}} {value}", labels.join(","));
 }
 

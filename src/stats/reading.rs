@@ -42,7 +42,12 @@ impl Reading {
     }
 
     /// None, and why.
-    pub fn skipped(metric: &'static Metric, limit: Limit, why: Why, reason: impl Into<String>) -> Self {
+    pub fn skipped(
+        metric: &'static Metric,
+        limit: Limit,
+        why: Why,
+        reason: impl Into<String>,
+    ) -> Self {
         Self { metric, limit, samples: Vec::new(), skipped: Some((why, reason.into())) }
     }
 }

@@ -78,7 +78,8 @@ const STATEMENTS: Requires = Requires { statements: true, ..NOTHING };
 const GUARDS: Requires = Requires { version: 3, own: 2, ..NOTHING };
 const RUNS: Requires = Requires { own: 4, ..NOTHING };
 const AUDIT: Requires = of(&["audit_log.user_id", "audit_log.action", "audit_log.created_at"]);
-const TOKENS: Requires = of(&["step_up_token.used", "step_up_token.expires_at", "step_up_token.created_at"]);
+const TOKENS: Requires =
+    of(&["step_up_token.used", "step_up_token.expires_at", "step_up_token.created_at"]);
 
 const fn of(objects: &'static [&'static str]) -> Requires {
     Requires { objects, ..NOTHING }
@@ -190,7 +191,10 @@ impl Requires {
             ));
         }
         (self.own > own).then(|| {
-            format!("needs version {} of schema markenmate, which is at {own}: markenmate migrate", self.own)
+            format!(
+                "needs version {} of schema markenmate, which is at {own}: markenmate migrate",
+                self.own
+            )
         })
     }
 }

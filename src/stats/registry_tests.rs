@@ -8,7 +8,8 @@ const NOT_METRICS: [&str; 1] = ["statements"];
 #[test]
 fn list_and_folder_are_equal() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/stats");
-    let names = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let names =
+        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
     let files: BTreeSet<String> = names
         .filter_map(|name| name.strip_suffix(".sql").map(str::to_owned))
         .filter(|stem| !NOT_METRICS.contains(&stem.as_str()))
@@ -47,7 +48,14 @@ fn statements_stand_alone_and_name_their_schema() {
     for metric in &ALL {
         let Source::Sql(sql) = metric.source else { continue };
         assert!(!sql.trim_end().ends_with(';'), "{}: a savepoint follows", metric.id);
-        for table in ["token_lending", "audit_log", "step_up_token", "app_log", "cleanup", "lending_conflicts"] {
+        for table in [
+            "token_lending",
+            "audit_log",
+            "step_up_token",
+            "app_log",
+            "cleanup",
+            "lending_conflicts",
+        ] {
             for keyword in ["FROM", "JOIN"] {
                 assert!(!sql.contains(&format!("{keyword} {table}")), "{}: {table}", metric.id);
             }
@@ -65,8 +73,12 @@ fn a_limit_has_a_side() {
 
 #[test]
 fn what_is_missing_is_said() {
-    let said = |requires: &Requires, version, own| requires.missing(version, own, &Catalogue::default());
-    assert_eq!(said(&AUDIT, 3, 4).unwrap(), "there is no public.audit_log.user_id: markenmate migrate");
+    let said =
+        |requires: &Requires, version, own| requires.missing(version, own, &Catalogue::default());
+    assert_eq!(
+        said(&AUDIT, 3, 4).unwrap(),
+        "there is no public.audit_log.user_id: markenmate migrate"
+    );
     assert!(said(&GUARDS, 2, 4).unwrap().contains("recorded is 2"));
     assert!(said(&RUNS, 3, 3).unwrap().contains("which is at 3"));
     assert_eq!(said(&RUNS, 3, 4), None);

@@ -52,11 +52,7 @@ pub async fn run(session: &Session, request: &Request<'_>) -> Result<Vec<Reading
 }
 
 impl Request<'_> {
-    fn missing(
-        &self,
-        metric: &Metric,
-        uncounted: Option<&(Why, String)>,
-    ) -> Option<(Why, String)> {
+    fn missing(&self, metric: &Metric, uncounted: Option<&(Why, String)>) -> Option<(Why, String)> {
         let requires = &metric.requires;
         let ours = requires.own > 0 || requires.version > 0;
         match (self.own, uncounted) {
@@ -75,8 +71,11 @@ async fn uncounted(session: &Session) -> Result<Option<(Why, String)>, Failure> 
     let Some(row) = sets.first().and_then(|rows| rows.first()) else { return Ok(None) };
     let is = |name| row.get(name) == Some("t");
     let made = "CREATE EXTENSION pg_stat_statements;";
-    let loaded = "shared_preload_libraries = 'pg_stat_statements' in postgresql.conf, and a restart";
-    let absent = |enable: String| Some((Why::Absent, format!("statements are not counted here; to enable it: {enable}")));
+    let loaded =
+        "shared_preload_libraries = 'pg_stat_statements' in postgresql.conf, and a restart";
+    let absent = |enable: String| {
+        Some((Why::Absent, format!("statements are not counted here; to enable it: {enable}")))
+    };
     Ok(match (is("is_loaded"), is("is_made"), row.get("off")) {
         (false, false, _) => absent(format!("{loaded}; then, in this database: {made}")),
         (false, true, _) => absent(loaded.into()),
@@ -84,7 +83,12 @@ async fn uncounted(session: &Session) -> Result<Option<(Why, String)>, Failure> 
         (true, true, Some(off)) => absent(format!("take away {off}")),
         (true, true, None) if !is("shows_all") => {
             let role = identifier(row.get("role").unwrap_or_default());
-            Some((Why::Denied, format!("other roles' statements are not shown to {role}: GRANT pg_read_all_stats TO {role};")))
+            Some((
+                Why::Denied,
+                format!(
+                    "other roles' statements are not shown to {role}: GRANT pg_read_all_stats TO {role};"
+                ),
+            ))
         }
         (true, true, None) => None,
     })
@@ -117,7 +121,9 @@ fn refused_or_broken(failure: Failure) -> Result<(Why, String), Failure> {
         Some("42501") => Ok((Why::Denied, format!("may not be read: {said}"))),
         Some("57014") => Ok((
             Why::Broken,
-            format!("took too long: {said}; give it more time, for example: --statement-timeout 30m"),
+            format!(
+                "took too long: {said}; give it more time, for example: --statement-timeout 30m"
+            ),
         )),
         Some(sqlstate) if failure.kind == Kind::Unexpected => {
             Ok((Why::Broken, format!("could not be read: {said} (SQLSTATE {sqlstate})")))

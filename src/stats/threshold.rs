@@ -17,7 +17,8 @@ impl Threshold {
     /// # Errors
     /// No such metric, or no value of it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let (id, value) = text.split_once('=').ok_or("write ID=VALUE, for example audit-insert=5")?;
+        let (id, value) =
+            text.split_once('=').ok_or("write ID=VALUE, for example audit-insert=5")?;
         let metric = registry::find(id)?;
         if value == "none" {
             return Ok(Self { metric, value: None });

@@ -46,7 +46,9 @@ impl Unit {
         let typed = match self {
             Self::Milliseconds => time(text).map(|time| time.as_secs_f64() * 1000.0),
             Self::Seconds => time(text).map(|time| time.as_secs_f64()),
-            Self::Ratio => text.strip_suffix('%').and_then(|n| n.trim().parse().ok()).map(hundredth),
+            Self::Ratio => {
+                text.strip_suffix('%').and_then(|n| n.trim().parse().ok()).map(hundredth)
+            }
             Self::Count | Self::PerDay | Self::Bytes => None,
         };
         typed.or_else(|| text.parse().ok()).filter(|value: &f64| value.is_finite() && *value >= 0.0)

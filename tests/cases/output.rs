@@ -14,6 +14,8 @@ fn help() {
         "",
         "migrate",
         "rehearse",
+        "stats",
+        "stats audit",
         "status",
         "verify",
         "demo",

@@ -19,19 +19,25 @@ pub struct Terminal {
 
 /// Starts the binary on a new terminal: stdin, stdout and stderr.
 pub fn on_a_terminal(invocation: Invocation) -> Terminal {
-    let session = open(&invocation.command());
+    on_a_terminal_of(120, invocation)
+}
+
+/// The same on one of another width.
+pub fn on_a_terminal_of(columns: u16, invocation: Invocation) -> Terminal {
+    let session = open(&invocation.command(), columns);
     Terminal { session, screen: String::new(), _invocation: Some(invocation) }
 }
 
 /// Starts another program on a new terminal, in the command's environment alone.
 pub fn command_on_a_terminal(command: &Command) -> Terminal {
-    Terminal { session: open(command), screen: String::new(), _invocation: None }
+    Terminal { session: open(command, 120), screen: String::new(), _invocation: None }
 }
 
-fn open(bare: &Command) -> PtySession {
+fn open(bare: &Command, columns: u16) -> PtySession {
     let mut command = Command::new("/bin/sh");
     command
-        .args(["-c", "stty echo rows 40 cols 120; exec \"$0\" \"$@\""])
+        .arg("-c")
+        .arg(format!("stty echo rows 40 cols {columns}; exec \"$0\" \"$@\""))
         .arg(bare.get_program())
         .args(bare.get_args())
         .env_clear()

@@ -89,7 +89,9 @@ impl Operation for Audit {
             Step::new(audit_shown::UNPARSED, audit_shown::UNPARSED_TITLE, Risk::ReadOnly),
         ];
         let looked_for = anomalies::ALL.iter();
-        steps.extend(looked_for.map(|a| Step::new(a.id, format!("{}: {}", a.id, a.title), Risk::ReadOnly)));
+        steps.extend(
+            looked_for.map(|a| Step::new(a.id, format!("{}: {}", a.id, a.title), Risk::ReadOnly)),
+        );
         Ok(Plan {
             work: since.clone(),
             steps,
@@ -127,7 +129,12 @@ impl Operation for Audit {
 }
 
 impl Audit {
-    async fn read(&self, session: &Session, since: &str, attempt: Attempt) -> Result<Seen, Failure> {
+    async fn read(
+        &self,
+        session: &Session,
+        since: &str,
+        attempt: Attempt,
+    ) -> Result<Seen, Failure> {
         let survey = Survey::opening(session, attempt.timeouts).await?;
         let catalogue = survey.catalogue.as_ref();
         if catalogue.is_none_or(lacks_audit_log) {

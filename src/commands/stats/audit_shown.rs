@@ -144,8 +144,9 @@ fn rates_of(rates: &[Rate]) -> Option<[Block; 2]> {
 
 /// Who did what, a row each; then what does not look right.
 pub(super) fn csv(seen: &Seen, findings: &[Finding]) -> String {
-    const COLUMNS: [&str; 10] =
-        ["kind", "actor", "email", "role", "action", "count", "archived", "first", "last", "detail"];
+    const COLUMNS: [&str; 10] = [
+        "kind", "actor", "email", "role", "action", "count", "archived", "first", "last", "detail",
+    ];
     let deeds = seen.deeds.iter().map(|deed| {
         vec![
             "action".to_owned(),

@@ -58,7 +58,9 @@ fn age(
                     folder.display(),
                     path.display()
                 ),
-                None => format!("there is no verified backup of this database in {}", folder.display()),
+                None => {
+                    format!("there is no verified backup of this database in {}", folder.display())
+                }
             };
             (found.newest.as_ref().ok_or_else(none)?.1, Vec::new())
         }

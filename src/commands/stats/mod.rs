@@ -205,9 +205,7 @@ fn own_version(survey: &Survey) -> Result<i32, String> {
                 "role {role} may not read schema markenmate: docs/grants.sql has what a reader needs"
             ))
         }
-        History::Damaged(damage) => {
-            Err(format!("the history cannot be read: {}", damage.said))
-        }
+        History::Damaged(damage) => Err(format!("the history cannot be read: {}", damage.said)),
     }
 }
 
@@ -216,9 +214,10 @@ fn step(metric: &Metric, with_sql: bool) -> Step {
         Source::Sql(sql) if with_sql => Some(sql.to_owned()),
         Source::Sql(_) | Source::Folder => None,
     };
-    let limit = metric.limit.value().map_or_else(String::new, |limit| {
-        format!("; threshold {}", metric.unit.shown(limit))
-    });
+    let limit = metric
+        .limit
+        .value()
+        .map_or_else(String::new, |limit| format!("; threshold {}", metric.unit.shown(limit)));
     let title = format!("{}: {}{limit}", metric.id, metric.title);
     Step { sql, ..Step::new(metric.id, title, Risk::ReadOnly) }
 }

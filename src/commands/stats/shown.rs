@@ -116,10 +116,12 @@ fn values(readings: &[Reading]) -> Block {
     let rows = of_one.map(|reading| {
         let unit = reading.metric.unit;
         let (value, mark) = match reading.samples.first() {
+            None if reading.metric.id.ends_with("-age") => ("never".to_owned(), ""),
             None => ("-".to_owned(), ""),
-            Some(sample) => {
-                (shown(reading, sample), if reading.limit.is_passed(sample.value) { "OVER" } else { "" })
-            }
+            Some(sample) => (
+                shown(reading, sample),
+                if reading.limit.is_passed(sample.value) { "OVER" } else { "" },
+            ),
         };
         let threshold = reading.limit.value().map(|limit| unit.shown(limit)).unwrap_or_default();
         vec![reading.metric.id.to_owned(), value, threshold, mark.to_owned()]

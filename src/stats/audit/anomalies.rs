@@ -16,8 +16,8 @@ pub struct Anomaly {
     pub title: &'static str,
     /// What to do about it.
     pub remedy: &'static str,
-    /// The rest of a statement that returns `(subject, detail)`; no rows: there is nothing of it. Before it stand
-    /// `every` and `audit`.
+    /// The rest of a statement that returns `(subject, detail)`; no rows: there is nothing of it. Before it
+    /// stands `WITH every …, audit …`, to which it may add.
     pub sql: &'static str,
 }
 

@@ -1,5 +1,5 @@
 -- As many within a quarter of an hour as lock an admin out of this tool; the application locks nobody out.
-WITH counted AS (
+, counted AS (
     SELECT user_id, created_at,
            count(*) OVER (PARTITION BY user_id ORDER BY created_at RANGE BETWEEN interval '15 minutes' PRECEDING AND CURRENT ROW) AS n
       FROM audit WHERE action = 'STEP_UP_AUTH_FAILURE' OR action LIKE 'AUTHZ\_FAILURE%'

@@ -1,5 +1,5 @@
 -- Somebody who tries passwords until one is right looks like this.
-WITH counted AS (
+, counted AS (
     SELECT user_id, action, created_at,
            count(*) FILTER (WHERE action = 'STEP_UP_AUTH_FAILURE') OVER
                (PARTITION BY user_id ORDER BY created_at RANGE BETWEEN interval '15 minutes' PRECEDING AND CURRENT ROW) AS failed

@@ -34,7 +34,8 @@ impl Scope {
 
     /// What the statements look at, for the open transaction.
     pub(super) fn set(&self) -> String {
-        let set = |name, value: &Option<String>| set_local(name, value.as_deref().unwrap_or_default());
+        let set =
+            |name, value: &Option<String>| set_local(name, value.as_deref().unwrap_or_default());
         format!(
             "{}{}{}",
             set_local("since", &self.since),
