@@ -4,7 +4,7 @@
 --        -f grants.sql
 --
 -- owner     the role that owns the application's tables: \dt public."user" shows it
--- reader    may run status and verify; changes nothing, but reads every table, secrets included
+-- reader    may run status, verify and stats; changes nothing, but reads every table, secrets included
 -- operator  may run everything else; what it makes belongs to the owner
 --
 -- Run it as a superuser, in the application's database, before the first migrate or at any time

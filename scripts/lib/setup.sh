@@ -134,24 +134,30 @@ setup_postgres() {
     export PATH=$bindir:$PATH
 }
 
-# What some tests need besides: the pooler, certificates, encryption, a scheduler in the database.
+# What some tests need besides: the pooler, certificates, encryption, a scheduler in the database, and what reads
+# metrics and alerts.
 setup_test_programs() {
     local missing=()
     have pgbouncer || [[ -x /usr/sbin/pgbouncer ]] || missing+=(pgbouncer)
     have openssl || missing+=(openssl)
     have age || missing+=(age)
+    # Its package has promtool.
+    have promtool || missing+=(prometheus)
     if have apt-get && ! compgen -G '/usr/lib/postgresql/*/lib/pg_cron.so' >/dev/null; then
         missing+=("postgresql-$(postgres --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')-cron")
     fi
     if [[ ${#missing[@]} -gt 0 ]]; then
         if have apt-get; then
             apt_install "${missing[@]}"
-            # Its service would start with the machine.
-            if [[ " ${missing[*]} " == *" pgbouncer "* ]] && have systemctl; then
-                as_root systemctl disable pgbouncer >/dev/null 2>&1 || true
-            fi
+            # Their services would start with the machine.
+            local service
+            for service in pgbouncer prometheus; do
+                if [[ " ${missing[*]} " == *" $service "* ]] && have systemctl; then
+                    as_root systemctl disable "$service" >/dev/null 2>&1 || true
+                fi
+            done
         else
-            say "not installed: ${missing[*]}. The tests of poolers (pgbouncer), TLS (openssl) and encryption (age) need them"
+            say "not installed: ${missing[*]}. The tests of poolers (pgbouncer), TLS (openssl), encryption (age) and metrics (promtool) need them"
         fi
     fi
     # A reader of what `cleanup --export` writes. Kept in target/python.

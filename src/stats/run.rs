@@ -115,7 +115,7 @@ fn samples(metric: &Metric, rows: &Rows) -> Result<Vec<Sample>, Failure> {
 }
 
 /// A missing privilege says nothing about the database; any other error is said for what it is.
-fn refused_or_broken(failure: Failure) -> Result<(Why, String), Failure> {
+pub(super) fn refused_or_broken(failure: Failure) -> Result<(Why, String), Failure> {
     let said = failure.causes.join(": ");
     match failure.sqlstate.as_deref() {
         Some("42501") => Ok((Why::Denied, format!("may not be read: {said}"))),

@@ -44,8 +44,6 @@ fn row(
 }
 
 fn findings(document: &Value) -> Vec<(&str, &str, &str)> {
-    let text = |finding: &'static str| move |f: &Value| f[finding].as_str().unwrap().to_owned();
-    let _ = text;
     let all = document["findings"].as_array().unwrap();
     all.iter()
         .map(|f| {
@@ -404,5 +402,22 @@ fn without_an_audit_log_or_the_right_to_read_it() {
         "it is said that it was left out"
     );
     assert_eq!(seen["data"]["rows"], 1);
+    // Schema and history may be read, the archive not.
+    let grant = "GRANT USAGE ON SCHEMA markenmate TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA markenmate TO {role};
+                 REVOKE SELECT ON markenmate.audit_log_archive FROM {role}";
+    sql(&db, &grant.replace("{role}", &role));
+    let seen = markenmate(&["stats", "audit", "--format", "json"])
+        .db(&db)
+        .url(&db.url_as(&role))
+        .run()
+        .assert_code(0)
+        .json();
+    assert_eq!(subjects(&seen, "archive"), ["markenmate.audit_log_archive"]);
+    assert_eq!(seen["data"]["archive"], false);
     sql(&db, &format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+    // An archive of another shape.
+    sql(&db, "ALTER TABLE markenmate.audit_log_archive RENAME COLUMN metadata TO meta");
+    let seen = audit(&db, &[]).assert_code(0).json();
+    let said = findings(&seen);
+    assert!(said.len() == 1 && said[0].2.contains("SQLSTATE 42703"), "{said:?}");
 }

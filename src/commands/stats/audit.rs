@@ -147,12 +147,17 @@ impl Audit {
             Ok(own) => (own > 0, None),
             Err(reason) => (false, Some(reason)),
         };
-        let scope = Scope {
+        let mut scope = Scope {
             since: since.to_owned(),
             actor: self.args.actor.clone(),
             action: self.args.action.clone(),
             archive,
         };
+        let unread = match unread {
+            None if archive => scope.unreadable_archive(session).await?,
+            unread => unread,
+        };
+        scope.archive &= unread.is_none();
         let deeds = who::read(session, &scope).await?;
         let unparsed = metadata::look(session, &scope).await?;
         let anomalies = anomalies::find(session, &scope).await?;

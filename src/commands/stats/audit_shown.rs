@@ -20,7 +20,7 @@ pub(super) fn report(seen: &Seen, fails: bool) -> Report {
     let rates = who::rates(&seen.deeds);
     let mut findings = seen.anomalies.clone();
     findings.extend(unparsed(&seen.unparsed));
-    findings.extend(seen.unread.as_ref().map(unread));
+    findings.extend(seen.unread.as_deref().map(unread));
     let failed = fails && !findings.is_empty();
     let mut report = Report::new(if failed { Outcome::Findings } else { Outcome::Done });
     report.data = json!({
@@ -63,13 +63,13 @@ fn unparsed(found: &Unparsed) -> Option<Finding> {
     })
 }
 
-fn unread(reason: &String) -> Finding {
+fn unread(reason: &str) -> Finding {
     Finding {
         id: "archive".into(),
         severity: Severity::Warning,
         title: "The archive belongs to the audit log, and was not read".into(),
         subject: "markenmate.audit_log_archive".into(),
-        detail: reason.clone(),
+        detail: reason.into(),
         remedy: "grant what is missing: docs/grants.sql has all that a reader needs".into(),
     }
 }

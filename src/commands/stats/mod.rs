@@ -138,14 +138,16 @@ impl Operation for Stats {
         let patience = Patience::new(session, &cx.console, &cx.interrupt, &TABLES, limit)
             .wanting(Wanted::Reading);
         let read = patience.exercise(async |attempt| {
-            let read = self.read(cx, session, since, attempt).await;
+            let read = self.read(session, since, attempt).await;
             session.roll_back().await;
             read.map_err(Setback::from)
         });
-        let mut readings = read.await?.value;
+        let (mut readings, identity) = read.await?.value;
+        // With no transaction open: a folder may be far away.
+        let folder = &cx.settings.backup_dir;
+        readings.extend(kept::read(folder, &identity, &self.args.threshold, cx.started_at));
         // As the registry has them, whoever has read them.
         readings.sort_by_key(|r| ALL.iter().position(|metric| metric == r.metric));
-        let folder = &cx.settings.backup_dir;
         let fails = self.args.fail_on.is_some();
         let mut report = shown::report(&readings, &rfc3339(since), folder, fails);
         if let Some(sink) = &self.args.prometheus {
@@ -162,14 +164,13 @@ impl Operation for Stats {
 }
 
 impl Stats {
-    /// Everything, in one moment of the database.
+    /// All that the database tells, in one moment, and which database it is.
     async fn read(
         &self,
-        cx: &Context,
         session: &Session,
         since: DateTime<Utc>,
         attempt: Attempt,
-    ) -> Result<Vec<Reading>, Failure> {
+    ) -> Result<(Vec<Reading>, Identity), Failure> {
         let survey = Survey::opening(session, attempt.timeouts).await?;
         verify::read_as_owner(session, &survey).await?;
         let nothing = Catalogue::default();
@@ -182,14 +183,12 @@ impl Stats {
             own: own.as_ref().copied().map_err(String::as_str),
             catalogue: survey.catalogue.as_ref().unwrap_or(&nothing),
         };
-        let mut readings = run::run(session, &request).await?;
+        let readings = run::run(session, &request).await?;
         let identity = Identity {
             system_identifier: session.facts.system_identifier.clone(),
             oid: survey.rights.database_oid,
         };
-        let folder = &cx.settings.backup_dir;
-        readings.extend(kept::read(folder, &identity, &self.args.threshold, cx.started_at));
-        Ok(readings)
+        Ok((readings, identity))
     }
 }
 

@@ -5,8 +5,10 @@ pub mod anomalies;
 pub mod metadata;
 pub mod who;
 
+use super::run::{fenced, refused_or_broken};
 use crate::db::identifiers::literal;
-use crate::db::session::set_local;
+use crate::db::session::{Session, set_local};
+use crate::failure::Failure;
 
 /// Which rows are reviewed.
 #[derive(Debug, Clone)]
@@ -26,6 +28,18 @@ const EVERY: &str = include_str!("every.sql");
 const ARCHIVED: &str = include_str!("archived.sql");
 
 impl Scope {
+    /// Why the archive cannot be read: a missing privilege, another shape. None where it can.
+    ///
+    /// # Errors
+    /// What has nothing to do with the archive.
+    pub async fn unreadable_archive(&self, session: &Session) -> Result<Option<String>, Failure> {
+        let sql = format!("SELECT FROM ({}) a LIMIT 0", ARCHIVED.replacen("UNION ALL", "", 1));
+        match fenced(session, "the archive", &sql).await {
+            Ok(_) => Ok(None),
+            Err(failure) => refused_or_broken(failure).map(|(_, reason)| Some(reason)),
+        }
+    }
+
     /// A statement about the rows in scope: `audit`, of `every`.
     pub(super) fn sql(&self, statement: &str) -> String {
         let archived = if self.archive { ARCHIVED } else { "" };
