@@ -139,13 +139,11 @@ pub static ALL: [Metric; 34] = [
     Metric { id: "cleanup-audit-age", title: "Time since the audit log was last cleaned up", name: "markenmate_cleanup_audit_age_seconds", kind: Gauge, unit: Seconds, limit: Over(32.0 * DAY), remedy: NO_CLEANUP, source: sql!("cleanup_audit_age.sql"), requires: RUNS },
     Metric { id: "cleanup-app-log-age", title: "Time since the app's log was last cleaned up", name: "markenmate_cleanup_app_log_age_seconds", kind: Gauge, unit: Seconds, limit: Open, remedy: "markenmate cleanup app-log", source: sql!("cleanup_app_log_age.sql"), requires: RUNS },
     Metric { id: BACKUP, title: "Age of the newest verified backup of this database in --backup-dir", name: "markenmate_backup_age_seconds", kind: Gauge, unit: Seconds, limit: Over(DAY + 3600.0), remedy: "markenmate backup --restore-test", source: Source::Folder, requires: NOTHING },
-    Metric { id: REHEARSAL, title: "Age of the newest rehearsal of this database in --backup-dir", name: "markenmate_rehearsal_age_seconds", kind: Gauge, unit: Seconds, limit: Open, remedy: "markenmate rehearse", source: Source::Folder, requires: NOTHING },
+    Metric { id: "rehearsal-age", title: "Age of the newest rehearsal of this database in --backup-dir", name: "markenmate_rehearsal_age_seconds", kind: Gauge, unit: Seconds, limit: Open, remedy: "markenmate rehearse", source: Source::Folder, requires: NOTHING },
 ];
 
 /// Age of the newest verified backup.
 pub const BACKUP: &str = "backup-age";
-/// Age of the newest rehearsal.
-pub const REHEARSAL: &str = "rehearsal-age";
 
 impl Limit {
     /// The value, where there is one.

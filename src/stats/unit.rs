@@ -40,8 +40,8 @@ impl Unit {
         }
     }
 
-    /// Reads what an operator typed: a number in this unit; a time such as `2h`, or a part such as `95%`,
-    /// where the unit is one.
+    /// Reads what an operator typed: a number in this unit; a time such as `2h`, a part such as `95%`, a size such
+    /// as `1.5GB`, where the unit is one.
     pub fn parse(self, text: &str) -> Option<f64> {
         let typed = match self {
             Self::Milliseconds => time(text).map(|time| time.as_secs_f64() * 1000.0),
@@ -49,7 +49,8 @@ impl Unit {
             Self::Ratio => {
                 text.strip_suffix('%').and_then(|n| n.trim().parse().ok()).map(hundredth)
             }
-            Self::Count | Self::PerDay | Self::Bytes => None,
+            Self::Bytes => size(text),
+            Self::Count | Self::PerDay => None,
         };
         typed.or_else(|| text.parse().ok()).filter(|value: &f64| value.is_finite() && *value >= 0.0)
     }
@@ -57,6 +58,13 @@ impl Unit {
 
 fn hundredth(percent: f64) -> f64 {
     percent / 100.0
+}
+
+fn size(text: &str) -> Option<f64> {
+    let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0)];
+    let (number, factor) =
+        units.iter().find_map(|(word, factor)| Some((text.strip_suffix(word)?, factor)))?;
+    Some(number.trim().parse::<f64>().ok()? * factor)
 }
 
 fn time(text: &str) -> Option<Duration> {
@@ -129,6 +137,8 @@ mod tests {
         assert_eq!(Unit::Milliseconds.parse("1s"), Some(1000.0));
         assert_eq!(Unit::Seconds.parse("2h"), Some(7200.0));
         assert_eq!(Unit::Ratio.parse("95%"), Some(0.95));
+        assert_eq!(Unit::Bytes.parse("1.5GB"), Some(1.5e9));
+        assert_eq!(Unit::Bytes.parse("8192"), Some(8192.0));
         for wrong in ["", "-1", "nan", "inf", "2h"] {
             assert_eq!(Unit::Count.parse(wrong), None, "{wrong}");
         }

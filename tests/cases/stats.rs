@@ -680,3 +680,27 @@ fn rows_that_nobody_counted_are_left_out() {
     let rows: f64 = one(&db.session(), "SELECT count(*) FROM public.\"user\"").parse().unwrap();
     assert_close(&stats(&db, &[]).json(), "table-rows", &user, rows);
 }
+
+#[test]
+fn whoever_locks_a_table_is_waited_for_and_a_member_reads_as_the_owner() {
+    let db = TestDb::migrated();
+    let holder = db.session();
+    holder.sql("BEGIN; LOCK TABLE public.audit_log IN ACCESS EXCLUSIVE MODE");
+    for args in [&["stats"][..], &["stats", "audit"]] {
+        let run =
+            markenmate(&[args, &["--max-wait", "300ms"]].concat()).db(&db).run().assert_code(7);
+        assert!(run.stderr.contains("audit_log"), "{}", run.stderr);
+    }
+    let waits = markenmate(&["stats", "audit"]).db(&db).spawn();
+    std::thread::sleep(Duration::from_millis(400));
+    holder.sql("COMMIT");
+    waits.wait().assert_code(0);
+
+    let role = format!("member_{}", db.name);
+    sql(&db, &format!("CREATE ROLE {role} LOGIN NOINHERIT; GRANT postgres TO {role}"));
+    let member =
+        |args: &[&str]| markenmate(args).db(&db).url(&db.url_as(&role)).run().assert_code(0);
+    assert_value(&member(&["stats", "--format", "json"]).json(), "tokens-waiting", 0.0);
+    member(&["stats", "audit"]);
+    sql(&db, &format!("DROP ROLE {role}"));
+}

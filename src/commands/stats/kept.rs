@@ -8,7 +8,7 @@ use crate::backup::gate::{self, Identity};
 use crate::backup::rehearsed;
 use crate::failure::Failure;
 use crate::stats::reading::{Reading, Sample, Why};
-use crate::stats::registry::{ALL, BACKUP, Metric, REHEARSAL, Source};
+use crate::stats::registry::{ALL, BACKUP, Metric, Source};
 use crate::stats::threshold::{Threshold, limit};
 
 /// Looks through the folder.
@@ -24,7 +24,7 @@ pub(super) fn read(
             let limit = limit(metric, thresholds);
             match age(metric, folder, identity, now) {
                 Ok(sample) => Reading::of(metric, limit, vec![sample]),
-                Err(reason) => Reading::skipped(metric, limit, Why::Absent, reason),
+                Err((why, reason)) => Reading::skipped(metric, limit, why, reason),
             }
         })
         .collect()
@@ -33,7 +33,11 @@ pub(super) fn read(
 /// Whether a folder of backups is there and holds none of this database that was verified: that is no matter of
 /// another host's folder.
 pub(super) fn lacks_backup(folder: &Path, readings: &[Reading]) -> bool {
-    folder.is_dir() && readings.iter().any(|r| r.metric.id == BACKUP && r.samples.is_empty())
+    let lacks = |reading: &Reading| {
+        reading.metric.id == BACKUP
+            && reading.skipped.as_ref().is_some_and(|(why, _)| *why == Why::Absent)
+    };
+    folder.is_dir() && readings.iter().any(lacks)
 }
 
 fn age(
@@ -41,18 +45,21 @@ fn age(
     folder: &Path,
     identity: &Identity,
     now: DateTime<Utc>,
-) -> Result<Sample, String> {
+) -> Result<Sample, (Why, String)> {
     if !folder.is_dir() {
-        return Err(format!("there is no folder {}: --backup-dir names it", folder.display()));
+        let reason = format!("there is no folder {}: --backup-dir names it", folder.display());
+        return Err((Why::Absent, reason));
     }
     if identity.system_identifier.is_none() {
-        return Err("the server may not be asked for its identity: GRANT EXECUTE ON FUNCTION pg_control_system() lets a role ask".into());
+        let reason = "the server may not be asked for its identity: GRANT EXECUTE ON FUNCTION pg_control_system() lets a role ask";
+        return Err((Why::Denied, reason.into()));
     }
-    let said = |failure: Failure| failure.to_string();
+    let unread = |failure: Failure| (Why::Denied, failure.to_string());
+    let absent = |reason: String| (Why::Absent, reason);
     let (of, labels) = match metric.id {
         BACKUP => {
-            let found = gate::look(folder, identity, &[]).map_err(said)?;
-            let none = || match &found.newest_unverified {
+            let found = gate::look(folder, identity, &[]).map_err(unread)?;
+            let none = match &found.newest_unverified {
                 Some((path, _)) => format!(
                     "no backup of this database in {} was verified; {} is there: markenmate backup verify proves it",
                     folder.display(),
@@ -62,16 +69,15 @@ fn age(
                     format!("there is no verified backup of this database in {}", folder.display())
                 }
             };
-            (found.newest.as_ref().ok_or_else(none)?.1, Vec::new())
+            (found.newest.ok_or_else(|| absent(none))?.1, Vec::new())
         }
-        REHEARSAL => {
-            let newest = rehearsed::newest(folder, identity).map_err(said)?;
-            let none = || format!("there is no rehearsal of this database in {}", folder.display());
-            let newest = newest.ok_or_else(none)?;
+        _ => {
+            let none = format!("there is no rehearsal of this database in {}", folder.display());
+            let newest = rehearsed::newest(folder, identity).map_err(unread)?;
+            let newest = newest.ok_or_else(|| absent(none))?;
             let verdict = ("verdict".to_owned(), newest.verdict.word().to_owned());
             (newest.finished_at, vec![verdict])
         }
-        other => return Err(format!("{other} does not come from a folder")),
     };
     Ok(Sample { labels, value: (now - of).as_seconds_f64() })
 }
