@@ -8,6 +8,7 @@ mod cases {
     mod admin;
     mod app_url;
     mod asked;
+    mod back_beside;
     mod back_between;
     mod back_dependents;
     mod back_hostile;

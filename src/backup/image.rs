@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::db::beside::{self, Beside};
 use crate::db::catalogue::{Catalogue, Difference, Table as Shape, compare};
 use crate::db::identifiers::identifier;
 use crate::db::session::Session;
@@ -21,6 +22,8 @@ pub struct Image {
     pub tables: Vec<Table>,
     /// Sequences and where they stand.
     pub sequences: Vec<Sequence>,
+    /// What stands beside the rows: grants, comments, settings. A restored database has no grants.
+    pub beside: Vec<Beside>,
 }
 
 /// What is looked away from: what versions have brought.
@@ -55,6 +58,19 @@ impl Without {
 
     fn names(&self, table: &str) -> bool {
         self.tables.iter().any(|name| table == format!("public.{}", identifier(name)))
+    }
+
+    /// Whether it is looked away from that. What the schema speaks of is compared with it.
+    fn leaves_out(&self, one: &Beside) -> bool {
+        let brought = |column: &String| {
+            let has = |part: &Catalogue| {
+                part.tables.get(&one.table).is_some_and(|table| table.columns.contains_key(column))
+            };
+            self.parts.iter().any(has)
+        };
+        matches!(one.kind.as_str(), "column" | "constraint" | "index")
+            || self.tables.contains(&one.table)
+            || one.column.as_ref().is_some_and(brought)
     }
 
     /// The schema as it is without it. The tool's own functions are no part of `public`.
@@ -93,6 +109,7 @@ pub async fn take(session: &Session, without: &Without) -> Result<Image, Failure
     let columns = without.columns();
     let snapshot = contents::snapshot_without(session, session.timeouts(), &columns).await?;
     let tables = snapshot.tables(session, Checksums::Full).await;
+    let beside = session.run("cannot look at what stands beside the rows", &beside::of_all()).await;
     session.end().await;
     let is_own = |name: &str| name.starts_with("markenmate");
     let mut tables = tables?;
@@ -106,7 +123,9 @@ pub async fn take(session: &Session, without: &Without) -> Result<Image, Failure
         !is_own(&sequence.name)
             && !gone.iter().any(|name| sequence.name == format!("public.{}", identifier(name)))
     });
-    Ok(Image { catalogue, tables, sequences })
+    let mut beside = beside?.last().map(beside::from_rows).unwrap_or_default();
+    beside.retain(|one| !without.leaves_out(one));
+    Ok(Image { catalogue, tables, sequences, beside })
 }
 
 impl Image {
@@ -154,6 +173,7 @@ impl Image {
                 Some(_) => {}
             }
         }
+        found.extend(beside_differs(&before.beside, &self.beside));
         found
     }
 }
@@ -180,6 +200,18 @@ fn schema(before: &Catalogue, now: &Catalogue) -> Vec<(String, String)> {
         found.push(("schema public".into(), "is not what it was: owners, or an order".into()));
     }
     found
+}
+
+/// What stood beside the rows and does not now, with what puts it there again, and the other way round.
+fn beside_differs(before: &[Beside], now: &[Beside]) -> Vec<Finding> {
+    let lost = before.iter().filter(|one| !now.contains(one)).map(|one| Finding {
+        remedy: one.statement.clone(),
+        ..differs(&one.subject, format!("has lost what stood beside its rows: {}", one.statement))
+    });
+    let came = now.iter().filter(|one| !before.contains(one)).map(|one| {
+        differs(&one.subject, format!("has what did not stand there: {}", one.statement))
+    });
+    lost.chain(came).collect()
 }
 
 fn differs(subject: &str, detail: String) -> Finding {

@@ -27,6 +27,16 @@ fn shaped(column: Option<&str>, with_u: bool) -> Catalogue {
     all
 }
 
+fn beside(table: &str, column: Option<&str>, kind: &str, statement: &str) -> Beside {
+    Beside {
+        kind: kind.into(),
+        table: table.into(),
+        column: column.map(Into::into),
+        subject: format!("public.{table}"),
+        statement: statement.into(),
+    }
+}
+
 fn image() -> Image {
     let table = |name: &str, checksum: &str| Table {
         name: name.into(),
@@ -42,6 +52,7 @@ fn image() -> Image {
             descends: false,
             cycles: false,
         }],
+        beside: vec![beside("t", None, "table", "COMMENT;")],
     }
 }
 
@@ -67,6 +78,10 @@ fn one_row_one_column_and_one_step_of_a_sequence_are_seen() {
     now.sequences[0].last_value = Some(9);
     assert_eq!(now.differences(&before), []);
     let mut now = image();
+    now.beside = vec![beside("t", None, "revoke", "REVOKE;")];
+    let found = now.differences(&before);
+    assert_eq!((found.len(), found[0].remedy.as_str()), (2, "COMMENT;"));
+    let mut now = image();
     now.catalogue = shaped(Some("b"), true);
     assert_eq!(
         subjects(&now),
@@ -84,6 +99,9 @@ fn what_later_versions_brought_is_looked_away_from() {
     let without = Without::default().and(brought, |table| table == "u");
     assert!(without.columns().contains(&("t".into(), "b".into())));
     assert!(without.names("public.u") && !without.names("public.t"));
+    let left_out = |table, column, kind| without.leaves_out(&beside(table, column, kind, ";"));
+    assert!(left_out("u", None, "table") && left_out("t", Some("b"), "grant"));
+    assert!(!left_out("t", Some("a"), "grant") && left_out("t", None, "index"));
     let mut newer = shaped(Some("b"), true);
     newer.others.insert("v".into(), "v".into());
     let (cut, gone) = without.cut(newer);

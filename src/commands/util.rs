@@ -7,7 +7,7 @@ use crate::db::foreign;
 use crate::db::identifiers::literal;
 use crate::db::ledger::{self, Record};
 use crate::failure::Failure;
-use crate::migrations::back::look;
+use crate::migrations::back::{beside, look};
 use crate::migrations::registry;
 use crate::report::{Block, Outcome, Report};
 
@@ -101,10 +101,12 @@ fn down(cx: &Context, version: &str) -> Result<String, Failure> {
     let recorded = ledger::where_there_is_one(&cx.origin(), &record);
     let by_owner = BY_OWNER.replace("%SUBJECT%", &literal(&subject));
     let dependents = look::refuse_dependents_sql(entry.version);
+    let beside = beside::notices_sql(entry.version);
     let parts = [
         Some(by_owner.as_str()),
         Some(foreign::plain()),
         dependents.as_deref(),
+        beside.as_deref(),
         entry.aside,
         Some(sql),
     ];

@@ -2,6 +2,7 @@
 //! operator ledger.
 
 mod attempt;
+pub mod beside;
 pub mod cancel;
 pub mod catalogue;
 mod certificate;

@@ -291,9 +291,12 @@ impl Operation for Migrate {
         let attempts = session.attempts();
         let ms = began.elapsed().as_millis();
         let Work { returns, .. } = &done.value.work;
-        let returned = returning::carry_out(cx, session, &done.value.work.role(), returns).await?;
+        let role = done.value.work.role();
+        let returned = returning::carry_out(cx, session, &role, returns).await?;
+        let missing = shown::missing(session, &role, returns).await;
         let mut report = report(plan, done.value, attempts, ms, undo);
         shown::returned(&mut report, &returned);
+        report.findings.extend(missing);
         Ok(report)
     }
 }

@@ -8,7 +8,9 @@ use crate::backup::gate::Fallback;
 use crate::commands::forecast as foreseen;
 use crate::context::Context;
 use crate::db::lock_mode::LockMode;
-use crate::migrations::back::returning::Returned;
+use crate::db::session::Session;
+use crate::migrations::back::beside;
+use crate::migrations::back::returning::{Kept, Returned};
 use crate::migrations::effects::{self, Effect};
 use crate::migrations::forecast::Forecast;
 use crate::migrations::plan::Work;
@@ -187,6 +189,23 @@ fn no_undo(work: &Work) -> &'static str {
         "DROP SCHEMA markenmate CASCADE; the app's tables stay as they are"
     } else {
         "not needed: only rows are added to the history, the app's tables stay as they are"
+    }
+}
+
+/// What stood beside the rows that have come back, and does not yet.
+pub(super) async fn missing(session: &Session, role: &str, returned: &[Kept]) -> Vec<Finding> {
+    const TITLE: &str = "Stood there before the rollback, and does not return by itself";
+    match beside::missing(session, role, returned).await {
+        Ok(missing) => beside::findings(&missing, TITLE, "run it, where it is still wanted"),
+        // The rows are back: that is no failure.
+        Err(failure) => vec![Finding {
+            id: "beside".into(),
+            severity: Severity::Warning,
+            title: "What stood beside the rows could not be looked up".into(),
+            subject: "what a rollback had set aside".into(),
+            detail: failure.to_string(),
+            remedy: "SELECT detail FROM markenmate.ledger WHERE command = 'rollback';".into(),
+        }],
     }
 }
 

@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
+use crate::migrations::back::beside;
 use crate::migrations::back::decide::{self, Back};
 use crate::migrations::back::look::{self, Look};
 use crate::migrations::back::revert::{self, Reverted};
@@ -101,7 +102,7 @@ impl Operation for To {
         Ok(Plan {
             steps,
             screen,
-            findings: if settled { Vec::new() } else { clients(&seen.look) },
+            findings: if settled { Vec::new() } else { findings(&seen.look) },
             question: format!("Take {database:?} back to {entry}?"),
             asks_later: false,
             data: json!({
@@ -168,6 +169,15 @@ fn check(session: &Session, plan: Plan<Todo>) -> Result<Report, Failure> {
     report.outcome = Outcome::Findings;
     report.next = Some(Next::run("markenmate rollback"));
     Ok(report)
+}
+
+/// Who would put back what is taken, and what nobody puts back.
+fn findings(look: &Look) -> Vec<Finding> {
+    let when =
+        "keep this, and run it once migrate has brought them back; the ledger keeps it as well";
+    let mut found = clients(look);
+    found.extend(beside::findings(&look.beside, "Does not return by itself", when));
+    found
 }
 
 /// Who would put back what is taken.

@@ -72,9 +72,15 @@ pub(super) struct Way {
 /// All three.
 pub(super) fn all(look: &Look, back: &Back, fallback: &Fallback, forecast: &Forecast) -> Vec<Way> {
     let kept: u64 = look.keeps.iter().map(|keep| keep.rows).sum();
+    let beside = match look.beside.len() {
+        0 => String::new(),
+        n => format!("; what others put beside them does not return by itself: {n} below"),
+    };
     let to = Way {
         command: "markenmate rollback".into(),
-        lost: format!("nothing: {kept} rows and values are set aside, and return with migrate"),
+        lost: format!(
+            "no row: {kept} rows and values are set aside, and return with migrate{beside}"
+        ),
         takes: format!(
             "about {}, of which the tables are locked for about {}",
             rounded(look.reading * 2 + forecast.locked),
@@ -178,7 +184,10 @@ pub(super) fn screen(
                 humantime::format_duration(cx.settings.max_wait)
             ),
         ),
-        fact("the way forward again", "markenmate migrate: all that is set aside returns".into()),
+        fact(
+            "the way forward again",
+            "markenmate migrate: all rows that are set aside return".into(),
+        ),
     ];
     let keeps = look.keeps.iter().map(|keep| vec![keep.what.clone(), keep.rows.to_string()]);
     let set_aside = Block::Table {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::beside::{self, Lost};
 use super::parts::{PARTS, Part, name};
 use crate::db::identifiers::literal;
 use crate::db::session::{Mode, Rows, Session};
@@ -17,6 +18,8 @@ pub struct Look {
     pub keeps: Vec<Keep>,
     /// How long it took to read all of that once.
     pub reading: Duration,
+    /// What stands beside the rows, and does not return with them.
+    pub beside: Vec<Lost>,
     /// What others hung on it.
     pub dependents: Vec<Dependent>,
     /// There is no schema yet to keep it in, and nobody here may make one.
@@ -85,12 +88,17 @@ pub async fn look(session: &Session, target: i32) -> Result<Look, Failure> {
         ),
         false => String::new(),
     };
-    let sql =
-        format!("{role}{};{HOMELESS};{}", dependents_sql(&leaving), include_str!("sessions.sql"));
+    let sql = format!(
+        "{role}{};{};{HOMELESS};{}",
+        dependents_sql(&leaving),
+        beside::sql(&leaving).unwrap_or_default(),
+        include_str!("sessions.sql")
+    );
     let sets = session.once(Mode::Read, WHAT, &sql).await?;
-    let [dependents, homeless, clients] = sets.as_slice() else {
+    let [dependents, beside, homeless, clients] = sets.as_slice() else {
         return Err(Failure::unexpected(WHAT));
     };
+    look.beside = beside::from_rows(beside);
     look.homeless = homeless.first().and_then(|row| row.get(0)) == Some("t");
     look.dependents = dependents_from(dependents);
     let text =

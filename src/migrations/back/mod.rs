@@ -2,6 +2,7 @@
 //! once the version is there again. Nothing of it is dropped.
 
 mod batch;
+pub mod beside;
 pub mod decide;
 pub mod look;
 pub mod parts;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::beside;
 use super::decide::{Back, decide, refuse_dependents};
 use super::look;
 use super::parts::{PARTS, Part};
@@ -112,13 +113,16 @@ async fn uncommitted(
     if look::has_new_dependents(session, &leaving).await? {
         refuse_dependents(&look::dependents(session, &leaving).await?)?;
     }
+    let beside = beside::read(session, &leaving).await?;
     for entry in back.entries() {
         let Some(down) = entry.down else { continue };
         session.run(&format!("cannot take back {entry}"), down).await?;
     }
     as_before(session, back, target).await?;
     let subject = registry::find(target).map(ToString::to_string);
-    let detail = serde_json::json!({ "reverted": back.revert, "set_aside_as": suffix }).to_string();
+    let detail =
+        serde_json::json!({ "reverted": back.revert, "set_aside_as": suffix, "beside": beside });
+    let detail = detail.to_string();
     let record = Record {
         command: "rollback",
         subject: subject.as_deref(),
