@@ -13,7 +13,8 @@ SELECT current_user::text AS "user",
        (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE n.nspname = 'public' AND c.relname = 'audit_log_archive') AS guide_archive,
        d.oid::text AS database_oid,
-       coalesce(pg_relation_size(t.oid) > 0, false) AS holds_users,
+       -- A partitioned table has its rows elsewhere, and so may one that is inherited.
+       coalesce(CASE WHEN t.relkind = 'p' OR t.relhassubclass THEN true ELSE pg_relation_size(t.oid) > 0 END, false) AS holds_users,
        -- What a way back keeps.
        (SELECT count(*) FROM pg_class
          WHERE relnamespace = to_regnamespace('markenmate_quarantine') AND relkind = 'r') AS set_aside,
@@ -37,6 +38,6 @@ SELECT current_user::text AS "user",
                     THEN 'SET' ELSE 'MEMBER' END AS membership) m
  CROSS JOIN (SELECT oid, pg_get_userbyid(datdba) AS owner FROM pg_database WHERE datname = current_database()) d
   LEFT JOIN (SELECT oid FROM pg_namespace WHERE nspname = 'public') p ON true
-  LEFT JOIN (SELECT oid, pg_get_userbyid(relowner) AS owner, relnamespace FROM pg_class
+  LEFT JOIN (SELECT oid, relkind, relhassubclass, pg_get_userbyid(relowner) AS owner, relnamespace FROM pg_class
               WHERE relname = 'user' AND relkind IN ('r', 'p')) t ON t.relnamespace = p.oid
   LEFT JOIN (SELECT pg_get_userbyid(nspowner) AS owner FROM pg_namespace WHERE nspname = 'markenmate') s ON true

@@ -203,3 +203,19 @@ fn a_rehearsal_names_what_does_not_return() {
     }
     assert!(!run.stdout.contains("token_lending REPLICA"), "{document:#}");
 }
+
+/// A table whose rows are in its children is not empty: there is something to lose.
+#[test]
+fn users_in_a_child_are_something_to_lose() {
+    let db = TestDb::baseline();
+    sql(
+        &db,
+        "CREATE TEMP TABLE k AS SELECT * FROM public.\"user\"; TRUNCATE public.\"user\" CASCADE;
+         CREATE TABLE public.members () INHERITS (public.\"user\"); INSERT INTO public.members SELECT * FROM k",
+    );
+    for gate in [["--require-backup", "24h"], ["--require-rehearsal", "24h"]] {
+        let args = [&["migrate", "--check"][..], &gate].concat();
+        let run = markenmate(&args).db(&db).run().assert_code(4);
+        assert!(run.stderr.contains("that is required is not there"), "{}", run.stderr);
+    }
+}
