@@ -18,8 +18,12 @@ pub struct Holder {
     pub transaction: String,
     /// The table, or what is held.
     pub relation: String,
-    /// The strongest mode held.
+    /// Of which table it is a child; else the same.
+    pub root: String,
+    /// The strongest mode held, or waited for.
     pub mode: String,
+    /// It does not have it yet; who comes later waits behind it all the same.
+    pub queued: bool,
     /// The role.
     pub user: String,
     /// The application's name, or the prepared transaction's.
@@ -48,7 +52,8 @@ impl std::fmt::Display for Holder {
         if let Some(age) = self.transaction_age_s {
             write!(f, ", transaction open for {age} s")?;
         }
-        write!(f, ") holds {} on {}", self.mode, self.relation)
+        let has = if self.queued { "is queued for" } else { "holds" };
+        write!(f, ") {has} {} on {}", self.mode, self.relation)
     }
 }
 
@@ -141,7 +146,18 @@ impl Wanted {
 /// Those who are in the way, each once with all that they hold; the strongest first.
 pub fn in_the_way(holders: Vec<Holder>, wanted: Wanted) -> Vec<Holder> {
     let mut each: Vec<(Holder, Vec<String>)> = Vec::new();
-    for holder in holders.into_iter().filter(|holder| wanted.waits_for(&holder.mode)) {
+    let queued = holders.iter().filter(|holder| holder.queued && wanted.waits_for(&holder.mode));
+    let queued: Vec<_> = queued.cloned().collect();
+    // And who keeps from its lock whoever is queued before us.
+    let is_behind = |holder: &Holder| {
+        let behind = |other: &Holder| {
+            let mode = LockMode::named(&other.mode);
+            other.relation == holder.relation && mode.is_some_and(|mode| holder.keeps_out(mode))
+        };
+        queued.iter().any(behind)
+    };
+    let is_in_the_way = |holder: &Holder| wanted.waits_for(&holder.mode) || is_behind(holder);
+    for holder in holders.into_iter().filter(is_in_the_way) {
         let same = |other: &Holder| {
             other.pid == holder.pid
                 && (holder.pid.is_some() || other.application == holder.application)
@@ -209,8 +225,8 @@ fn try_sql((class, object): (i32, i32)) -> String {
     )
 }
 
-/// Those who hold a lock on one of the application's `tables`, or keep even readers of the catalogue
-/// away from any of its tables; whose transaction is short comes last, else the strongest first; ourselves
+/// Those who hold a lock on one of the application's `tables`, on a child of one, or on a table of our own, or keep
+/// even readers of the catalogue away from any of the application's; whose transaction is short comes last, else the strongest first; ourselves
 /// left out.
 pub async fn table_holders(session: &Session, tables: &[&str]) -> Result<Vec<Holder>, Failure> {
     let names: Vec<String> =
@@ -247,7 +263,9 @@ async fn holders(session: &Session, sql: &str) -> Result<Vec<Holder>, Failure> {
                 pid: row.get("pid").and_then(|pid| pid.parse().ok()),
                 transaction: text("transaction"),
                 relation: text("relation"),
+                root: text("root"),
                 mode: text("mode"),
+                queued: row.get("queued") == Some("t"),
                 user: text("username"),
                 application: text("application"),
                 state: text("state"),
@@ -270,7 +288,9 @@ mod tests {
             pid: Some(pid),
             transaction: String::new(),
             relation: relation.into(),
+            root: relation.into(),
             mode: mode.into(),
+            queued: false,
             user: "u".into(),
             application: "a".into(),
             state: "active".into(),

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::interrupt::Interrupt;
+use super::lock_mode::LockMode;
 use super::locks::{self, Holder, Wanted};
 use super::session::{Session, Timeouts};
 use crate::console::Console;
@@ -68,6 +69,7 @@ pub struct Patience<'a> {
     interrupt: &'a Interrupt,
     tables: &'a [&'a str],
     wanted: Wanted,
+    locking: Vec<(String, LockMode)>,
     max_wait: Duration,
     began: Instant,
     before: Duration,
@@ -92,6 +94,7 @@ impl<'a> Patience<'a> {
             interrupt,
             tables,
             wanted: Wanted::Everything,
+            locking: Vec::new(),
             max_wait,
             began,
             before: session.waited(),
@@ -105,6 +108,25 @@ impl<'a> Patience<'a> {
     pub fn wanting(mut self, wanted: Wanted) -> Self {
         self.wanted = wanted;
         self
+    }
+
+    /// Names only those who keep it from one of these locks on these tables.
+    #[must_use]
+    pub fn locking(mut self, each: Vec<(String, LockMode)>) -> Self {
+        self.locking = each;
+        self
+    }
+
+    /// Of a table that is not known to be locked nothing is wanted but to write it; of our own to be alone in that.
+    fn is_in_the_way(&self, holder: &Holder) -> bool {
+        let mut wanted = self.locking.iter().filter(|(table, _)| *table == holder.root).peekable();
+        match wanted.peek() {
+            Some(_) => wanted.any(|(_, lock)| holder.keeps_out(*lock)),
+            None if holder.relation.starts_with("markenmate.") => {
+                holder.keeps_out(LockMode::ShareRowExclusive)
+            }
+            None => self.locking.is_empty() || holder.keeps_out(LockMode::RowExclusive),
+        }
     }
 
     fn left(&self) -> Duration {
@@ -182,7 +204,9 @@ impl<'a> Patience<'a> {
             Obstacle::Run => locks::run_holders(self.session).await.unwrap_or_default(),
             Obstacle::Tables => {
                 let held = locks::table_holders(self.session, self.tables).await;
-                locks::in_the_way(held.unwrap_or_default(), self.wanted)
+                let mut held = held.unwrap_or_default();
+                held.retain(|holder| self.is_in_the_way(holder));
+                locks::in_the_way(held, self.wanted)
             }
         };
     }
@@ -226,6 +250,9 @@ impl<'a> Patience<'a> {
         failure.causes = self.holders.iter().take(20).map(ToString::to_string).collect();
         if failure.causes.is_empty() {
             failure.causes = cause.causes;
+            failure = failure.because("nobody who holds one is there any more, or to be seen").hint(
+                "it comes and goes, so run the same command again; with log_lock_waits = on the server's log names it",
+            );
         }
         for holder in self.holders.iter().take(3) {
             failure = failure.hint(format!("to end it: {}", holder.remedy()));

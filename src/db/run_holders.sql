@@ -1,6 +1,8 @@
 SELECT l.pid,
        l.virtualtransaction AS transaction,
        %TOLD% AS relation,
+       '' AS root,
+       false AS queued,
        regexp_replace(l.mode, 'Lock$', '') AS mode,
        coalesce(a.usename, '?') AS username,
        coalesce(nullif(a.application_name, ''), '?') AS application,

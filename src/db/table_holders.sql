@@ -1,7 +1,24 @@
+-- `root`: of which named table it is a child, or a child's child; else itself.
+WITH RECURSIVE named(oid, root) AS (
+    SELECT c.oid, c.oid
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = 'public' AND c.relname = ANY (ARRAY[%TABLES%]::text[]) AND c.relkind IN ('r', 'p')
+     UNION
+    SELECT i.inhrelid, n.root FROM named n JOIN pg_inherits i ON i.inhparent = n.oid
+), looked_at(oid, root) AS (
+    SELECT n.oid, n.root FROM named n
+     UNION ALL
+    -- Our own, and whoever keeps even readers of the catalogue away.
+    SELECT c.oid, c.oid
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname IN ('public', 'markenmate') AND c.oid NOT IN (SELECT n.oid FROM named n)
+)
 SELECT * FROM (
-SELECT DISTINCT ON (l.strength, coalesce(l.pid::text, x.gid), c.relname)
-       l.pid, l.strength, c.relname, l.virtualtransaction AS transaction,
+SELECT DISTINCT ON (l.strength, l.granted, coalesce(l.pid::text, x.gid), c.relname, k.root)
+       l.pid, l.strength, NOT l.granted AS queued, c.relname, l.virtualtransaction AS transaction,
        format('%I.%I', n.nspname, c.relname) AS relation,
+       (SELECT format('%I.%I', rn.nspname, rc.relname) FROM pg_class rc JOIN pg_namespace rn ON rn.oid = rc.relnamespace
+         WHERE rc.oid = k.root) AS root,
        regexp_replace(l.mode, 'Lock$', '') AS mode,
        coalesce(a.usename, x.owner, '?') AS username,
        coalesce(nullif(a.application_name, ''), x.gid, a.backend_type,
@@ -29,19 +46,19 @@ SELECT DISTINCT ON (l.strength, coalesce(l.pid::text, x.gid), c.relname)
                                          'ShareUpdateExclusiveLock', 'RowExclusiveLock', 'RowShareLock',
                                          'AccessShareLock'], k.mode) AS strength
           FROM pg_locks k
-         WHERE k.locktype = 'relation' AND k.granted AND k.pid IS DISTINCT FROM pg_backend_pid()
+         WHERE k.locktype = 'relation' AND k.pid IS DISTINCT FROM pg_backend_pid()
            AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())) l
-  JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p')
-   AND (c.relname = ANY (ARRAY[%TABLES%]::text[]) OR l.mode = 'AccessExclusiveLock')
+  JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p', 'f')
   JOIN pg_namespace n ON n.oid = c.relnamespace
-   AND (n.nspname = 'public' OR n.nspname = 'markenmate' AND (c.relname IN ('ledger', 'turn') OR c.relname = ANY (ARRAY[%TABLES%]::text[])))
+  JOIN looked_at k ON k.oid = c.oid
+   AND (k.oid IN (SELECT n.oid FROM named n) OR n.nspname = 'markenmate' OR l.mode = 'AccessExclusiveLock')
   LEFT JOIN pg_stat_activity a ON a.pid = l.pid
   LEFT JOIN pg_roles r ON r.oid = a.usesysid
   -- What was prepared keeps the virtual id of its session until a restart; its own id is a lock, too.
   LEFT JOIN pg_locks t ON l.pid IS NULL AND t.pid IS NULL AND t.locktype = 'transactionid'
                       AND t.virtualtransaction = l.virtualtransaction
   LEFT JOIN pg_prepared_xacts x ON x.transaction = t.transactionid
- ORDER BY l.strength, coalesce(l.pid::text, x.gid), c.relname
+ ORDER BY l.strength, l.granted, coalesce(l.pid::text, x.gid), c.relname, k.root
 ) h
  -- Of many, those that stay are seen.
  ORDER BY coalesce(age < 1, false), strength, coalesce(pid::text, application), relname

@@ -8,7 +8,7 @@ use crate::db::identifiers::literal;
 use crate::db::lock_mode::LockMode;
 use crate::db::locks::{self, Holder, HolderKind};
 use crate::db::session::{Mode, Session};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 
 use super::effects::{Effect, Table};
 
@@ -117,11 +117,22 @@ pub async fn look(cx: &Context, session: &Session, effects: &[Effect]) -> Result
     Ok(Sight { sizes: sizes(session, effects).await?, holders, runs })
 }
 
+const SIZES: &str = "cannot see how large the tables are";
+
 async fn sizes(session: &Session, effects: &[Effect]) -> Result<Vec<Size>, Failure> {
     let pair = |table: &Table| format!("({}, {})", literal(&table.schema), literal(&table.name));
     let tables: Vec<String> = effects.iter().map(|effect| pair(&effect.table)).collect();
     let sql = include_str!("sizes.sql").replace("%TABLES%", &tables.join(", "));
-    let sets = session.once(Mode::Read, "cannot see how large the tables are", &sql).await?;
+    let as_of = |bytes| sql.replace("%BYTES%", bytes);
+    let seen = session.once(Mode::Read, SIZES, &as_of("pg_relation_size(c.oid)")).await;
+    let sets = match seen {
+        // Behind whoever queues for the table: as large as it was when the server last counted.
+        Err(failure) if failure.kind == Kind::Busy => {
+            let pages = "c.relpages * current_setting('block_size')::bigint";
+            session.once(Mode::Read, SIZES, &as_of(pages)).await?
+        }
+        seen => seen?,
+    };
     let size = |row: &tokio_postgres::SimpleQueryRow| Size {
         table: row.get("name").unwrap_or_default().to_owned(),
         bytes: row.get("bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or_default(),
@@ -131,7 +142,7 @@ async fn sizes(session: &Session, effects: &[Effect]) -> Result<Vec<Size>, Failu
 }
 
 fn is_kept_out(effect: &Effect, holder: &Holder) -> bool {
-    holder.relation == effect.table.to_string() && holder.keeps_out(effect.lock)
+    holder.root == effect.table.to_string() && holder.keeps_out(effect.lock)
 }
 
 /// What `effects`, in one transaction and in this order, meet with.
@@ -156,8 +167,7 @@ pub fn forecast(effects: Vec<Effect>, sight: &Sight) -> Forecast {
 
 /// Whether the statement waits, and why; whom it waits for joins the others.
 fn judge(effect: &Effect, sight: &Sight, waits_for: &mut Vec<Holder>) -> (Verdict, String) {
-    let on_it =
-        || sight.holders.iter().filter(|held| held.holder.relation == effect.table.to_string());
+    let on_it = || sight.holders.iter().filter(|held| held.holder.root == effect.table.to_string());
     let mut reasons: Vec<String> = Vec::new();
     for held in on_it().filter(|held| held.lasts && held.holder.keeps_out(effect.lock)) {
         let holder = &held.holder;
@@ -211,8 +221,7 @@ pub fn reason(holder: &Holder) -> String {
 /// Each session once, with the lock that is most in the way.
 fn holders(effect: &Effect, sight: &Sight) -> Vec<Holder> {
     let mut found: Vec<Holder> = Vec::new();
-    let on_it =
-        sight.holders.iter().filter(|held| held.holder.relation == effect.table.to_string());
+    let on_it = sight.holders.iter().filter(|held| held.holder.root == effect.table.to_string());
     for held in on_it {
         match found.iter_mut().find(|other| other.is_same(&held.holder)) {
             None => found.push(held.holder.clone()),

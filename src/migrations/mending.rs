@@ -76,7 +76,7 @@ pub fn histories(there: &[String], recorded: Option<&Histories>, owner: &str) ->
 }
 
 /// The tables that a migration of the tool's own makes, the histories left out.
-fn makes(entry: &OwnEntry) -> impl Iterator<Item = &str> {
+pub(super) fn makes(entry: &OwnEntry) -> impl Iterator<Item = &str> {
     let made = |line: &'static str| line.strip_prefix("CREATE TABLE markenmate.");
     let names = entry.sql.lines().filter_map(made).filter_map(|rest| rest.split([' ', '(']).next());
     names.filter(|name| ![APP, OWN].contains(name))

@@ -2,13 +2,13 @@
 //! another one under the lock.
 
 use crate::db::identifiers::quoted;
-use crate::db::ledger;
-use crate::db::lock_mode::LockMode;
-use crate::db::locks::Wanted;
+use crate::db::{history, ledger};
 use crate::failure::Failure;
 
+use super::back::parts;
 use super::back::returning::Kept;
-use super::effects::{self, Effect, effects};
+use super::effects::{Effect, effects};
+use super::mending;
 use super::registry::{self, Entry, OwnEntry};
 use super::standing::{Standing, State, standing};
 use super::survey::{History, Master, Survey, refuse_damage};
@@ -79,35 +79,57 @@ impl Work {
             return Vec::new();
         }
         let own = self.own_entries().map(|entry| entry.sql);
-        let texts = own.chain(self.entries().map(|entry| entry.sql)).chain([ledger::LOCK]);
+        let apply = self.entries().map(|entry| entry.sql);
+        let (kept, beside) = (self.written_by_us(), self.written_for_returns());
+        let between = [kept.as_str(), beside.as_str()];
+        let texts = own.chain(between).chain(apply).chain([ledger::LOCK]);
         // A statement whose effect cannot be told is caught by a test.
         effects(texts).unwrap_or_default()
     }
 
-    /// The names of the tables that will be locked.
-    pub fn locked_tables(&self) -> Vec<String> {
-        let effects = self.effects();
-        let mut names: Vec<String> =
-            effects::locks(&effects).into_iter().map(|(table, _)| table.name.clone()).collect();
-        names.dedup();
-        names
+    /// What we write of our own beside the ledger: where it is another's, all of it is locked for a look at it.
+    fn written_by_us(&self) -> String {
+        if self.own.contains(&1) {
+            return String::new();
+        }
+        let there = registry::OWN.iter().filter(|entry| !self.own.contains(&entry.version));
+        let mut names: Vec<&str> = match self.become_owner {
+            true => there.flat_map(mending::makes).collect(),
+            false if self.returns.is_empty() => vec!["run"],
+            false => vec!["run", "set_aside"],
+        };
+        names.extend([history::APP]);
+        names.iter().map(|name| writes("markenmate", name)).collect()
     }
 
-    /// What is wanted of the tables at the most.
-    pub fn wanted(&self) -> Wanted {
-        match effects::locks(&self.effects())
-            .iter()
-            .any(|(_, mode)| *mode == LockMode::AccessExclusive)
-        {
-            true => Wanted::Everything,
-            false => Wanted::Triggers,
+    /// What returns is written, and where others own the tables those are locked with them that hang on them by a
+    /// key.
+    fn written_for_returns(&self) -> String {
+        if self.returns.is_empty() {
+            return String::new();
         }
+        let mut tables: Vec<&str> = self.returns.iter().map(|kept| kept.table.as_str()).collect();
+        if self.become_owner {
+            tables.extend(parts::locked_with());
+        }
+        tables.sort_unstable();
+        tables.dedup();
+        tables.retain(|table| {
+            !self.entries().any(|entry| {
+                entry.adds_table(table) && entry.contract().tables.contains_key(*table)
+            })
+        });
+        tables.iter().map(|table| writes("public", table)).collect()
     }
 
     /// The whole application is built into an empty database.
     pub fn builds_everything(&self) -> bool {
         self.apply.first() == Some(&1)
     }
+}
+
+fn writes(schema: &str, table: &str) -> String {
+    format!("LOCK TABLE {schema}.{} IN ROW EXCLUSIVE MODE;", quoted(table))
 }
 
 /// Decides what brings the surveyed database to `target`, or why nothing may be done.

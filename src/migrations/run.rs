@@ -16,6 +16,7 @@ use crate::failure::{Failure, Kind};
 
 use super::back::returning;
 use super::commit::{self, Committed};
+use super::effects;
 use super::executor::Executor;
 use super::plan::{SchemaBy, Work, decide};
 use super::registry;
@@ -60,11 +61,13 @@ pub async fn run(
     planned: &Planned,
     target: i32,
 ) -> Result<Tried<Done>, Failure> {
-    let locked = planned.work.locked_tables();
-    let tables: Vec<&str> = locked.iter().map(String::as_str).collect();
+    let effects = planned.work.effects();
+    let locks = effects::locks(&effects);
+    let tables: Vec<&str> = locks.iter().map(|(table, _)| table.name.as_str()).collect();
+    let locking = locks.iter().map(|(table, lock)| (table.to_string(), *lock)).collect();
     let patience =
         Patience::new(session, &cx.console, &cx.interrupt, &tables, cx.settings.max_wait)
-            .wanting(planned.work.wanted());
+            .locking(locking);
     patience.exercise(async |attempt| once(cx, session, planned, target, attempt).await).await
 }
 
@@ -109,6 +112,8 @@ async fn uncommitted(
     record(cx, session, "migrate").await?;
     adopt(session, &work).await?;
     if !work.returns.is_empty() {
+        // While the application still goes on beside us.
+        returning::refuse(session).await?;
         // Before the guards are put up, which know no two masters.
         apply(session, &work, target.min(registry::GUARDS - 1)).await?;
         returning::flags(session, target).await?;

@@ -1,6 +1,7 @@
 //! inspect → plan → (dry run: stop) → consent → execute → report, once for all commands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::console::escape;
 use crate::context::Context;
@@ -10,7 +11,7 @@ use crate::db::interrupt::interrupted;
 use crate::db::locks::Wanted;
 use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::Session;
-use crate::failure::{Ending, Failure};
+use crate::failure::{Ending, Failure, Kind};
 use crate::plan::{Plan, Risk};
 use crate::render;
 use crate::report::{Block, Outcome, Report, StepStatus, Target};
@@ -27,6 +28,8 @@ use answers::choices;
 pub enum Access {
     /// Reads: works on a standby and for a reader.
     Read,
+    /// The same; whether it would have to wait is what is asked, and not waited for.
+    Check,
     /// Writes: a primary is demanded.
     Write,
 }
@@ -196,10 +199,20 @@ async fn look<O: Operation>(
     operation: &O,
 ) -> Result<O::State, Failure> {
     let tables = operation.waits_for();
-    let patience = Patience::new(session, &cx.console, &cx.interrupt, tables, cx.settings.max_wait)
-        .wanting(Wanted::Reading);
+    let asks = operation.access() == Access::Check;
+    // What lasts longer is no short transaction.
+    let most = cx.settings.max_wait.min(if asks { Duration::from_secs(1) } else { Duration::MAX });
+    let patience =
+        Patience::new(session, &cx.console, &cx.interrupt, tables, most).wanting(Wanted::Reading);
     let tried = patience.exercise(async |attempt| operation.inspect(cx, session, attempt).await);
-    tried.await.map(|tried| tried.value)
+    match tried.await {
+        Err(mut failure) if asks && failure.kind == Kind::Busy => {
+            failure.message = "it would have to wait for a lock".into();
+            failure.hints.retain(|hint| !hint.starts_with("to wait longer"));
+            Err(failure)
+        }
+        tried => tried.map(|tried| tried.value),
+    }
 }
 
 /// Connects as every command does: asks for the password where that is wanted, says the target line,

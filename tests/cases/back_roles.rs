@@ -225,3 +225,23 @@ fn without_the_phrase_nothing_is_done() {
     }
     assert_eq!(fingerprint(&db.session()), before);
 }
+
+/// What is kept is the owner's: said before, with what mends it.
+#[test]
+fn a_schema_of_somebody_elses_is_refused_with_what_mends_it() {
+    let (db, owner) = owned();
+    sql(&db, "CREATE SCHEMA markenmate_quarantine AUTHORIZATION postgres");
+    let before = fingerprint(&db.session());
+    let remedy = format!("ALTER SCHEMA markenmate_quarantine OWNER TO \"{owner}\";");
+    for args in [
+        &["rollback", "--dry-run"][..],
+        &["rollback", "--check"],
+        &["rollback", "--confirm", &db.name],
+    ] {
+        let run = markenmate(args).db(&db).url(&db.url_as(&owner)).run().assert_code(4);
+        assert!(run.stderr.contains(&remedy), "{}", run.stderr);
+    }
+    assert_eq!(fingerprint(&db.session()), before);
+    sql(&db, &remedy);
+    rollback_as(&db, &owner, &[]).assert_code(0);
+}

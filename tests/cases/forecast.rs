@@ -121,6 +121,8 @@ fn where_nobody_is_in_the_way_all_goes() {
         [
             "markenmate.gate",
             "markenmate.ledger",
+            "markenmate.refinery_schema_history",
+            "markenmate.run",
             "public.audit_log",
             "public.step_up_token",
             "public.token_lending",
@@ -577,4 +579,126 @@ fn modes_keep_each_other_out_as_on_the_server() {
         }
         one.sql("ROLLBACK");
     }
+}
+
+/// Whoever reads a child keeps it from its parent's columns.
+#[test]
+fn a_child_is_locked_with_its_parent() {
+    let db = TestDb::baseline();
+    db.session().sql(
+        "CREATE TABLE public.\"app; log 2025\" () INHERITS (public.app_log);
+         INSERT INTO public.\"app; log 2025\" SELECT * FROM public.app_log",
+    );
+    let parent = "SELECT pg_relation_size('public.app_log') < pg_relation_size('public.app_log') + pg_relation_size('public.\"app; log 2025\"')";
+    assert_eq!(one(&db.session(), parent), "t");
+    let holder = db.session();
+    holder.sql("BEGIN; SELECT FROM ONLY public.\"app; log 2025\" LIMIT 1");
+    let pid = one(&holder, "SELECT pg_backend_pid()");
+    outlast();
+    let end = format!("SELECT pg_terminate_backend({pid});");
+    let line =
+        assert_waits(&db.url, "public.app_log", "idle_in_transaction", &format!("pid {pid}"), &end);
+    let bytes =
+        "SELECT pg_relation_size('public.app_log') + pg_relation_size('public.\"app; log 2025\"')";
+    assert_eq!(line["bytes"].to_string(), one(&db.session(), bytes));
+    let run = markenmate(&["migrate", "--yes", "--max-wait", "1s"]).db(&db).run().assert_code(7);
+    assert!(run.stderr.contains("\"app; log 2025\""), "{}", run.stderr);
+    holder.sql("ROLLBACK");
+    assert_goes(&db.url);
+}
+
+/// Our own tables are written, whoever else is at them.
+#[test]
+fn who_holds_a_table_of_our_own_is_in_the_way() {
+    let db = hardened();
+    for (table, check) in [
+        ("run", "migrate"),
+        ("refinery_schema_history", "migrate"),
+        ("run", "rollback"),
+        ("set_aside", "rollback"),
+    ] {
+        let holder = db.session();
+        holder.sql(&format!("BEGIN; LOCK TABLE markenmate.{table} IN SHARE MODE"));
+        let pid = format!("pid {}", one(&holder, "SELECT pg_backend_pid()"));
+        outlast();
+        let checked = markenmate(&[check, "--check"]).db(&db).run().assert_code(7);
+        assert!(checked.stderr.contains(&pid), "{table}: {}", checked.stderr);
+        let args = match check {
+            "migrate" => vec!["migrate", "--yes", "--max-wait", "1s"],
+            _ => vec!["rollback", "--confirm", &db.name, "--max-wait", "1s"],
+        };
+        let run = markenmate(&args).db(&db).run().assert_code(7);
+        assert!(run.stderr.contains(&pid), "{table}: {}", run.stderr);
+        holder.sql("ROLLBACK; BEGIN; SELECT FROM markenmate.run");
+        outlast();
+        assert_eq!(markenmate(&[check, "--check"]).db(&db).run().code, 3);
+        holder.sql("ROLLBACK");
+    }
+}
+
+/// What returns by another than the owner is looked at with all that hangs on it by a key.
+#[test]
+fn what_returns_locks_what_hangs_on_it() {
+    let db = TestDb::baseline();
+    let owner = format!("owner_{}", db.name);
+    db.session().sql(&format!(
+        "CREATE ROLE {owner} LOGIN; {}; GRANT CREATE ON DATABASE {} TO {owner}",
+        owned_by(&owner),
+        db.name
+    ));
+    markenmate(&["migrate", "--yes"]).db(&db).url(&db.url_as(&owner)).run().assert_code(0);
+    super::rollback::fill(&db.session());
+    super::rollback::rollback(&db, &[]).assert_code(0);
+    let holder = db.session();
+    holder.sql("BEGIN; LOCK TABLE public.session IN SHARE MODE");
+    let pid = format!("pid {}", one(&holder, "SELECT pg_backend_pid()"));
+    outlast();
+    let checked = check(&db.url).assert_code(7);
+    assert!(checked.stderr.contains(&pid), "{}", checked.stderr);
+    // Nobody else waits for it meanwhile.
+    let run = markenmate(&["migrate", "--yes", "--max-wait", "2s"]).db(&db).spawn();
+    let app = db.session();
+    let blocked = wait_until(Duration::from_millis(1500), || {
+        let reads = "SET lock_timeout = '5ms'; SELECT FROM public.\"user\" LIMIT 1; SELECT FROM public.app_log LIMIT 1";
+        app.try_sql(reads).is_err()
+    });
+    let run = run.wait().assert_code(7);
+    assert!(!blocked, "a reader of the application's had to wait");
+    assert!(run.stderr.contains(&pid), "{}", run.stderr);
+    // The owner has nobody to fear.
+    assert_eq!(check(&db.url_as(&owner)).code, 3);
+    holder.sql("ROLLBACK");
+    markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+}
+
+/// A question about waiting is not waited with.
+#[test]
+fn a_queue_for_a_table_is_answered_at_once() {
+    let db = hardened();
+    let reader = db.session();
+    reader.sql("BEGIN; SELECT FROM public.\"user\" LIMIT 1");
+    let pid = format!("pid {}", one(&reader, "SELECT pg_backend_pid()"));
+    let queued = db.session();
+    std::thread::scope(|scope| {
+        let queued = scope.spawn(move || {
+            queued.try_sql("BEGIN; LOCK TABLE public.\"user\" IN ACCESS EXCLUSIVE MODE; ROLLBACK")
+        });
+        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'public.\"user\"'::regclass";
+        assert!(wait_until(Duration::from_secs(5), || one(&db.session(), waits) == "1"));
+        outlast();
+        let checks = ["migrate", "rollback"].map(|command| {
+            let began = std::time::Instant::now();
+            let args = [command, "--check", "--max-wait", "6s"];
+            let run = markenmate(&args).db(&db).run();
+            (run, began.elapsed())
+        });
+        reader.sql("ROLLBACK");
+        queued.join().unwrap().unwrap();
+        for (run, took) in checks {
+            assert_eq!(run.code, 7, "{}", run.stderr);
+            assert!(took < Duration::from_secs(5), "{took:?}");
+            assert!(run.stderr.contains(&pid), "{}", run.stderr);
+            assert!(run.stderr.contains("is queued"), "{}", run.stderr);
+        }
+    });
 }

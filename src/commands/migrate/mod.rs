@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
-use crate::migrations::back::returning;
+use crate::migrations::back::{self, returning};
 use crate::migrations::forecast::{self, Forecast, Sight};
 use crate::migrations::plan::{Work, decide};
 use crate::migrations::registry;
@@ -31,7 +31,7 @@ mod rehearsals;
 mod shown;
 
 use beside::findings;
-use shown::{question, screen, steps, undo};
+use shown::{question, screen, steps, undo, verify_at};
 
 /// Flags of `migrate`.
 #[derive(Debug, clap::Args)]
@@ -180,7 +180,11 @@ impl Operation for Migrate {
     type Work = Todo;
 
     fn access(&self) -> Access {
-        if self.args.check { Access::Read } else { Access::Write }
+        if self.args.check { Access::Check } else { Access::Write }
+    }
+
+    fn waits_for(&self) -> &'static [&'static str] {
+        &back::decide::TABLES
     }
 
     async fn inspect(
@@ -348,14 +352,6 @@ fn check(session: &Session, plan: Plan<Todo>) -> Result<Report, Failure> {
     report.data = plan.data;
     report.next = Some(Next::run("markenmate migrate"));
     Ok(report)
-}
-
-/// What looks at a database of that version.
-fn verify_at(version: i32) -> String {
-    match version < registry::latest() {
-        true => format!("markenmate verify --to {version}"),
-        false => "markenmate verify".to_owned(),
-    }
 }
 
 fn report(plan: Plan<Todo>, done: Done, attempts: u32, ms: u128, undo: Option<String>) -> Report {

@@ -172,6 +172,14 @@ fn last_backup(cx: &Context, survey: &Survey, fallback: &Fallback) -> String {
     }
 }
 
+/// What looks at a database of that version.
+pub(super) fn verify_at(version: i32) -> String {
+    match version < registry::latest() {
+        true => format!("markenmate verify --to {version}"),
+        false => "markenmate verify".to_owned(),
+    }
+}
+
 /// The command that undoes the work, where there is one.
 pub(super) fn undo(work: &Work) -> Option<String> {
     if work.builds_everything() {

@@ -53,7 +53,11 @@ impl Operation for To {
     type Work = Todo;
 
     fn access(&self) -> Access {
-        if self.args.check { Access::Read } else { Access::Write }
+        if self.args.check { Access::Check } else { Access::Write }
+    }
+
+    fn waits_for(&self) -> &'static [&'static str] {
+        &decide::TABLES
     }
 
     async fn inspect(

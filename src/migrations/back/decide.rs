@@ -24,6 +24,17 @@ pub struct Back {
     pub revert: Vec<i32>,
 }
 
+/// What the versions have added to, in the order in which it is locked.
+pub const TABLES: [&str; 5] = ["user", "token_lending", "app_log", "step_up_token", "audit_log"];
+
+/// What of our own is written on the way.
+const WRITTEN: [(&str, LockMode); 4] = [
+    ("run", LockMode::RowExclusive),
+    ("refinery_schema_history", LockMode::RowExclusive),
+    ("set_aside", LockMode::RowExclusive),
+    ("ledger", LockMode::ShareRowExclusive),
+];
+
 impl Back {
     /// The statement that makes us the owner, if it takes one.
     pub fn role(&self) -> String {
@@ -49,15 +60,25 @@ impl Back {
             scans: u32::from(self.revert.contains(&2) && reads(table)),
             rewrites: false,
         };
-        self.locked_tables().into_iter().map(effect).collect()
+        let own = |(name, lock): &(&str, LockMode)| Effect {
+            statement: format!("record it in {name}"),
+            table: Table { schema: "markenmate".into(), name: (*name).into() },
+            lock: *lock,
+            scans: 0,
+            rewrites: false,
+        };
+        let written = match self.own.is_empty() {
+            true => WRITTEN.as_slice(),
+            false => &[],
+        };
+        written.iter().map(own).chain(self.locked_tables().into_iter().map(effect)).collect()
     }
 
     /// The app's tables that are locked, in the order in which the migrations lock them.
     pub fn locked_tables(&self) -> Vec<&'static str> {
-        const ORDER: [&str; 5] = ["user", "token_lending", "app_log", "step_up_token", "audit_log"];
         // The guards stand on all of them but one.
         let locked = |table: &&str| self.revert.contains(&2) || *table != "app_log";
-        ORDER.into_iter().filter(locked).collect()
+        TABLES.into_iter().filter(locked).collect()
     }
 }
 
@@ -123,6 +144,16 @@ fn refuse_homeless(database: &str, owner: &str) -> Failure {
     ))
 }
 
+/// What is kept has to be the owner's, who brings it back.
+fn refuse_guest(owner: &str, kept_by: &str) -> Failure {
+    Failure::refused("schema markenmate_quarantine belongs to another role: nothing was changed")
+        .because(format!("it belongs to {kept_by:?}, and the app's tables to {owner:?}"))
+        .hint(format!(
+            "as {kept_by:?} or a superuser: ALTER SCHEMA markenmate_quarantine OWNER TO {};",
+            quoted(owner)
+        ))
+}
+
 /// The whole plan, dependents included.
 pub fn plan(look: &Look, target: i32) -> Result<Back, Failure> {
     let back = decide(&look.survey, target)?;
@@ -130,6 +161,9 @@ pub fn plan(look: &Look, target: i32) -> Result<Back, Failure> {
         refuse_dependents(&look.dependents)?;
         if look.homeless {
             return Err(refuse_homeless(&look.survey.database, &back.owner));
+        }
+        if let Some(kept_by) = look.kept_by.as_ref().filter(|kept_by| **kept_by != back.owner) {
+            return Err(refuse_guest(&back.owner, kept_by));
         }
     }
     Ok(back)

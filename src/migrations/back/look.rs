@@ -22,6 +22,8 @@ pub struct Look {
     pub beside: Vec<Lost>,
     /// What others hung on it.
     pub dependents: Vec<Dependent>,
+    /// The owner of the schema to keep it in; none: it is not there yet.
+    pub kept_by: Option<String>,
     /// There is no schema yet to keep it in, and nobody here may make one.
     pub homeless: bool,
     /// Who is connected beside us.
@@ -66,7 +68,8 @@ pub struct Client {
 const WHAT: &str = "cannot look at what would be set aside";
 
 /// In the owner's role.
-const HOMELESS: &str = "SELECT to_regnamespace('markenmate_quarantine') IS NULL \
+const HOMELESS: &str = "SELECT (SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'markenmate_quarantine'), \
+     to_regnamespace('markenmate_quarantine') IS NULL \
      AND NOT has_database_privilege(session_user, current_database(), 'CREATE') \
      AND NOT has_database_privilege(current_user, current_database(), 'CREATE')";
 
@@ -99,7 +102,8 @@ pub async fn look(session: &Session, target: i32) -> Result<Look, Failure> {
         return Err(Failure::unexpected(WHAT));
     };
     look.beside = beside::from_rows(beside);
-    look.homeless = homeless.first().and_then(|row| row.get(0)) == Some("t");
+    look.kept_by = homeless.first().and_then(|row| row.get(0)).map(str::to_owned);
+    look.homeless = homeless.first().and_then(|row| row.get(1)) == Some("t");
     look.dependents = dependents_from(dependents);
     let text =
         |row: &tokio_postgres::SimpleQueryRow, name| row.get(name).unwrap_or_default().to_owned();

@@ -1,6 +1,7 @@
 //! What a rollback sets aside and `migrate` brings back, as data.
 
 use crate::db::identifiers::{identifier, quoted};
+use crate::migrations::registry;
 
 /// A table, or the values of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,10 +92,35 @@ pub fn name(table: &str, column: Option<&str>) -> String {
     }
 }
 
+/// What is locked along where others own it: what is written, and whatever a key connects with it.
+pub fn locked_with() -> Vec<&'static str> {
+    let Some(newest) = registry::find(registry::latest()) else { return Vec::new() };
+    let is_part = |table: &str| PARTS.iter().any(|part| part.table == table);
+    let mut found: Vec<&str> = PARTS.iter().map(|part| part.table).collect();
+    for (table, shape) in &newest.contract().tables {
+        let parents = shape.constraints.values().filter_map(|key| key.references.as_ref());
+        for parent in parents.map(|key| key.table.as_str()) {
+            if is_part(parent) || is_part(table) {
+                found.extend([table.as_str(), parent]);
+            }
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migrations::registry;
+
+    #[test]
+    fn what_hangs_on_a_user_by_a_key_is_locked_along() {
+        let with = locked_with();
+        for table in ["user", "token_lending", "app_log", "audit_log", "session", "account"] {
+            assert!(with.contains(&table), "{table}: {with:?}");
+        }
+    }
 
     #[test]
     fn the_sql_of_the_versions_sets_the_same_aside() {

@@ -90,6 +90,12 @@ impl Kept {
     }
 }
 
+/// In the open transaction, before the application's tables are locked: others' code is refused, which locks what is
+/// looked into for a key.
+pub(in crate::migrations) async fn refuse(session: &Session) -> Result<(), Failure> {
+    session.run(WHAT, &foreign::refuse(Scope::Returning)).await.map(drop)
+}
+
 /// In the open transaction, before the guards are put up: the flags.
 pub(in crate::migrations) async fn flags(session: &Session, target: i32) -> Result<(), Failure> {
     let Some(Kind::Column { fits, .. }) =
@@ -97,7 +103,6 @@ pub(in crate::migrations) async fn flags(session: &Session, target: i32) -> Resu
     else {
         return Ok(());
     };
-    session.run(WHAT, &foreign::refuse(Scope::Returning)).await?;
     let sql = include_str!("flags.sql")
         .replace("%FITS%", &literal(fits))
         .replace("%GUARDED%", if target >= registry::GUARDS { "true" } else { "false" });
