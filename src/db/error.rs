@@ -58,6 +58,9 @@ fn of_server(what: &str, server: &DbError) -> Failure {
     if let Some(hint) = server.hint() {
         failure = failure.hint(hint);
     }
+    if let Some(hint) = server.where_().and_then(|context| unqualified(code, context)) {
+        failure = failure.hint(hint);
+    }
     match code {
         "57014" => failure.hint("if it ran into the time limit, raise it: --statement-timeout 15m"),
         "53300" => failure.hint("try again when other clients have closed their connections"),
@@ -69,9 +72,48 @@ fn of_server(what: &str, server: &DbError) -> Failure {
     }
 }
 
+/// What a function of others lacks that names things without their schema: we run with nothing but pg_catalog in
+/// search_path, as a function must not depend on who calls it.
+fn unqualified(code: &str, context: &str) -> Option<String> {
+    // undefined_table, undefined_function, undefined_object
+    if !["42P01", "42883", "42704"].contains(&code) {
+        return None;
+    }
+    let called = context.lines().find_map(|line| line.strip_prefix("PL/pgSQL function "))?;
+    let name = &called[..=called.find(')')?];
+    let is_ours = name.starts_with("inline_code_block") || name.starts_with("markenmate.");
+    (!is_ours).then(|| {
+        format!("{QUALIFY}{name} SET search_path = public, pg_catalog;  -- it names things without their schema")
+    })
+}
+
+/// How that hint begins.
+pub const QUALIFY: &str = "ALTER FUNCTION ";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_function_that_looks_elsewhere_is_named() {
+        let context = "PL/pgSQL function public.\"n; o\"(integer,text) line 3 at SQL statement\nSQL statement \"x\"\n\
+                       PL/pgSQL function inline_code_block line 19 at SQL statement";
+        let hint = unqualified("42P01", context).expect("a hint");
+        assert!(
+            hint.starts_with("ALTER FUNCTION public.\"n; o\"(integer,text) SET search_path"),
+            "{hint}"
+        );
+        assert_eq!(unqualified("23505", context), None);
+        assert_eq!(
+            unqualified("42P01", "PL/pgSQL function inline_code_block line 19 at SQL statement"),
+            None
+        );
+        assert_eq!(
+            unqualified("42P01", "PL/pgSQL function markenmate.guard() line 1 at RAISE"),
+            None
+        );
+        assert_eq!(unqualified("42883", "SQL statement \"x\""), None);
+    }
 
     #[test]
     fn the_code_decides() {

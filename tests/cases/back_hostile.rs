@@ -217,3 +217,60 @@ fn of_several_masters_none_returns_and_that_is_said() {
     );
     assert!(run.stdout.contains("markenmate set-master-admin USER"), "{}", run.stdout);
 }
+
+/// A trigger of the application's own that names a table without its schema works for it, and not where nothing but
+/// pg_catalog is looked at: it is named, with what mends it.
+#[test]
+fn a_trigger_that_names_no_schema_is_named() {
+    let db = used();
+    let before = holds(&db.session());
+    rollback(&db, &[]).assert_code(0);
+    sql(
+        &db,
+        "CREATE FUNCTION public.\"n; o\"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM count(*) FROM restaurant; RETURN NEW; END $$;
+         CREATE TRIGGER n AFTER UPDATE ON public.token_lending FOR EACH ROW EXECUTE FUNCTION public.\"n; o\"();
+         UPDATE public.token_lending SET person_name = person_name",
+    );
+    let run = markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(6);
+    let remedy = "ALTER FUNCTION public.\"n; o\"() SET search_path = public, pg_catalog;";
+    assert!(run.stderr.contains(remedy), "{}", run.stderr);
+    assert!(!run.stderr.contains("the next markenmate migrate goes on"), "{}", run.stderr);
+    assert!(run.stderr.contains("once that is done, markenmate migrate goes on"), "{}", run.stderr);
+    sql(&db, remedy);
+    markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+    same(&holds(&db.session()), &before);
+}
+
+/// What does not fit is not read again with every round while a row of the application's is locked.
+#[test]
+fn a_round_begins_where_something_was_left() {
+    let db = used();
+    rollback(&db, &[]).assert_code(0);
+    sql(&db, "UPDATE public.app_log SET level = level");
+    let kept = one(
+        &db.session(),
+        "SELECT format('markenmate_quarantine.%I', name) FROM markenmate.set_aside WHERE of_column = 'version'",
+    );
+    // Of lendings that are gone, before the one that is locked.
+    sql(&db, &format!("INSERT INTO {kept} SELECT -n, 2 FROM generate_series(1, 20000) n"));
+    let last = one(
+        &db.session(),
+        &format!(
+            "SELECT max(id) FROM {kept} k WHERE EXISTS (SELECT FROM public.token_lending t WHERE t.id = k.id)"
+        ),
+    );
+    let up = markenmate(&["util", "up", "2"]).run().assert_code(0).stdout;
+    sql(&db, &up);
+    let holder = db.session();
+    holder.sql(&format!("BEGIN; SELECT FROM public.token_lending WHERE id = {last} FOR UPDATE"));
+    let run = markenmate(&["migrate", "--yes", "--to", "2"]).db(&db).spawn();
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    holder.sql("ROLLBACK");
+    run.wait().assert_code(0);
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let read = format!(
+        "SELECT coalesce(idx_tup_read, 0) FROM pg_stat_user_indexes WHERE relid = '{kept}'::regclass"
+    );
+    let read: u64 = one(&db.session(), &read).parse().unwrap();
+    assert!(read < 100_000, "{read} entries were read for 20000 that do not fit");
+}

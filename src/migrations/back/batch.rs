@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::parts::name;
 use super::returning::Kept;
+use crate::db::error::QUALIFY;
 use crate::db::identifiers::{literal, quoted};
+use crate::failure::{Failure, Kind};
 
 /// A batch is made as large as is put back in this time: so long the application may wait for a row.
 const AIM: Duration = Duration::from_millis(20);
@@ -47,6 +49,28 @@ pub(super) fn value(table: &str, column: &str, emptied: &[&str]) -> String {
         );
     }
     format!("k.{of}")
+}
+
+/// The rest of it returns by another run.
+pub(super) fn stopped(mut failure: Failure, kept: &Kept) -> Failure {
+    if failure.kind != Kind::Interrupted {
+        failure.kind = Kind::Partial;
+    }
+    failure.hints.retain(|hint| !hint.starts_with("nothing was changed"));
+    let first = failure.hints.iter().any(|hint| hint.starts_with(QUALIFY));
+    failure.because(format!("the versions are committed; {} is still returning", kept.what())).hint(
+        match first {
+            true => "nothing is lost: once that is done, markenmate migrate goes on",
+            false => "nothing is lost: the next markenmate migrate goes on",
+        },
+    )
+}
+
+/// Somebody was in the way, or faster: the same again finds another state.
+pub(super) fn is_passing(failure: &Failure) -> bool {
+    // foreign_key_violation, unique_violation, serialization_failure, deadlock_detected
+    failure.kind == Kind::Busy
+        || matches!(failure.sqlstate.as_deref(), Some("23503" | "23505" | "40001" | "40P01"))
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 //! batches, each of them a transaction that takes rows out of where they are kept and puts them into the
 //! application's tables. Ended at any moment, the next `migrate` goes on.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::batch::{self, next_size, places, value};
+use super::batch::{self, is_passing, next_size, places, stopped, value};
 use super::parts::{Kind, Part, name};
 use crate::context::Context;
 use crate::db::foreign::{self, Scope};
@@ -126,7 +127,8 @@ pub async fn carry_out(
     role: &str,
     all: &[Kept],
 ) -> Result<Vec<Returned>, Failure> {
-    let run = Run { cx, session, role, progress: Cell::new(Instant::now()) };
+    let progress = Cell::new(Instant::now());
+    let run = Run { cx, session, role, progress, resume: RefCell::default() };
     let mut returned: Vec<Option<Returned>> = vec![None; all.len()];
     let mut said = None;
     let mut hard = None;
@@ -157,22 +159,14 @@ pub async fn carry_out(
         if over {
             return Err(stopped(failure, kept));
         }
-        cx.interrupt.pause(PAUSE).await.map_err(|failure| stopped(failure, kept))?;
+        // Whoever stays is not asked ten times a second.
+        let pause = (run.progress.get().elapsed() / 10).clamp(PAUSE, PAUSE * 10);
+        cx.interrupt.pause(pause).await.map_err(|failure| stopped(failure, kept))?;
     }
     match hard {
         Some(failure) => Err(failure),
         None => Ok(returned.into_iter().flatten().collect()),
     }
-}
-
-fn stopped(mut failure: Failure, kept: &Kept) -> Failure {
-    if failure.kind != Failed::Interrupted {
-        failure.kind = Failed::Partial;
-    }
-    failure.hints.retain(|hint| !hint.starts_with("nothing was changed"));
-    failure
-        .because(format!("the versions are committed; {} is still returning", kept.what()))
-        .hint("nothing is lost: the next markenmate migrate goes on")
 }
 
 struct Run<'a> {
@@ -181,6 +175,8 @@ struct Run<'a> {
     role: &'a str,
     /// When something last returned.
     progress: Cell<Instant>,
+    /// Behind which id a table's next round begins: before it nothing was left for later.
+    resume: RefCell<BTreeMap<String, i64>>,
 }
 
 /// What one batch did.
@@ -204,14 +200,18 @@ impl Run<'_> {
         self.finish(kept).await
     }
 
-    /// Once from the lowest id to the highest.
+    /// Once to the highest id, from where the round before has left something.
     ///
     /// # Errors
     /// Busy, where something was in use that is to be come back to.
     async fn batches(&self, kept: &Kept, statement: &str) -> Result<(), Failure> {
-        let (mut after, mut size, mut tries) = (i64::MIN, batch::FIRST, 0);
+        let from = self.resume.borrow().get(&kept.name).copied();
+        let (mut after, mut size, mut tries) = (from.unwrap_or(i64::MIN), batch::FIRST, 0);
         let (mut skipped, mut total, mut said) = (0, 0, Instant::now());
         loop {
+            if skipped == 0 {
+                self.resume.borrow_mut().insert(kept.name.clone(), after);
+            }
             let batch = match self.batch(kept, statement, after, size).await {
                 Err(failure) if is_passing(&failure) && tries < TRIES => {
                     tries += 1;
@@ -389,11 +389,4 @@ impl Run<'_> {
         session.commit(WHAT, "COMMIT").await?;
         Ok(returned)
     }
-}
-
-/// Somebody was in the way, or faster: the same again finds another state.
-fn is_passing(failure: &Failure) -> bool {
-    // foreign_key_violation, unique_violation, serialization_failure, deadlock_detected
-    failure.kind == Failed::Busy
-        || matches!(failure.sqlstate.as_deref(), Some("23503" | "23505" | "40001" | "40P01"))
 }
