@@ -124,12 +124,25 @@ impl Live {
     /// Bytes that are free where the server keeps its files; none where that is not to be seen from
     /// here.
     pub fn free_bytes(&self, session: &Session) -> Option<u64> {
-        let directory = self.data_directory.as_ref().filter(|_| session.is_local)?;
-        // A container's path may mean another folder here, or nothing: what has no such file is not it.
-        std::path::Path::new(directory).join("PG_VERSION").symlink_metadata().ok()?;
-        let seen = rustix::fs::statvfs(directory.as_str()).ok()?;
-        Some(seen.f_bavail.saturating_mul(seen.f_frsize))
+        free_in(self.data_directory.as_deref(), session)
     }
+}
+
+/// The same, where nothing else is looked at.
+pub async fn free_bytes(session: &Session) -> Option<u64> {
+    const SQL: &str = "SELECT setting FROM pg_settings WHERE name = 'data_directory'";
+    // Who may not see it is not told.
+    let sets = session.once(Mode::Read, "cannot see where the server keeps its files", SQL).await;
+    let sets = sets.ok()?;
+    free_in(sets.first()?.first()?.get(0), session)
+}
+
+fn free_in(directory: Option<&str>, session: &Session) -> Option<u64> {
+    let directory = directory.filter(|_| session.is_local)?;
+    // A container's path may mean another folder here, or nothing: what has no such file is not it.
+    std::path::Path::new(directory).join("PG_VERSION").symlink_metadata().ok()?;
+    let seen = rustix::fs::statvfs(directory).ok()?;
+    Some(seen.f_bavail.saturating_mul(seen.f_frsize))
 }
 
 /// Everybody's, and not the application's by themselves.

@@ -219,3 +219,25 @@ fn users_in_a_child_are_something_to_lose() {
         assert!(run.stderr.contains("that is required is not there"), "{}", run.stderr);
     }
 }
+
+/// What is copied is told beforehand by its size; what moves takes no room.
+#[test]
+fn the_room_for_the_copy_is_told() {
+    let db = used();
+    let planned = to_json(&db, &["rollback", "--dry-run"]);
+    let parts = planned["data"]["set_aside"].as_array().unwrap();
+    let bytes =
+        |what: &str| parts.iter().find(|p| p["what"] == what).unwrap()["bytes"].as_u64().unwrap();
+    assert_eq!(bytes("public.audit_log"), 0);
+    let said = bytes("public.app_log.correlation_id");
+    let done = rollback(&db, &[]).assert_code(0).json();
+    let kept = done["data"]["set_aside"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|p| p["what"] == "public.app_log.correlation_id");
+    let size =
+        format!("SELECT pg_total_relation_size('{}')", kept.unwrap()["kept_as"].as_str().unwrap());
+    let real: u64 = one(&db.session(), &size).parse().unwrap();
+    assert!(said > real / 4 && said < real * 2, "said {said}, took {real}");
+}

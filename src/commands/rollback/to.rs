@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{Args, ways};
 use crate::backup::gate::{self, Fallback, Identity};
+use crate::backup::preflight;
 use crate::commands::forecast as foreseen;
 use crate::context::Context;
 use crate::db::patience::{Attempt, Setback};
@@ -29,6 +30,7 @@ pub struct Seen {
     look: Look,
     fallback: Fallback,
     sight: Sight,
+    free_bytes: Option<u64>,
 }
 
 /// What is taken back, and what is foreseen of it.
@@ -81,12 +83,14 @@ impl Operation for To {
             }
             _ => Sight::default(),
         };
-        Ok(Seen { look, fallback, sight })
+        let free_bytes = preflight::free_bytes(session).await;
+        Ok(Seen { look, fallback, sight, free_bytes })
     }
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Todo>, Failure> {
         let target = self.target()?;
         let back = decide::plan(&seen.look, target)?;
+        ways::refuse_full(&seen.look, seen.free_bytes)?;
         let forecast = forecast::forecast(back.effects(), &seen.sight);
         let settled = back.revert.is_empty();
         let entry = registry::find(target).map(ToString::to_string).unwrap_or_default();

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::backup::dump::megabytes;
 use crate::backup::gate::Fallback;
 use crate::backup::proof::Backup;
 use crate::commands::forecast as foreseen;
 use crate::context::Context;
+use crate::failure::Failure;
 use crate::migrations::back::decide::Back;
 use crate::migrations::back::look::Look;
 use crate::migrations::forecast::Forecast;
@@ -140,7 +142,10 @@ pub(super) fn ways(look: &Look, back: &Back, fallback: &Fallback, forecast: &For
 
 /// What would be set aside, for scripts.
 pub(super) fn keeps(look: &Look) -> Value {
-    look.keeps.iter().map(|keep| json!({ "what": keep.what, "rows": keep.rows })).collect()
+    look.keeps
+        .iter()
+        .map(|keep| json!({ "what": keep.what, "rows": keep.rows, "bytes": keep.bytes }))
+        .collect()
 }
 
 /// The one screen before the question.
@@ -174,6 +179,10 @@ pub(super) fn screen(
         fact("state", state.unwrap_or_default().to_owned()),
         fact("goes back to", entry),
         fact("last verified backup", backup),
+        fact(
+            "room for the copy",
+            format!("about {} on the server's disk", megabytes(copied(look))),
+        ),
         fact("locks held now", holders),
         fact(
             "longest lock expected",
@@ -208,8 +217,47 @@ pub(super) fn screen(
     screen
 }
 
+/// What the copy takes, in bytes; tables move.
+fn copied(look: &Look) -> u64 {
+    look.keeps.iter().map(|keep| keep.bytes).sum()
+}
+
+/// The copy is written twice: into its table, and into the log before that.
+pub(super) fn refuse_full(look: &Look, free_bytes: Option<u64>) -> Result<(), Failure> {
+    let needed = copied(look).saturating_mul(2);
+    match free_bytes.filter(|free| *free < needed) {
+        None => Ok(()),
+        Some(free) => {
+            Err(Failure::refused("the copy does not fit on the disk: nothing was changed")
+                .because(format!(
+                    "it takes about {}; {} are free",
+                    megabytes(needed),
+                    megabytes(free)
+                ))
+                .hint(
+                    "make room where the server keeps its files, then run the same command again",
+                ))
+        }
+    }
+}
+
 /// To a tenth of a second, and never nothing.
 fn rounded(time: Duration) -> humantime::FormattedDuration {
     let tenths = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).div_ceil(100).max(1);
     humantime::format_duration(Duration::from_millis(tenths * 100))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrations::back::look::Keep;
+
+    #[test]
+    fn a_copy_that_does_not_fit_is_refused() {
+        let keep = |bytes| Keep { version: 2, what: "w".into(), rows: 1, bytes };
+        let look = Look { keeps: vec![keep(1_000_000), keep(500_000)], ..Look::default() };
+        let refused = refuse_full(&look, Some(2_999_999)).unwrap_err();
+        assert!(refused.to_string().contains("about 3.0 MB; 3.0 MB are free"), "{refused}");
+        assert!(refuse_full(&look, Some(3_000_000)).is_ok() && refuse_full(&look, None).is_ok());
+    }
 }

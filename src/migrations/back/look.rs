@@ -39,6 +39,8 @@ pub struct Keep {
     pub what: String,
     /// Rows, or values that differ from the default.
     pub rows: u64,
+    /// What its copy takes on disk, about.
+    pub bytes: u64,
 }
 
 /// Something of somebody else's.
@@ -121,12 +123,13 @@ pub async fn look(session: &Session, target: i32) -> Result<Look, Failure> {
     let sql = format!("{role}SET LOCAL statement_timeout = 0;{}", counts.join(";"));
     let sets = session.once(Mode::Read, WHAT, &sql).await?;
     look.reading = began.elapsed();
-    let rows =
-        |set: &Rows| set.first().and_then(|row| row.get(0)?.parse().ok()).unwrap_or_default();
+    let number =
+        |set: &Rows, at| set.first().and_then(|row| row.get(at)?.parse().ok()).unwrap_or_default();
     let keep = |(part, set): (&&Part, &Rows)| Keep {
         version: part.version,
         what: part.name(),
-        rows: rows(set),
+        rows: number(set, 0),
+        bytes: number(set, 1),
     };
     look.keeps = leaving.iter().zip(&sets).map(keep).collect();
     Ok(look)

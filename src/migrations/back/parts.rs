@@ -68,13 +68,17 @@ impl Part {
         }
     }
 
-    /// The query that counts what would be set aside: one value.
+    /// The query that counts what would be set aside, and the bytes that its copy takes: a table moves, and takes none.
     pub fn count(&self) -> String {
         match self.kind {
-            Kind::Table { .. } => format!("SELECT count(*) FROM public.{}", quoted(self.table)),
-            Kind::Column { differs, .. } => {
-                format!("SELECT count(*) FROM public.{} c WHERE {differs}", quoted(self.table))
-            }
+            Kind::Table { .. } => format!("SELECT count(*), 0 FROM public.{}", quoted(self.table)),
+            // A row's header and its entry in the key's index come on top.
+            Kind::Column { name, differs, .. } => format!(
+                "SELECT count(*), coalesce(sum(64 + 2 * pg_column_size(c.id) + pg_column_size(c.{})), 0) \
+                 FROM public.{} c WHERE {differs}",
+                quoted(name),
+                quoted(self.table)
+            ),
         }
     }
 
