@@ -261,7 +261,7 @@ impl Standby {
             &["-d", &g.url("postgres"), "-D", &data, "-R", "-X", "stream", "-c", "fast"],
         );
         let socket = format!(
-            "-c listen_addresses='' -c unix_socket_directories={} -c port=5433",
+            "-c listen_addresses='' -c unix_socket_directories={} -c port=5433 -c max_connections=200",
             standby._folder.path().display()
         );
         standby.run(
