@@ -48,6 +48,7 @@ mod cases {
     mod prompts;
     mod readme;
     mod rehearse;
+    mod rehearse_hostile;
     mod restore;
     mod rights;
     mod rollback;

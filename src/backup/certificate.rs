@@ -14,7 +14,6 @@ use sha2::{Digest, Sha256};
 use super::manifest::{Database, hex};
 use super::place::{PARTIAL, beside, folder_of, new_file, rename};
 use super::seal;
-use crate::db::catalogue::Catalogue;
 use crate::failure::Failure;
 use crate::report::{Finding, StepStatus};
 
@@ -87,7 +86,7 @@ impl Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schema {
-    /// [`schema_hash`] of it.
+    /// [`crate::db::catalogue::schema_hash`] of it.
     pub sha256: String,
     /// `data.state` of `status`.
     pub state: String,
@@ -174,19 +173,6 @@ impl Migrations {
         let sha256 = digest(&json!({ "app": app, "own": own }));
         Self { sha256, app, own }
     }
-}
-
-/// Schema `public` with its owners and our triggers, and which versions are recorded, in one hash. Of
-/// `migrations`, as `data.migrations` of `status` has them, version and state count.
-pub fn schema_hash(catalogue: &Catalogue, migrations: &Value) -> String {
-    let recorded: Vec<_> = migrations
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|migration| migration["state"] != "pending")
-        .map(|migration| json!([migration["version"], migration["name"], migration["state"]]))
-        .collect();
-    digest(&json!({ "catalogue": catalogue, "recorded": recorded }))
 }
 
 fn digest(value: &Value) -> String {

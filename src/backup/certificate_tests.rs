@@ -64,14 +64,3 @@ fn what_a_killed_run_left_half_written_goes() {
     assert!(!left.exists() && foreign.exists());
     assert!(paper.certificate.exists() && paper.page.exists());
 }
-
-#[test]
-fn a_schema_is_told_by_its_catalogue_and_its_history() {
-    let mut catalogue = Catalogue::default();
-    let recorded = |state: &str| json!([{ "version": 1, "name": "baseline", "state": state, "applied_at": "then" }]);
-    let none = schema_hash(&catalogue, &json!([]));
-    assert_eq!(schema_hash(&catalogue, &recorded("pending")), none);
-    assert_ne!(schema_hash(&catalogue, &recorded("applied")), none);
-    catalogue.others.insert("v".into(), "v".into());
-    assert_ne!(schema_hash(&catalogue, &json!([])), none);
-}

@@ -173,11 +173,14 @@ impl Fallback {
             return Some("there is no verified backup of this database".into());
         };
         let old = (now - of).to_std().unwrap_or_default();
-        let shown =
-            |time: Duration| humantime::format_duration(Duration::from_secs(time.as_secs()));
         (old > age)
             .then(|| format!("{} is {} old; {} is allowed", path.display(), shown(old), shown(age)))
     }
+}
+
+/// A time for people, in whole seconds.
+pub fn shown(time: Duration) -> impl std::fmt::Display {
+    humantime::format_duration(Duration::from_secs(time.as_secs()))
 }
 
 #[cfg(test)]

@@ -7,14 +7,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::certificate::{Certificate, SUFFIX, Verdict};
-use super::gate::Identity;
+use super::gate::{Identity, shown};
 use super::proof::CLOCKS;
 use crate::failure::Failure;
 
 /// `--require-rehearsal [AGE[,PATH]]`
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Requirement {
-    /// How old it may be; none: any.
+    /// How old the rows may be that were rehearsed with; none: any.
     pub age: Option<Duration>,
     /// A certificate, or a folder of them.
     pub path: Option<PathBuf>,
@@ -41,7 +41,7 @@ impl Requirement {
 pub struct Wanted {
     /// The database.
     pub identity: Identity,
-    /// Its schema, as [`super::certificate::schema_hash`] has it.
+    /// Its schema, as [`crate::db::catalogue::schema_hash`] has it.
     pub schema: String,
     /// The migrations' hash.
     pub migrations: String,
@@ -158,11 +158,15 @@ impl Rehearsed {
             let stage = certificate.failed_stage.as_deref().unwrap_or("a stage");
             return Some(format!("{}: the rehearsal failed at {stage}", path.display()));
         }
-        let old = (now - certificate.finished_at).to_std().unwrap_or_default();
-        let shown =
-            |time: Duration| humantime::format_duration(Duration::from_secs(time.as_secs()));
+        // What was rehearsed is the rows, whenever that was.
+        let old = (now - certificate.backup.snapshot_at).to_std().unwrap_or_default();
         let age = age.filter(|age| old > *age)?;
-        Some(format!("{} is {} old; {} is allowed", path.display(), shown(old), shown(age)))
+        Some(format!(
+            "{} was rehearsed with rows that are {} old; {} is allowed",
+            path.display(),
+            shown(old),
+            shown(age)
+        ))
     }
 }
 
@@ -219,12 +223,16 @@ mod tests {
         let put = |name: &str, certificate: Certificate| {
             std::fs::write(folder.path().join(name), certificate.seal().0).unwrap();
         };
+        let of =
+            |moment| super::super::certificate::Origin { snapshot_at: moment, ..sample().backup };
         let lacks = |age| look(folder.path(), &wanted()).unwrap().lacks(age, now);
         assert!(lacks(None).unwrap().contains("no rehearsal"));
-        put("a.rehearsal.json", Certificate { finished_at: now - hour * 2, ..sample() });
+        let two_ago =
+            Certificate { finished_at: now - hour * 2, backup: of(now - hour * 2), ..sample() };
+        put("a.rehearsal.json", two_ago);
         assert_eq!(lacks(None), None);
         assert_eq!(lacks(Some(hour * 3)), None);
-        assert!(lacks(Some(hour)).unwrap().ends_with("is 2h old; 1h is allowed"));
+        assert!(lacks(Some(hour)).unwrap().ends_with("rows that are 2h old; 1h is allowed"));
         let failed = Certificate {
             verdict: Verdict::Fail,
             failed_stage: Some("rollback".into()),
@@ -233,7 +241,12 @@ mod tests {
         };
         put("0.rehearsal.json", failed);
         assert!(lacks(None).unwrap().contains("failed at rollback"));
-        put("b.rehearsal.json", Certificate { finished_at: now, ..sample() });
+        put(
+            "b.rehearsal.json",
+            Certificate { finished_at: now, backup: of(now - hour * 2), ..sample() },
+        );
+        assert!(lacks(Some(hour)).is_some());
+        put("b.rehearsal.json", Certificate { finished_at: now, backup: of(now), ..sample() });
         assert_eq!(lacks(Some(hour)), None);
         std::fs::write(folder.path().join("c.rehearsal.json"), "{}").unwrap();
         let seen = look(folder.path(), &wanted()).unwrap();

@@ -4,6 +4,7 @@ pub mod back;
 pub mod commit;
 pub mod effects;
 pub mod executor;
+pub mod fingerprint;
 pub mod forecast;
 pub mod mending;
 pub mod plan;

@@ -17,23 +17,23 @@ use crate::support::schema::digests;
 use crate::support::state::{assert_migrated, fingerprint, one, owned_by, versions};
 use crate::support::{Invocation, Run, Session, TestDb, cluster, markenmate, sql, wait_until};
 
-fn rehearse(db: &TestDb, args: &[&str]) -> Invocation {
+pub fn rehearse(db: &TestDb, args: &[&str]) -> Invocation {
     markenmate(&[&["rehearse", "--format", "json"], args].concat()).db(db)
 }
 
-fn migrate(db: &TestDb, args: &[&str]) -> Run {
+pub fn migrate(db: &TestDb, args: &[&str]) -> Run {
     markenmate(&[&["migrate", "--yes"], args].concat()).db(db).run()
 }
 
 /// The certificate of a run, sealed as it should be.
-fn certificate(db: &TestDb, document: &Value) -> (PathBuf, Certificate) {
+pub fn certificate(db: &TestDb, document: &Value) -> (PathBuf, Certificate) {
     let path = db.folder().join(document["data"]["certificate"].as_str().unwrap());
     let certificate = Certificate::open(&path).unwrap();
     (path, certificate)
 }
 
 /// Seals it anew where it is, after a change.
-fn reseal(path: &Path, change: impl FnOnce(&mut Certificate)) {
+pub fn reseal(path: &Path, change: impl FnOnce(&mut Certificate)) {
     let mut certificate = Certificate::open(path).unwrap();
     change(&mut certificate);
     fs::write(path, certificate.seal().0).unwrap();
@@ -263,8 +263,8 @@ fn a_rehearsal_that_is_required_is_of_this_database_these_migrations_and_not_too
     assert!(foreign.stderr.contains("is of another database"), "{}", foreign.stderr);
 
     says(&["--require-rehearsal", "1ms"], "0s is allowed");
-    reseal(&path, |c| c.finished_at = Utc::now() - Duration::from_secs(3 * 3600));
-    says(&["--require-rehearsal", "2h"], "is 3h old; 2h is allowed");
+    reseal(&path, |c| c.backup.snapshot_at = Utc::now() - Duration::from_secs(3 * 3600));
+    says(&["--require-rehearsal", "2h"], "are 3h old; 2h is allowed");
     markenmate(&["migrate", "--check", "--require-rehearsal", "4h"]).db(&db).run().assert_code(3);
     reseal(&path, |c| c.migrations.sha256 = "0".into());
     says(&["--require-rehearsal"], "is of other migrations");

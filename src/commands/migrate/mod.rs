@@ -45,7 +45,7 @@ pub struct Args {
     /// Refuse unless a verified backup of this database is that young, there or in --backup-dir
     #[arg(long, value_name = "AGE[,PATH]", value_parser = Requirement::parse)]
     pub require_backup: Option<Requirement>,
-    /// Refuse unless these migrations were rehearsed with this database as it is; not longer ago than AGE, certified there or in --backup-dir
+    /// Refuse unless these migrations were rehearsed with this database as it is, with rows not older than AGE; certified there or in --backup-dir
     #[arg(long, value_name = "AGE[,PATH]", num_args = 0..=1, value_parser = rehearsed::Requirement::parse)]
     #[allow(clippy::option_option)]
     pub require_rehearsal: Option<Option<rehearsed::Requirement>>,
@@ -246,7 +246,11 @@ impl Operation for Migrate {
             }),
             next: Some(Next::run(if settled { verify_at(target) } else { self.in_earnest() })),
             work: Todo {
-                planned: Planned { work, under_lock: survey.under_lock },
+                planned: Planned {
+                    work,
+                    under_lock: survey.under_lock,
+                    rehearsed: rehearsal.and_then(rehearsals::Required::schema),
+                },
                 required: self.required(fallback, settled, survey),
                 forecast,
                 rehearsal: rehearsal.cloned(),
@@ -282,9 +286,7 @@ impl Operation for Migrate {
         if let Some((age, fallback)) = &plan.work.required {
             backups::require(fallback, *age)?;
         }
-        if let Some(rehearsal) = &plan.work.rehearsal
-            && let Err(failure) = rehearsal.check_again(session, plan.work.planned.under_lock).await
-        {
+        if let Some(Err(failure)) = plan.work.rehearsal.as_ref().map(rehearsals::Required::check) {
             session.end().await;
             return Err(failure);
         }

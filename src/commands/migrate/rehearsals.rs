@@ -55,25 +55,8 @@ impl Required {
         Err(failure.hint(REHEARSE))
     }
 
-    /// The same when the question was answered, which may be hours later: the schema is still the one that was
-    /// rehearsed with.
-    pub(super) async fn check_again(
-        &self,
-        session: &Session,
-        under_lock: bool,
-    ) -> Result<(), Failure> {
-        self.check()?;
-        if under_lock {
-            // In the very transaction in which it was looked at.
-            return Ok(());
-        }
-        let now = fingerprint::schema(&Survey::look(session).await?);
-        if now == self.wanted.as_ref().map(|wanted| wanted.schema.clone()) {
-            return Ok(());
-        }
-        Err(Failure::refused(
-            "the schema was changed since it was rehearsed with: nothing was changed",
-        )
-        .hint(REHEARSE))
+    /// The schema that it must still be of when it begins, which may be hours later.
+    pub(super) fn schema(&self) -> Option<String> {
+        self.wanted.as_ref().map(|wanted| wanted.schema.clone())
     }
 }

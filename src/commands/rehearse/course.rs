@@ -109,7 +109,7 @@ impl Course<'_> {
             return Ok(Made::of(()).saying("nothing to do").skipped());
         }
         let (cx, session) = (self.cx.apart(), self.session().await?);
-        let planned = Planned { work: work.clone(), under_lock: false };
+        let planned = Planned { work: work.clone(), under_lock: false, rehearsed: None };
         let done = run::run(&cx, &session, &planned, registry::latest()).await?.value;
         let Work { returns, .. } = &done.work;
         let returned = returning::carry_out(&cx, &session, &done.work.role(), returns).await?;

@@ -3,14 +3,15 @@
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::backup::certificate::{Migration, Migrations, schema_hash};
+use crate::backup::certificate::{Migration, Migrations};
 use crate::backup::gate::Identity;
 use crate::backup::manifest::{Manifest, hex};
 use crate::backup::rehearsed::Wanted;
+use crate::db::catalogue::schema_hash;
 use crate::db::session::Session;
+use crate::migrations::fingerprint::schema;
 use crate::migrations::registry;
-use crate::migrations::standing;
-use crate::migrations::survey::{History, Survey};
+use crate::migrations::survey::Survey;
 
 /// This binary's migrations, each of their files by its hash.
 pub fn migrations() -> Migrations {
@@ -35,14 +36,7 @@ pub fn migrations() -> Migrations {
     Migrations::of(app.collect(), own.collect())
 }
 
-/// The schema that was seen; none where it is not known whole.
-pub fn schema(survey: &Survey) -> Option<String> {
-    let known = survey.history == History::Known;
-    let catalogue = survey.catalogue.as_ref().filter(|_| known)?;
-    Some(schema_hash(catalogue, &json!(standing::migrations(&survey.histories))))
-}
-
-/// The same of the moment that a backup shows.
+/// The schema of the moment that a backup shows.
 pub fn schema_of(manifest: &Manifest) -> String {
     schema_hash(&manifest.catalogue, &manifest.schema.migrations)
 }

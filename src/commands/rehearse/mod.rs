@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
+use crate::migrations::fingerprint::schema;
 use crate::migrations::plan::decide;
 use crate::migrations::registry;
 use crate::migrations::standing::{State, standing};
@@ -106,7 +107,7 @@ impl Operation for Rehearse {
         let paper = Paper::at(named, &cx.settings.backup_dir, cx.started_at);
         paper.check()?;
         let survey = Survey::look(session).await?;
-        let schema = fingerprint::schema(&survey);
+        let schema = schema(&survey);
         let identity = Identity::of(session).await?;
         let from = self.args.from.as_deref();
         let source = source::choose(cx, from, &identity, schema.as_deref())?;
@@ -182,6 +183,7 @@ impl Operation for Rehearse {
         let live = refusal.as_ref().filter(|_| is_same);
         let mut remarks = plan.findings;
         remarks.extend((!is_same).then(|| other_schema(&backup)));
+        remarks.extend(source::old_rows(&backup));
         let maintenance = self.beside(cx, session, &backup, &mut remarks).await?;
         let place = certificate::Ground {
             kind: if self.args.on_server { "server" } else { "sandbox" }.into(),

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use chrono::Utc;
+
 use super::fingerprint;
 use crate::backup::gate::{self, Identity};
 use crate::backup::manifest::SUFFIX;
@@ -12,6 +14,7 @@ use crate::commands::backup;
 use crate::context::Context;
 use crate::db::session::Session;
 use crate::failure::Failure;
+use crate::report::{Finding, Severity};
 
 /// Where the rows come from.
 #[derive(Debug, Clone)]
@@ -51,6 +54,9 @@ pub(super) fn choose(
             path.display()
         )));
     }
+    if let Some(age) = age(&backup) {
+        return Ok(Source::Now(format!("{} is {} old", path.display(), gate::shown(age))));
+    }
     if backup.is_encrypted() {
         return Ok(Source::Now(format!(
             "{} is encrypted: --from PATH --identity FILE",
@@ -58,6 +64,28 @@ pub(super) fn choose(
         )));
     }
     Ok(Source::There(Box::new(backup)))
+}
+
+/// How old its rows are, where that is older than a backup may be without being spoken of.
+fn age(backup: &Backup) -> Option<std::time::Duration> {
+    let age = (Utc::now() - backup.manifest.snapshot_at).to_std().unwrap_or_default();
+    (age > gate::USUAL_AGE).then_some(age)
+}
+
+/// What a certificate says of rows that are not of today.
+pub(super) fn old_rows(backup: &Backup) -> Option<Finding> {
+    let age = age(backup)?;
+    Some(Finding {
+        id: "old-rows".into(),
+        severity: Severity::Warning,
+        title: "The rows that were rehearsed with are old".into(),
+        subject: backup.path.display().to_string(),
+        detail: format!(
+            "it is {} old: what was written since was not rehearsed with",
+            gate::shown(age)
+        ),
+        remedy: "leave out --from, or take a backup now: markenmate backup".into(),
+    })
 }
 
 impl Source {

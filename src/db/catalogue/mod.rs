@@ -12,11 +12,13 @@ use super::session::Rows;
 use crate::failure::Failure;
 
 mod compare;
+mod fingerprint;
 mod order;
 mod read;
 mod remedy;
 
 pub use compare::{Difference, additions, compare, present};
+pub use fingerprint::schema_hash;
 pub use remedy::ANEW;
 
 /// Names to whatever carries them.

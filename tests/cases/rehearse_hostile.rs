@@ -1,0 +1,78 @@
+//! What a certificate must not be talked into, and what a rehearsal must not miss or blame on the way.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::Utc;
+use markenmate::backup::certificate::Certificate;
+use serde_json::Value;
+
+use super::rehearse::{certificate, migrate, rehearse, reseal};
+use crate::support::state::one;
+use crate::support::{TestDb, markenmate, sql};
+
+fn untouched(db: &TestDb) -> bool {
+    one(&db.session(), "SELECT to_regclass('markenmate.run') IS NULL") == "t"
+}
+
+/// The certificate of a rehearsal that went well.
+fn passed(db: &TestDb, args: &[&str]) -> (PathBuf, Certificate) {
+    certificate(db, &rehearse(db, args).run().assert_code(0).json())
+}
+
+fn found<'a>(document: &'a Value, id: &str) -> Option<&'a Value> {
+    document["findings"].as_array().unwrap().iter().find(|finding| finding["id"] == id)
+}
+
+/// Every attempt looks again, and not only the first.
+#[test]
+fn what_changed_while_migrate_waited_was_not_rehearsed() {
+    let db = TestDb::baseline();
+    passed(&db, &[]);
+    let reader = db.session();
+    reader.sql("BEGIN; SELECT FROM public.token_lending LIMIT 1");
+    let running = markenmate(&["migrate", "--yes", "--require-rehearsal"]).db(&db).spawn();
+    running.wait_for_stderr("waiting: pid ");
+    sql(&db, "ALTER TABLE public.restaurant ADD COLUMN later integer");
+    reader.sql("ROLLBACK");
+    let run = running.wait().assert_code(4);
+    assert!(run.stderr.contains("was changed since it was rehearsed with"), "{}", run.stderr);
+    assert!(untouched(&db));
+    sql(&db, "ALTER TABLE public.restaurant DROP COLUMN later");
+    reader.sql("BEGIN; SELECT FROM public.token_lending LIMIT 1");
+    let running = markenmate(&["migrate", "--yes", "--require-rehearsal"]).db(&db).spawn();
+    running.wait_for_stderr("waiting: pid ");
+    reader.sql("ROLLBACK");
+    running.wait().assert_code(0);
+}
+
+/// A rehearsal of today with the rows of last month has proven nothing of today's.
+#[test]
+fn a_rehearsal_is_as_old_as_its_rows() {
+    let db = TestDb::baseline();
+    let (path, _) = passed(&db, &[]);
+    reseal(&path, |c| c.backup.snapshot_at = Utc::now() - Duration::from_secs(3 * 3600));
+    let old = migrate(&db, &["--require-rehearsal", "2h"]).assert_code(4);
+    assert!(
+        old.stderr.contains("rehearsed with rows that are 3h old; 2h is allowed"),
+        "{}",
+        old.stderr
+    );
+    markenmate(&["migrate", "--check", "--require-rehearsal", "4h"]).db(&db).run().assert_code(3);
+    // A backup of yesterday is not taken again without a word: there is one of now.
+    let mut there = fs::read_dir(db.folder().join("backups")).unwrap().flatten().map(|e| e.path());
+    let manifest = there.find(|p| p.to_string_lossy().ends_with(".manifest.json")).unwrap();
+    let opened =
+        markenmate::backup::manifest::Manifest::open(&fs::read(&manifest).unwrap()).unwrap();
+    let old = Utc::now() - Duration::from_secs(30 * 3600);
+    let aged = markenmate::backup::manifest::Manifest { snapshot_at: old, ..opened };
+    fs::write(&manifest, aged.seal()).unwrap();
+    let dump = manifest.to_string_lossy().replace(".manifest.json", "");
+    markenmate(&["backup", "verify", &dump]).db(&db).run().assert_code(0);
+    let planned = rehearse(&db, &["--dry-run"]).run().assert_code(0);
+    assert!(planned.stdout.contains("is 1day 6h old"), "{}", planned.stdout);
+    let named = rehearse(&db, &["--from", &dump]).run().assert_code(0).json();
+    let remark = found(&named, "old-rows").unwrap_or_else(|| panic!("{named:#}"));
+    assert!(remark["detail"].as_str().unwrap().contains("1day 6h"), "{named:#}");
+}
