@@ -88,6 +88,9 @@ impl Verdict {
 pub struct Schema {
     /// [`crate::db::catalogue::schema_hash`] of it.
     pub sha256: String,
+    /// What is beside it: [`crate::db::catalogue::beside_sql`]; none: it was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<String>,
     /// `data.state` of `status`.
     pub state: String,
 }

@@ -11,7 +11,7 @@ pub(crate) fn sample() -> Certificate {
         verdict: Verdict::Pass,
         failed_stage: None,
         database: manifest().database,
-        schema: Schema { sha256: "s".into(), state: "baseline".into() },
+        schema: Schema { sha256: "s".into(), beside: Some("b".into()), state: "baseline".into() },
         backup: Origin {
             path: "b".into(),
             manifest_sha256: "m".into(),

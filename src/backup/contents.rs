@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub roles: Vec<String>,
     /// Schema `public`.
     pub catalogue: Catalogue,
+    /// What else decides over a migration, as [`catalogue::beside_sql`] has it.
+    pub beside: String,
     /// Its tables, in the order of their names.
     tables: Vec<Wanted>,
 }
@@ -55,17 +57,18 @@ pub(super) async fn snapshot_without(
     let tables = include_str!("tables.sql").replace("%LEFT_OUT%", &left_out(columns));
     let sql = format!(
         "SET LOCAL TimeZone = 'UTC';SET LOCAL IntervalStyle = 'postgres';SET LOCAL bytea_output = 'hex';\
-         SET LOCAL extra_float_digits = 1;SET LOCAL jit = off;{};{};{};{};{}",
+         SET LOCAL extra_float_digits = 1;SET LOCAL jit = off;{};{};{};{};{};{}",
         include_str!("snapshot.sql"),
         tables,
         include_str!("sequences.sql"),
         include_str!("roles.sql"),
         catalogue::sql(),
+        catalogue::beside_sql(),
     );
     // Counting takes as long as the tables are large.
     let timeouts = Timeouts { statement: std::time::Duration::ZERO, ..timeouts };
     let sets = session.begin_within(Mode::Held, timeouts, WHAT, &sql).await?;
-    let [.., about, tables, sequences, roles, catalogue] = sets.as_slice() else {
+    let [.., about, tables, sequences, roles, catalogue, beside] = sets.as_slice() else {
         return Err(Failure::unexpected(WHAT).because("the server said nothing of itself"));
     };
     let row = about.first().ok_or_else(|| Failure::unexpected(WHAT).because("no such database"))?;
@@ -99,6 +102,7 @@ pub(super) async fn snapshot_without(
             .collect(),
         roles: roles.iter().filter_map(|row| row.get("name")).map(str::to_owned).collect(),
         catalogue: Catalogue::from_rows(Some(catalogue))?,
+        beside: beside.first().and_then(|row| row.get("beside")).unwrap_or_default().to_owned(),
         tables: tables
             .iter()
             .map(|row| Wanted {

@@ -49,6 +49,10 @@ pub struct Manifest {
     pub roles: Vec<String>,
     /// Schema `public`: columns, keys, indexes.
     pub catalogue: Catalogue,
+    /// What else decides over a migration (triggers of others, policies, grants), as one hash; none: it was
+    /// not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<String>,
     /// Every file, in the order of their names.
     pub files: Vec<File>,
     /// Of this document with 64 zeros in this place.

@@ -39,6 +39,7 @@ pub(crate) fn sample() -> Manifest {
         broken_keys: vec!["public.session.user_id".into()],
         roles: vec!["app".into()],
         catalogue: Catalogue::default(),
+        beside: None,
         files: vec![File { name: "a.dump".into(), bytes: 5, sha256: "ab".into() }],
         sha256: String::new(),
     }

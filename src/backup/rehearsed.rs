@@ -43,6 +43,8 @@ pub struct Wanted {
     pub identity: Identity,
     /// Its schema, as [`crate::db::catalogue::schema_hash`] has it.
     pub schema: String,
+    /// What is beside it, as [`crate::db::catalogue::beside_sql`] has it.
+    pub beside: String,
     /// The migrations' hash.
     pub migrations: String,
 }
@@ -140,6 +142,12 @@ fn passed_over(certificate: &Certificate, wanted: &Wanted) -> Option<String> {
             certificate.schema.state
         ));
     }
+    if certificate.schema.beside.as_ref() != Some(&wanted.beside) {
+        return Some(
+            "is of other triggers, policies, grants, event triggers, or of other things that were hung on the tables: something was changed since"
+                .into(),
+        );
+    }
     if certificate.finished_at > Utc::now() + CLOCKS {
         return Some(format!("is of {}, which is still to come", certificate.finished_at));
     }
@@ -190,6 +198,7 @@ mod tests {
         Wanted {
             identity: Identity { system_identifier, oid: 16_384 },
             schema: "s".into(),
+            beside: "b".into(),
             migrations: "v".into(),
         }
     }
@@ -205,6 +214,7 @@ mod tests {
             (Wanted { identity: server, ..wanted() }, "another server"),
             (Wanted { identity: unknown, ..wanted() }, "its identity"),
             (Wanted { schema: "t".into(), ..wanted() }, "another schema"),
+            (Wanted { beside: "c".into(), ..wanted() }, "other triggers"),
             (Wanted { migrations: "w".into(), ..wanted() }, "other migrations"),
         ] {
             let why = passed_over(&sample(), &other).unwrap();

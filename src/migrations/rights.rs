@@ -45,6 +45,8 @@ pub struct Rights {
     pub set_aside: u32,
     /// Databases of the server that are named like those into which is restored.
     pub restoring: u32,
+    /// Event triggers that run along with our statements, by name.
+    pub event_triggers: Option<String>,
     /// Tables and views of something else, the first few by name, in a database without the app.
     pub others: Option<String>,
 }
@@ -80,6 +82,7 @@ impl Rights {
                 .get("restoring")
                 .and_then(|count| count.parse().ok())
                 .unwrap_or_default(),
+            event_triggers: text("event_triggers"),
             others: text("others").filter(|names| !names.is_empty()),
         }
     }

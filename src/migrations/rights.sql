@@ -20,6 +20,9 @@ SELECT current_user::text AS "user",
          WHERE relnamespace = to_regnamespace('markenmate_quarantine') AND relkind = 'r') AS set_aside,
        -- Restores name theirs so; whose they are is another question.
        (SELECT count(*) FROM pg_database WHERE datname ~ '_restoring_[0-9]+_[0-9a-f]{8}$') AS restoring,
+       -- What runs along with each statement of ours that makes or drops something.
+       (SELECT string_agg(format('%I', evtname), ', ' ORDER BY evtname) FROM pg_event_trigger
+         WHERE evtenabled IN ('O', 'A') AND evtevent IN ('ddl_command_start', 'ddl_command_end', 'table_rewrite', 'sql_drop')) AS event_triggers,
        -- Where the application is not: whose database may this be?
        CASE WHEN t.owner IS NULL
             THEN (SELECT concat(string_agg(name, ', ') FILTER (WHERE n <= 3),

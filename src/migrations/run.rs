@@ -18,7 +18,7 @@ use super::back::returning;
 use super::commit::{self, Committed};
 use super::effects;
 use super::executor::Executor;
-use super::fingerprint;
+use super::fingerprint::{self, Fingerprint};
 use super::plan::{SchemaBy, Work, decide};
 use super::registry;
 use super::survey::Survey;
@@ -41,8 +41,8 @@ pub struct Planned {
     pub work: Work,
     /// Planned from a survey under the lock, in a transaction that is still open.
     pub under_lock: bool,
-    /// The schema that was rehearsed with, where that is required: every attempt looks at it anew.
-    pub rehearsed: Option<String>,
+    /// What was rehearsed with, where that is required: every attempt looks at it anew.
+    pub rehearsed: Option<Fingerprint>,
 }
 
 /// Surveys the database under the lock between runs, and leaves the transaction open.
@@ -143,8 +143,10 @@ async fn planned_again(
 ) -> Result<Work, Setback> {
     let survey = survey(session, attempt).await?;
     let work = decide(&survey, target)?;
-    let is_rehearsed = || planned.rehearsed == fingerprint::schema(&survey);
-    if !work.is_empty() && planned.rehearsed.is_some() && !is_rehearsed() {
+    if !work.is_empty()
+        && planned.rehearsed.is_some()
+        && planned.rehearsed != Fingerprint::of(session, &survey).await?
+    {
         return Err(Setback::Fatal(fingerprint::refuse_changed()));
     }
     if work.is_empty() || work == planned.work {

@@ -76,3 +76,87 @@ fn a_rehearsal_is_as_old_as_its_rows() {
     let remark = found(&named, "old-rows").unwrap_or_else(|| panic!("{named:#}"));
     assert!(remark["detail"].as_str().unwrap().contains("1day 6h"), "{named:#}");
 }
+
+/// Whose code runs, who sees which rows and what hangs on the tables decides over the way as much as columns do.
+#[test]
+fn what_is_beside_the_schema_counts_as_well() {
+    let db = TestDb::baseline();
+    let role = format!("reports_{}", db.name);
+    sql(&db, &format!("CREATE ROLE {role}"));
+    sql(
+        &db,
+        "CREATE FUNCTION public.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+         CREATE FUNCTION public.stop() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION $$no$$; END'",
+    );
+    let (path, _) = passed(&db, &["--on-server", "--yes"]);
+    let named = format!(",{}", path.display());
+    let check = || markenmate(&["migrate", "--check", "--require-rehearsal", &named]).db(&db).run();
+    check().assert_code(3);
+    for (change, back) in [
+        (
+            "CREATE TRIGGER t BEFORE UPDATE ON public.token_lending FOR EACH ROW EXECUTE FUNCTION public.nothing()",
+            "DROP TRIGGER t ON public.token_lending",
+        ),
+        (
+            "ALTER TABLE public.app_log ENABLE ROW LEVEL SECURITY",
+            "ALTER TABLE public.app_log DISABLE ROW LEVEL SECURITY",
+        ),
+        ("CREATE POLICY p ON public.app_log USING (false)", "DROP POLICY p ON public.app_log"),
+        (
+            "CREATE SCHEMA other; CREATE TABLE other.t (id integer REFERENCES public.token_lending)",
+            "DROP SCHEMA other CASCADE",
+        ),
+        (
+            "CREATE SCHEMA other; CREATE VIEW other.v AS SELECT id FROM public.app_log",
+            "DROP SCHEMA other CASCADE",
+        ),
+        (
+            &format!("GRANT SELECT ON public.app_log TO {role}"),
+            &format!("REVOKE SELECT ON public.app_log FROM {role}"),
+        ),
+        (
+            &format!("GRANT SELECT (id) ON public.app_log TO {role}"),
+            &format!("REVOKE SELECT (id) ON public.app_log FROM {role}"),
+        ),
+        (
+            "CREATE OR REPLACE FUNCTION public.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+            "CREATE OR REPLACE FUNCTION public.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        ),
+        (
+            "ALTER TABLE public.session DISABLE TRIGGER ALL",
+            "ALTER TABLE public.session ENABLE TRIGGER ALL",
+        ),
+        (
+            "CREATE RULE r AS ON DELETE TO public.app_log DO INSTEAD NOTHING",
+            "DROP RULE r ON public.app_log",
+        ),
+    ] {
+        sql(&db, change);
+        let refused = check().assert_code(4);
+        assert!(refused.stderr.contains("is of other triggers"), "{change}: {}", refused.stderr);
+        sql(&db, back);
+        check().assert_code(3);
+    }
+    // An event trigger can refuse all of it: it is named whether a certificate is wanted or not.
+    sql(&db, "CREATE EVENT TRIGGER stop ON ddl_command_start EXECUTE FUNCTION public.stop()");
+    let named = markenmate(&["migrate", "--check"]).db(&db).run().assert_code(3);
+    assert!(named.stdout.contains("WARNING [event-triggers] stop"), "{}", named.stdout);
+    check().assert_code(4);
+    sql(&db, &format!("DROP EVENT TRIGGER stop; DROP ROLE {role}"));
+}
+
+/// A backup that shows other triggers than there are is not rehearsed with.
+#[test]
+fn a_backup_of_other_triggers_is_taken_anew() {
+    let db = TestDb::baseline();
+    let (_, first) = passed(&db, &[]);
+    sql(
+        &db,
+        "CREATE FUNCTION public.same() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TRIGGER t BEFORE UPDATE ON public.token_lending FOR EACH ROW EXECUTE FUNCTION public.same()",
+    );
+    let (_, second) = passed(&db, &[]);
+    assert_ne!(first.backup.path, second.backup.path);
+    assert_eq!(first.schema.sha256, second.schema.sha256);
+    migrate(&db, &["--require-rehearsal"]).assert_code(0);
+}

@@ -263,6 +263,7 @@ impl Backup {
             broken_keys: Vec::new(),
             roles: snapshot.roles.clone(),
             catalogue: snapshot.catalogue.clone(),
+            beside: Some(snapshot.beside.clone()),
             files,
             sha256: String::new(),
         }

@@ -10,6 +10,9 @@ pub(super) fn findings(survey: &Survey, work: &Work) -> Vec<Finding> {
     if work.builds_everything() {
         found.extend(not_empty(survey));
     }
+    if !work.is_empty() {
+        found.extend(event_triggers(survey));
+    }
     if work.apply.contains(&2) {
         found.extend(set_aside(survey));
     }
@@ -26,6 +29,19 @@ pub(super) fn findings(survey: &Survey, work: &Work) -> Vec<Finding> {
         });
     }
     found
+}
+
+/// They can refuse whatever is made or dropped, and run with the rights of whoever does it.
+fn event_triggers(survey: &Survey) -> Option<Finding> {
+    let names = survey.rights.event_triggers.as_ref()?;
+    Some(Finding {
+        id: "event-triggers".into(),
+        severity: Severity::Warning,
+        title: "Event triggers run along with what is made and dropped".into(),
+        subject: names.clone(),
+        detail: "their code runs with each statement of migrate, and may refuse it".into(),
+        remedy: "know what they do (psql: \\dy), or switch them off meanwhile: ALTER EVENT TRIGGER NAME DISABLE;".into(),
+    })
 }
 
 /// A database without the application that holds something else may be the wrong one.

@@ -197,10 +197,11 @@ impl Operation for Migrate {
         self.prove(cx, session).await?;
         let survey = self.survey(cx, session, attempt).await?;
         let required = self.args.require_rehearsal.as_ref();
-        let looked = self
-            .fallback(cx, session, &survey)
-            .and_then(|fallback| Ok((fallback, rehearsals::look(cx, required, session, &survey)?)));
-        match looked {
+        let looked = async {
+            let fallback = self.fallback(cx, session, &survey)?;
+            Ok::<_, Failure>((fallback, rehearsals::look(cx, required, session, &survey).await?))
+        };
+        match looked.await {
             Ok((fallback, rehearsal)) => {
                 let sight = self.sight(cx, session, &survey).await?;
                 Ok(Seen { survey, fallback, sight, rehearsal })
@@ -249,7 +250,7 @@ impl Operation for Migrate {
                 planned: Planned {
                     work,
                     under_lock: survey.under_lock,
-                    rehearsed: rehearsal.and_then(rehearsals::Required::schema),
+                    rehearsed: rehearsal.and_then(rehearsals::Required::fingerprint),
                 },
                 required: self.required(fallback, settled, survey),
                 forecast,

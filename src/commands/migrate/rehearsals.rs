@@ -10,6 +10,7 @@ use crate::commands::rehearse::fingerprint;
 use crate::context::Context;
 use crate::db::session::Session;
 use crate::failure::Failure;
+use crate::migrations::fingerprint::Fingerprint;
 use crate::migrations::survey::Survey;
 
 /// What is required, and what there is.
@@ -25,8 +26,8 @@ const REHEARSE: &str = "rehearse: markenmate rehearse";
 /// Looks for certificates, where one is required and there is something to lose.
 ///
 /// # Errors
-/// Refused where the folder cannot be read.
-pub(super) fn look(
+/// Refused where the folder cannot be read; the server's.
+pub(super) async fn look(
     cx: &Context,
     requirement: Option<&Option<Requirement>>,
     session: &Session,
@@ -37,7 +38,7 @@ pub(super) fn look(
     let Some(requirement) = asked else { return Ok(None) };
     let Requirement { age, path } = requirement.clone().unwrap_or_default();
     let folder: &Path = path.as_deref().unwrap_or(&cx.settings.backup_dir);
-    let wanted = fingerprint::wanted(session, survey);
+    let wanted = fingerprint::wanted(session, survey).await?;
     let rehearsed = match &wanted {
         Some(wanted) => rehearsed::look(folder, wanted)?,
         None => Rehearsed::default(),
@@ -55,8 +56,9 @@ impl Required {
         Err(failure.hint(REHEARSE))
     }
 
-    /// The schema that it must still be of when it begins, which may be hours later.
-    pub(super) fn schema(&self) -> Option<String> {
-        self.wanted.as_ref().map(|wanted| wanted.schema.clone())
+    /// What it must still be of when it begins, which may be hours later.
+    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        let Wanted { schema, beside, .. } = self.wanted.clone()?;
+        Some(Fingerprint { schema, beside })
     }
 }

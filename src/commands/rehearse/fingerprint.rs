@@ -9,7 +9,8 @@ use crate::backup::manifest::{Manifest, hex};
 use crate::backup::rehearsed::Wanted;
 use crate::db::catalogue::schema_hash;
 use crate::db::session::Session;
-use crate::migrations::fingerprint::schema;
+use crate::failure::Failure;
+use crate::migrations::fingerprint::Fingerprint;
 use crate::migrations::registry;
 use crate::migrations::survey::Survey;
 
@@ -41,16 +42,29 @@ pub fn schema_of(manifest: &Manifest) -> String {
     schema_hash(&manifest.catalogue, &manifest.schema.migrations)
 }
 
-/// What a rehearsal must be of to count for this database as it is.
-pub fn wanted(session: &Session, survey: &Survey) -> Option<Wanted> {
-    Some(Wanted {
-        identity: Identity {
-            system_identifier: session.facts.system_identifier.clone(),
-            oid: survey.rights.database_oid,
-        },
-        schema: schema(survey)?,
-        migrations: migrations().sha256,
+/// Whether a backup shows the database as it is now.
+pub fn is_of_now(manifest: &Manifest, now: Option<&Fingerprint>) -> bool {
+    now.is_some_and(|now| {
+        now.schema == schema_of(manifest) && manifest.beside.as_ref() == Some(&now.beside)
     })
+}
+
+/// What a rehearsal must be of to count for this database as it is.
+///
+/// # Errors
+/// The server's.
+pub async fn wanted(session: &Session, survey: &Survey) -> Result<Option<Wanted>, Failure> {
+    let identity = Identity {
+        system_identifier: session.facts.system_identifier.clone(),
+        oid: survey.rights.database_oid,
+    };
+    let now = Fingerprint::of(session, survey).await?;
+    Ok(now.map(|Fingerprint { schema, beside }| Wanted {
+        identity,
+        schema,
+        beside,
+        migrations: migrations().sha256,
+    }))
 }
 
 fn sha256(text: &str) -> String {

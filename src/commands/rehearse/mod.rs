@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
-use crate::migrations::fingerprint::schema;
+use crate::migrations::fingerprint::Fingerprint;
 use crate::migrations::plan::decide;
 use crate::migrations::registry;
 use crate::migrations::standing::{State, standing};
@@ -64,7 +64,7 @@ pub struct Seen {
     survey: Survey,
     source: Source,
     /// Of the database as it is now.
-    schema: Option<String>,
+    now: Option<Fingerprint>,
     paper: Paper,
 }
 
@@ -73,7 +73,7 @@ pub struct Work {
     source: Source,
     /// Why `migrate` would be refused on the live database.
     refusal: Option<Failure>,
-    schema: Option<String>,
+    now: Option<Fingerprint>,
     paper: Paper,
 }
 
@@ -107,10 +107,10 @@ impl Operation for Rehearse {
         let paper = Paper::at(named, &cx.settings.backup_dir, cx.started_at);
         paper.check()?;
         let survey = Survey::look(session).await?;
-        let schema = schema(&survey);
+        let now = Fingerprint::of(session, &survey).await?;
         let identity = Identity::of(session).await?;
         let from = self.args.from.as_deref();
-        let source = source::choose(cx, from, &identity, schema.as_deref())?;
+        let source = source::choose(cx, from, &identity, now.as_ref())?;
         match &source {
             Source::There(backup) if self.args.on_server => {
                 ground::look(cx, session, backup, self.identity()).await?;
@@ -123,11 +123,11 @@ impl Operation for Rehearse {
                 ground::can_sandbox(cx, session.facts.server_version_num / 10_000)?;
             }
         }
-        Ok(Seen { survey, source, schema, paper })
+        Ok(Seen { survey, source, now, paper })
     }
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Work>, Failure> {
-        let Seen { survey, source, schema, paper } = seen;
+        let Seen { survey, source, now, paper } = seen;
         let refusal = decide(survey, registry::latest()).err();
         if survey.history != History::Known
             && let Some(failure) = refusal
@@ -162,7 +162,7 @@ impl Operation for Rehearse {
                 source: source.clone(),
                 // A missing privilege is the role's that looks, not the database's.
                 refusal: refusal.filter(|failure| privileges(failure).is_empty()),
-                schema: schema.clone(),
+                now: now.clone(),
                 paper: paper.clone(),
             },
         })
@@ -174,12 +174,11 @@ impl Operation for Rehearse {
         session: &Session,
         plan: Plan<Work>,
     ) -> Result<Report, Failure> {
-        let Work { source, refusal, schema, paper } = &plan.work;
+        let Work { source, refusal, now, paper } = &plan.work;
         let mut stages = Stages::new(cx);
         let ready = async { source.ready(cx, session, self.identity()).await.map(Made::of) };
         let backup = stages.run(stages::BACKUP, ready).await?;
-        let of = fingerprint::schema_of(&backup.manifest);
-        let is_same = schema.as_ref() == Some(&of);
+        let is_same = fingerprint::is_of_now(&backup.manifest, now.as_ref());
         let live = refusal.as_ref().filter(|_| is_same);
         let mut remarks = plan.findings;
         remarks.extend((!is_same).then(|| other_schema(&backup)));
@@ -200,7 +199,11 @@ impl Operation for Rehearse {
             verdict: if gone.is_ok() { Verdict::Pass } else { Verdict::Fail },
             failed_stage: stages.failed().map(|stage| stage.id.clone()),
             database: backup.manifest.database.clone(),
-            schema: certificate::Schema { sha256: of, state: backup.manifest.schema.state.clone() },
+            schema: certificate::Schema {
+                sha256: fingerprint::schema_of(&backup.manifest),
+                beside: backup.manifest.beside.clone(),
+                state: backup.manifest.schema.state.clone(),
+            },
             backup: certificate::Origin {
                 path: backup.path.clone(),
                 manifest_sha256: backup.manifest.sha256.clone(),
@@ -312,7 +315,7 @@ fn other_schema(backup: &Backup) -> Finding {
     Finding {
         id: "other-schema".into(),
         severity: Severity::Warning,
-        title: "The backup is of another schema than the database has now".into(),
+        title: "The backup is of another schema, or of other triggers, policies and grants, than there are now".into(),
         subject: backup.path.display().to_string(),
         detail: "what is rehearsed is not what migrate would do now: --require-rehearsal does not take it"
             .into(),

@@ -14,6 +14,7 @@ use crate::commands::backup;
 use crate::context::Context;
 use crate::db::session::Session;
 use crate::failure::Failure;
+use crate::migrations::fingerprint::Fingerprint;
 use crate::report::{Finding, Severity};
 
 /// Where the rows come from.
@@ -33,7 +34,7 @@ pub(super) fn choose(
     cx: &Context,
     named: Option<&Path>,
     identity: &Identity,
-    schema: Option<&str>,
+    now: Option<&Fingerprint>,
 ) -> Result<Source, Failure> {
     if let Some(path) = named {
         if path.symlink_metadata().is_ok() && beside(path, SUFFIX).symlink_metadata().is_err() {
@@ -48,9 +49,9 @@ pub(super) fn choose(
         return Ok(Source::Now("there is no verified backup of this database".into()));
     };
     let backup = Backup::open(&path)?;
-    if Some(fingerprint::schema_of(&backup.manifest).as_str()) != schema {
+    if !fingerprint::is_of_now(&backup.manifest, now) {
         return Ok(Source::Now(format!(
-            "the schema is another one since {} was taken",
+            "the schema, or triggers, policies and grants, are not what they were when {} was taken",
             path.display()
         )));
     }

@@ -1,8 +1,11 @@
-//! A schema in one hash.
+//! A schema in one hash, and what is beside it in another.
+
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::super::foreign::FUNCTION_CODE;
 use super::Catalogue;
 
 /// Schema `public` with its owners and our triggers, and which versions are recorded, in one hash. Of
@@ -17,6 +20,14 @@ pub fn schema_hash(catalogue: &Catalogue, migrations: &Value) -> String {
         .collect();
     let document = json!({ "catalogue": catalogue, "recorded": recorded });
     hex::encode(Sha256::digest(document.to_string()))
+}
+
+/// The statement whose one cell, `beside`, is a hash of what [`schema_hash`] leaves out: triggers of others,
+/// policies, grants, event triggers, and what others hung on schema `public`.
+pub fn beside_sql() -> &'static str {
+    static SQL: LazyLock<String> =
+        LazyLock::new(|| include_str!("beside.sql").replace("%FUNCTION_CODE%", FUNCTION_CODE));
+    &SQL
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ mod read;
 mod remedy;
 
 pub use compare::{Difference, additions, compare, present};
-pub use fingerprint::schema_hash;
+pub use fingerprint::{beside_sql, schema_hash};
 pub use remedy::ANEW;
 
 /// Names to whatever carries them.
