@@ -111,7 +111,6 @@ pub async fn take(session: &Session, without: &Without) -> Result<Image, Failure
     let tables = snapshot.tables(session, Checksums::Full).await;
     let beside = session.run("cannot look at what stands beside the rows", &beside::of_all()).await;
     session.end().await;
-    let is_own = |name: &str| name.starts_with("markenmate");
     let mut tables = tables?;
     tables.retain(|table| match is_own(&table.name) {
         true => EVIDENCE.contains(&table.name.as_str()) && without.parts.is_empty(),
@@ -126,6 +125,11 @@ pub async fn take(session: &Session, without: &Without) -> Result<Image, Failure
     let mut beside = beside?.last().map(beside::from_rows).unwrap_or_default();
     beside.retain(|one| !without.leaves_out(one));
     Ok(Image { catalogue, tables, sequences, beside })
+}
+
+/// Of the tool's own two schemas: another that is named alike is others'.
+fn is_own(name: &str) -> bool {
+    ["markenmate.", "markenmate_quarantine."].iter().any(|schema| name.starts_with(schema))
 }
 
 impl Image {
