@@ -13,6 +13,9 @@ pub const FUNCTION_CODE: &str = include_str!("function_code.sql");
 /// The SQLSTATE of what [`plain`] finds.
 pub const NOT_PLAIN: &str = "MM001";
 
+/// The SQLSTATE of what [`refuse`] finds.
+pub const STRANGER: &str = "MM190";
+
 /// What is about to be written in `public`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
@@ -60,6 +63,15 @@ impl Scope {
 /// It protects against what is there by mistake or was left behind. The owner of the app's tables can replace a
 /// function between this look and the write: whoever runs the tool as a superuser trusts that role so far.
 pub fn refuse(scope: Scope) -> String {
+    refuse_from(scope, 1)
+}
+
+/// The same for whoever only looks and locks nothing: what it finds may change before anything is written.
+pub fn refuse_unlocked(scope: Scope) -> String {
+    refuse_from(scope, 2)
+}
+
+fn refuse_from(scope: Scope, first_look: u8) -> String {
     let relations =
         "SELECT unnest(written) AS oid, true AS written UNION ALL SELECT unnest(beside), false";
     let guards = guards();
@@ -77,6 +89,7 @@ pub fn refuse(scope: Scope) -> String {
          OR p.prosecdef AND p.oid::regprocedure::text IN ({ours})",
     );
     include_str!("foreign.sql")
+        .replace("%FIRST_LOOK%", &first_look.to_string())
         .replace("%STRANGERS%", &strangers(relations, &trusted))
         .replace("%WRITTEN%", scope.written())
         .replace("%DELETED%", scope.deleted())
@@ -158,6 +171,7 @@ mod tests {
             plain().to_owned(),
         ] {
             let places = [
+                "FIRST_LOOK",
                 "RELATIONS",
                 "STRANGERS",
                 "TRUSTED",

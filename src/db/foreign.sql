@@ -12,7 +12,7 @@ DECLARE
     found text;
     is_guard boolean;
 BEGIN
-    FOR look IN 1..2 LOOP
+    FOR look IN %FIRST_LOOK%..2 LOOP
         -- What is written, what is deleted along, and children.
         written := ARRAY(
             WITH RECURSIVE named(oid, deleted) AS (

@@ -9,7 +9,7 @@ use markenmate::backup::certificate::Certificate;
 use serde_json::Value;
 
 use super::rehearse::{certificate, migrate, rehearse, reseal};
-use crate::support::state::one;
+use crate::support::state::{one, owned_by};
 use crate::support::{TestDb, markenmate, sql};
 
 fn untouched(db: &TestDb) -> bool {
@@ -159,4 +159,87 @@ fn a_backup_of_other_triggers_is_taken_anew() {
     assert_ne!(first.backup.path, second.backup.path);
     assert_eq!(first.schema.sha256, second.schema.sha256);
     migrate(&db, &["--require-rehearsal"]).assert_code(0);
+}
+
+/// The application's role, who owns its tables and, unless said otherwise, nothing else.
+fn app_role(db: &TestDb) -> String {
+    let app = format!("app_{}", db.name);
+    sql(db, &format!("CREATE ROLE {app} LOGIN; {}", owned_by(&app)));
+    app
+}
+
+/// The rehearsal says no, by the live database's own catalogue, and so does migrate.
+fn stands_in_the_way(db: &TestDb, url: &str, words: &str) {
+    let run = |args: &[&str]| markenmate(args).url(url).cwd(db.folder()).run();
+    let no = run(&["rehearse", "--format", "json"]).assert_code(3).json();
+    assert_eq!(no["data"]["failed_stage"], "preflight", "{no:#}");
+    let live = found(&no, "live").unwrap_or_else(|| panic!("{no:#}"));
+    assert!(live["detail"].as_str().unwrap().contains(words), "{no:#}");
+    let refused = run(&["migrate", "--check", "--require-rehearsal"]).assert_code(4);
+    assert!(refused.stderr.contains("failed at preflight"), "{}", refused.stderr);
+}
+
+#[test]
+fn owners_and_privileges_of_the_live_database_count() {
+    // Whose database it is not, and who may make no schema in it: the tool's own was made beforehand.
+    let db = TestDb::baseline();
+    let app = app_role(&db);
+    sql(&db, &format!("CREATE SCHEMA markenmate AUTHORIZATION {app}"));
+    stands_in_the_way(&db, &db.url_as(&app), "none may be made");
+    sql(&db, &format!("CREATE SCHEMA markenmate_quarantine AUTHORIZATION {app}"));
+    let page =
+        markenmate(&["rehearse"]).url(&db.url_as(&app)).cwd(db.folder()).run().assert_code(0);
+    assert!(
+        page.stdout.contains("looked at on the live database, and not rehearsed"),
+        "{}",
+        page.stdout
+    );
+    sql(&db, "ALTER SCHEMA markenmate_quarantine OWNER TO postgres");
+    stands_in_the_way(&db, &db.url_as(&app), "it belongs to postgres");
+
+    let db = TestDb::baseline();
+    app_role(&db);
+    let forced =
+        "ALTER TABLE public.token_lending ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY";
+    sql(&db, forced);
+    stands_in_the_way(&db, &db.url, "row security is forced");
+}
+
+/// What the application's role wrote does not run with a superuser's rights: it would be refused.
+#[test]
+fn code_that_would_be_refused_on_the_live_database_counts() {
+    let db = TestDb::baseline();
+    let app = app_role(&db);
+    sql(
+        &db,
+        &format!(
+            "SET ROLE {app};
+             CREATE FUNCTION public.same() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+             CREATE TRIGGER t BEFORE UPDATE ON public.token_lending FOR EACH ROW EXECUTE FUNCTION public.same()"
+        ),
+    );
+    stands_in_the_way(&db, &db.url, "is not the application's");
+    // It is the role's own.
+    sql(&db, &format!("ALTER DATABASE {} OWNER TO {app}", db.name));
+    markenmate(&["rehearse"]).url(&db.url_as(&app)).cwd(db.folder()).run().assert_code(0);
+    let refused =
+        markenmate(&["migrate", "--yes", "--require-rehearsal"]).db(&db).run().assert_code(4);
+    assert!(refused.stderr.contains("connect as"), "{}", refused.stderr);
+    let args = ["migrate", "--yes", "--require-rehearsal"];
+    markenmate(&args).url(&db.url_as(&app)).cwd(db.folder()).run().assert_code(0);
+}
+
+/// A schema that is only named like the tool's is somebody's.
+#[test]
+fn what_is_named_alike_is_compared() {
+    let db = TestDb::baseline();
+    sql(
+        &db,
+        "CREATE SCHEMA markenmate_notes; CREATE TABLE markenmate_notes.t (n integer);
+         CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO markenmate_notes.t VALUES (1); RETURN NEW; END';
+         CREATE TRIGGER t BEFORE UPDATE ON public.token_lending FOR EACH ROW EXECUTE FUNCTION public.note()",
+    );
+    let no = rehearse(&db, &[]).run().assert_code(3).json();
+    assert_eq!(no["data"]["failed_stage"], "compare-again", "{no:#}");
+    assert_eq!(found(&no, "compared").unwrap()["subject"], "markenmate_notes.t", "{no:#}");
 }

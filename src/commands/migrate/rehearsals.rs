@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::Utc;
 
 use crate::backup::rehearsed::{self, Rehearsed, Requirement, Wanted};
-use crate::commands::rehearse::fingerprint;
+use crate::commands::rehearse::{fingerprint, live};
 use crate::context::Context;
 use crate::db::session::Session;
 use crate::failure::Failure;
@@ -19,6 +19,8 @@ pub(super) struct Required {
     age: Option<Duration>,
     wanted: Option<Wanted>,
     rehearsed: Rehearsed,
+    /// What it would be refused over.
+    live: Option<Failure>,
 }
 
 const REHEARSE: &str = "rehearse: markenmate rehearse";
@@ -43,13 +45,17 @@ pub(super) async fn look(
         Some(wanted) => rehearsed::look(folder, wanted)?,
         None => Rehearsed::default(),
     };
-    Ok(Some(Required { age, wanted, rehearsed }))
+    // Another role may have rehearsed than the one that migrates. Last, as it may fail the transaction.
+    let live = live::refusal(&live::findings(session, survey).await?);
+    Ok(Some(Required { age, wanted, rehearsed, live }))
 }
 
 impl Required {
     /// Refuses where it is not there, or too old by now.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        let Some(why) = self.rehearsed.lacks(self.age, Utc::now()) else { return Ok(()) };
+        let Some(why) = self.rehearsed.lacks(self.age, Utc::now()) else {
+            return self.live.clone().map_or(Ok(()), Err);
+        };
         let what = "the rehearsal that is required is not there: nothing was changed";
         let failure = Failure::refused(what).because(why);
         let failure = self.rehearsed.passed_over.iter().take(5).fold(failure, Failure::because);

@@ -28,6 +28,7 @@ use crate::report::{Block, Finding, Next, Outcome, Report, Severity};
 mod course;
 pub mod fingerprint;
 mod ground;
+pub mod live;
 mod page;
 mod source;
 mod stages;
@@ -62,6 +63,8 @@ pub struct Rehearse {
 /// What there is to see.
 pub struct Seen {
     survey: Survey,
+    /// What a restored database does not show.
+    live: Vec<Finding>,
     source: Source,
     /// Of the database as it is now.
     now: Option<Fingerprint>,
@@ -108,6 +111,7 @@ impl Operation for Rehearse {
         paper.check()?;
         let survey = Survey::look(session).await?;
         let now = Fingerprint::of(session, &survey).await?;
+        let live = live::findings(session, &survey).await?;
         let identity = Identity::of(session).await?;
         let from = self.args.from.as_deref();
         let source = source::choose(cx, from, &identity, now.as_ref())?;
@@ -123,11 +127,11 @@ impl Operation for Rehearse {
                 ground::can_sandbox(cx, session.facts.server_version_num / 10_000)?;
             }
         }
-        Ok(Seen { survey, source, now, paper })
+        Ok(Seen { survey, live, source, now, paper })
     }
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Work>, Failure> {
-        let Seen { survey, source, now, paper } = seen;
+        let Seen { survey, live, source, now, paper } = seen;
         let refusal = decide(survey, registry::latest()).err();
         if survey.history != History::Known
             && let Some(failure) = refusal
@@ -141,6 +145,7 @@ impl Operation for Rehearse {
                 .hint("look at the target line: is this the database you meant?")
                 .hint("or name a backup: --from BACKUP"));
         }
+        let warnings = live.iter().filter(|finding| finding.severity == Severity::Warning).cloned();
         let risk = if self.args.on_server { Risk::Additive } else { Risk::ReadOnly };
         Ok(Plan {
             steps: steps(cx, source, risk),
@@ -150,7 +155,7 @@ impl Operation for Rehearse {
                 ("rehearsed on".into(), self.place()),
                 ("certificate".into(), paper.certificate.display().to_string()),
             ])],
-            findings: refusal.iter().flat_map(privileges).collect(),
+            findings: refusal.iter().flat_map(privileges).chain(warnings).collect(),
             question: format!(
                 "Rehearse in a scratch database beside {:?}? It takes room and work there.",
                 survey.database
@@ -161,7 +166,9 @@ impl Operation for Rehearse {
             work: Work {
                 source: source.clone(),
                 // A missing privilege is the role's that looks, not the database's.
-                refusal: refusal.filter(|failure| privileges(failure).is_empty()),
+                refusal: refusal
+                    .filter(|failure| privileges(failure).is_empty())
+                    .or_else(|| live::refusal(live)),
                 now: now.clone(),
                 paper: paper.clone(),
             },

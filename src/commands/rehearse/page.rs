@@ -18,12 +18,15 @@ pub(super) fn page(certificate: &Certificate, path: &Path) -> Vec<Block> {
         }
     };
     let ground = match certificate.ground.kind.as_str() {
-        "sandbox" => "a throw-away server",
+        // Its roles are made up: nothing there belongs to whom it belongs to.
+        "sandbox" => {
+            "a throw-away server; owners and privileges were looked at on the live database, and not rehearsed"
+        }
         _ => "a scratch database on the server itself",
     };
     let version = match first_word(&certificate.ground.server_version) {
         "" => String::new(),
-        version => format!(", PostgreSQL {version}"),
+        version => format!("PostgreSQL {version}, "),
     };
     let versions: Vec<String> =
         certificate.migrations.app.iter().map(|m| format!("V{} {}", m.version, m.name)).collect();
@@ -52,7 +55,7 @@ pub(super) fn page(certificate: &Certificate, path: &Path) -> Vec<Block> {
             ),
         ),
         fact("migrations", format!("{}, {}", versions.join(", "), certificate.migrations.sha256)),
-        fact("on", format!("{ground}{version}")),
+        fact("on", format!("{version}{ground}")),
         fact("certificate", format!("{}, {}", path.display(), certificate.sha256)),
     ];
     let rows = certificate.stages.iter().map(|stage| {
