@@ -1,8 +1,8 @@
 //! What a rehearsal has proven, of which database, with which migrations: sealed as a manifest is.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, File, Metadata};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -203,7 +203,15 @@ impl Certificate {
         if !meta.is_file() || meta.len() > LONGEST {
             return Err("it is no plain file, or too long".into());
         }
-        let bytes = fs::read(path).map_err(|error| error.to_string())?;
+        let mut file = File::open(path).map_err(|error| error.to_string())?;
+        only_ours(&file.metadata().map_err(|error| error.to_string())?, "it")?;
+        let folder = fs::metadata(folder_of(path)).map_err(|error| error.to_string())?;
+        // In a folder such as /tmp nobody takes away or renames what is another's.
+        if folder.mode() & STICKY == 0 {
+            only_ours(&folder, "its folder")?;
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
         let text = std::str::from_utf8(&bytes).map_err(|_| "it is not text")?;
         let certificate: Self =
             serde_json::from_str(text).map_err(|error| format!("it cannot be read: {error}"))?;
@@ -212,6 +220,23 @@ impl Certificate {
             1 => Ok(certificate),
             newer => Err(format!("it is of version {newer}: use a newer markenmate")),
         }
+    }
+}
+
+const STICKY: u32 = 0o1000;
+
+/// The seal is against accident: whoever can write the file can seal it anew, and whoever can write its folder can
+/// take a newer one away.
+fn only_ours(meta: &Metadata, what: &str) -> Result<(), String> {
+    let (owner, us) = (meta.uid(), rustix::process::geteuid().as_raw());
+    if owner != us && owner != 0 {
+        return Err(format!(
+            "{what} belongs to user {owner}, and neither to root nor to who runs this ({us}): chown {us}"
+        ));
+    }
+    match meta.mode() & 0o022 {
+        0 => Ok(()),
+        _ => Err(format!("others than its owner may write {what}: chmod go-w")),
     }
 }
 

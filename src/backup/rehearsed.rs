@@ -10,6 +10,7 @@ use super::certificate::{Certificate, SUFFIX, Verdict};
 use super::gate::{Identity, shown};
 use super::proof::CLOCKS;
 use crate::failure::Failure;
+use crate::report::StepStatus;
 
 /// `--require-rehearsal [AGE[,PATH]]`
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,6 +48,8 @@ pub struct Wanted {
     pub beside: String,
     /// The migrations' hash.
     pub migrations: String,
+    /// Every stage of a whole rehearsal, in order.
+    pub stages: Vec<&'static str>,
 }
 
 /// What there is.
@@ -54,6 +57,8 @@ pub struct Wanted {
 pub struct Rehearsed {
     /// The newest of all that is wanted, whatever its verdict: it knows more than those before it.
     pub newest: Option<(PathBuf, Certificate)>,
+    /// The newest file that is none, or none any more, and when it was written: it may have said no.
+    pub unreadable: Option<(PathBuf, DateTime<Utc>)>,
     /// Why others do not count.
     pub passed_over: Vec<String>,
 }
@@ -66,7 +71,14 @@ pub fn look(path: &Path, wanted: &Wanted) -> Result<Rehearsed, Failure> {
     let mut found = Rehearsed::default();
     for path in certificates(path)? {
         let why = match Certificate::open(&path) {
-            Err(why) => format!("cannot be relied on: {why}"),
+            Err(why) => {
+                let written = path.symlink_metadata().and_then(|meta| meta.modified());
+                let written = written.map_or_else(|_| Utc::now(), DateTime::from);
+                if found.unreadable.as_ref().is_none_or(|(_, newest)| written > *newest) {
+                    found.unreadable = Some((path.clone(), written));
+                }
+                format!("cannot be relied on: {why}")
+            }
             Ok(certificate) => match passed_over(&certificate, wanted) {
                 Some(why) => why,
                 None => {
@@ -148,10 +160,22 @@ fn passed_over(certificate: &Certificate, wanted: &Wanted) -> Option<String> {
                 .into(),
         );
     }
+    if certificate.verdict == Verdict::Pass && !is_whole(certificate, &wanted.stages) {
+        return Some("says that all went well, and does not have every stage of it".into());
+    }
     if certificate.finished_at > Utc::now() + CLOCKS {
         return Some(format!("is of {}, which is still to come", certificate.finished_at));
     }
     None
+}
+
+/// Every stage is there, none failed, and the last of them was gone through.
+fn is_whole(certificate: &Certificate, wanted: &[&str]) -> bool {
+    let stages = &certificate.stages;
+    stages.iter().map(|stage| stage.id.as_str()).eq(wanted.iter().copied())
+        && stages.iter().all(|s| matches!(s.status, StepStatus::Done | StepStatus::Skipped))
+        && stages.last().is_some_and(|stage| stage.status == StepStatus::Done)
+        && certificate.failed_stage.is_none()
 }
 
 impl Rehearsed {
@@ -165,6 +189,15 @@ impl Rehearsed {
         if certificate.verdict == Verdict::Fail {
             let stage = certificate.failed_stage.as_deref().unwrap_or("a stage");
             return Some(format!("{}: the rehearsal failed at {stage}", path.display()));
+        }
+        if let Some((damaged, written)) = &self.unreadable
+            && *written > certificate.finished_at
+        {
+            return Some(format!(
+                "{} cannot be relied on and is newer than {}: it may have said no",
+                damaged.display(),
+                path.display()
+            ));
         }
         // What was rehearsed is the rows, whenever that was.
         let old = (now - certificate.backup.snapshot_at).to_std().unwrap_or_default();
@@ -200,6 +233,7 @@ mod tests {
             schema: "s".into(),
             beside: "b".into(),
             migrations: "v".into(),
+            stages: vec!["migrate"],
         }
     }
 
@@ -214,6 +248,7 @@ mod tests {
             (Wanted { identity: server, ..wanted() }, "another server"),
             (Wanted { identity: unknown, ..wanted() }, "its identity"),
             (Wanted { schema: "t".into(), ..wanted() }, "another schema"),
+            (Wanted { stages: vec!["migrate", "rollback"], ..wanted() }, "every stage"),
             (Wanted { beside: "c".into(), ..wanted() }, "other triggers"),
             (Wanted { migrations: "w".into(), ..wanted() }, "other migrations"),
         ] {
@@ -261,6 +296,12 @@ mod tests {
         std::fs::write(folder.path().join("c.rehearsal.json"), "{}").unwrap();
         let seen = look(folder.path(), &wanted()).unwrap();
         assert!(seen.passed_over[0].contains("cannot be relied on"), "{seen:?}");
+        assert!(lacks(None).unwrap().contains("may have said no"));
+        let before = std::time::SystemTime::now() - hour * 5;
+        let file =
+            std::fs::File::options().write(true).open(folder.path().join("c.rehearsal.json"));
+        file.unwrap().set_modified(before).unwrap();
+        assert_eq!(lacks(Some(hour)), None);
         let one = look(&folder.path().join("0.rehearsal.json"), &wanted()).unwrap();
         assert!(one.lacks(None, now).unwrap().contains("failed at rollback"));
     }

@@ -1,11 +1,13 @@
 //! What a certificate must not be talked into, and what a rehearsal must not miss or blame on the way.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::Utc;
 use markenmate::backup::certificate::Certificate;
+use markenmate::report::StepStatus;
 use serde_json::Value;
 
 use super::rehearse::{certificate, migrate, rehearse, reseal};
@@ -242,4 +244,94 @@ fn what_is_named_alike_is_compared() {
     let no = rehearse(&db, &[]).run().assert_code(3).json();
     assert_eq!(no["data"]["failed_stage"], "compare-again", "{no:#}");
     assert_eq!(found(&no, "compared").unwrap()["subject"], "markenmate_notes.t", "{no:#}");
+}
+
+/// The seal is the hash of its own bytes: whoever may write there can seal anything.
+#[test]
+fn a_certificate_that_others_could_write_does_not_count() {
+    let db = TestDb::baseline();
+    let (path, genuine) = passed(&db, &[]);
+    let folder = path.parent().unwrap().to_path_buf();
+    let check = |words: &str| {
+        let refused = migrate(&db, &["--check", "--require-rehearsal"]).assert_code(4);
+        assert!(refused.stderr.contains(words), "no {words:?} in {}", refused.stderr);
+    };
+    let mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    for (what, usual) in [(&path, 0o600), (&folder, 0o700)] {
+        mode(what, 0o777);
+        check("chmod go-w");
+        mode(what, usual);
+        if chown(what, Some(12_345), None).is_ok() {
+            check("belongs to user 12345");
+            chown(what, Some(rustix::process::geteuid().as_raw()), None).unwrap();
+        }
+    }
+    // As in /tmp.
+    mode(&folder, 0o1777);
+    markenmate(&["migrate", "--check", "--require-rehearsal"]).db(&db).run().assert_code(3);
+    mode(&folder, 0o700);
+    // A yes without its stages is no yes, however well it is sealed.
+    for change in [
+        (|c| c.stages.clear()) as fn(&mut Certificate),
+        |c| drop(c.stages.pop()),
+        |c| c.stages.swap(3, 7),
+        |c| c.stages[7].status = StepStatus::Failed,
+        |c| c.stages[7].status = StepStatus::Planned,
+        |c| c.stages[10].status = StepStatus::Skipped,
+        |c| c.failed_stage = Some("rollback".into()),
+    ] {
+        reseal(&path, change);
+        check("does not have every stage");
+        reseal(&path, |c| *c = genuine.clone());
+    }
+    migrate(&db, &["--require-rehearsal"]).assert_code(0);
+}
+
+/// What is newer and says no, or says nothing that can be read, speaks against an older yes.
+#[test]
+fn a_newer_no_is_seen_wherever_it_was_written() {
+    let db = TestDb::baseline();
+    passed(&db, &[]);
+    let view = "CREATE VIEW public.lent AS SELECT token_count FROM public.token_lending";
+    let trigger = "CREATE FUNCTION public.touch() RETURNS trigger LANGUAGE plpgsql AS
+                     'BEGIN NEW.updated_at := clock_timestamp(); RETURN NEW; END';
+                   CREATE TRIGGER touch BEFORE UPDATE ON public.token_lending FOR EACH ROW EXECUTE FUNCTION public.touch()";
+    sql(&db, view);
+    passed(&db, &[]);
+    sql(&db, trigger);
+    rehearse(&db, &["--certificate", "elsewhere.json"]).run().assert_code(3);
+    let refused = migrate(&db, &["--require-rehearsal"]).assert_code(4);
+    assert!(refused.stderr.contains("failed at compare-again"), "{}", refused.stderr);
+    // The same no, damaged: what it said is not known, and it is newer.
+    sql(&db, "DROP TRIGGER touch ON public.token_lending; DROP FUNCTION public.touch()");
+    markenmate(&["migrate", "--check", "--require-rehearsal"]).db(&db).run().assert_code(3);
+    let damaged = db.folder().join("backups").join("markenmate-x.rehearsal.json");
+    fs::write(&damaged, "{").unwrap();
+    let refused = migrate(&db, &["--require-rehearsal"]).assert_code(4);
+    assert!(refused.stderr.contains("it may have said no"), "{}", refused.stderr);
+    fs::remove_file(&damaged).unwrap();
+    migrate(&db, &["--require-rehearsal"]).assert_code(0);
+}
+
+#[test]
+fn a_path_that_is_not_there_is_said() {
+    let db = TestDb::baseline();
+    let refused = migrate(&db, &["--require-rehearsal", ",/nope"]).assert_code(4);
+    assert!(refused.stderr.contains("there is no /nope"), "{}", refused.stderr);
+}
+
+/// A copy of the server's files has its identity, and another major version its own locks.
+#[test]
+fn what_was_rehearsed_elsewhere_is_said() {
+    let db = TestDb::baseline();
+    let (path, _) = passed(&db, &[]);
+    reseal(&path, |c| c.database.name = "shop".into());
+    let check =
+        || markenmate(&["migrate", "--check", "--require-rehearsal"]).db(&db).run().assert_code(3);
+    assert!(check().stdout.contains("a database called \"shop\""), "{}", check().stdout);
+    reseal(&path, |c| {
+        c.database.name.clone_from(&db.name);
+        c.ground.server_version = "99.1 (Somewhere)".into();
+    });
+    assert!(check().stdout.contains("rehearsed on PostgreSQL 99; this is"), "{}", check().stdout);
 }

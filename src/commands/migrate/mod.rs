@@ -230,7 +230,7 @@ impl Operation for Migrate {
             backups::require(&fallback, age)?;
         }
         let rehearsal = rehearsal.as_ref().filter(|_| !settled);
-        rehearsal.map_or(Ok(()), rehearsals::Required::check)?;
+        findings.extend(rehearsal.map_or(Ok(Vec::new()), rehearsals::Required::check)?);
         let unbacked = at_risk.then(|| fallback.lacks(gate::USUAL_AGE, Utc::now())).flatten();
         findings.extend(unbacked.iter().map(|why| backups::unbacked(why, fallback)));
         Ok(Plan {

@@ -64,6 +64,7 @@ pub async fn wanted(session: &Session, survey: &Survey) -> Result<Option<Wanted>
         schema,
         beside,
         migrations: migrations().sha256,
+        stages: super::stages::ALL.iter().map(|(id, _)| *id).collect(),
     }))
 }
 

@@ -63,6 +63,22 @@ pub(super) fn remark(live: &Live) -> Option<Finding> {
     })
 }
 
+/// Another version than the database's may lock, plan and refuse otherwise.
+pub(super) fn other_major(ground: &certificate::Ground, backup: &Backup) -> Option<Finding> {
+    let there = ground.server_version.split('.').next().unwrap_or_default();
+    let of = backup.manifest.archive.server_major();
+    (there != of.to_string()).then(|| Finding {
+        id: "other-version".into(),
+        severity: Severity::Warning,
+        title: "It is rehearsed on another version of PostgreSQL".into(),
+        subject: format!("PostgreSQL {}", ground.server_version),
+        detail: format!("the database's own is {of}"),
+        remedy: format!(
+            "install postgresql-{of}, or name its programs: MARKENMATE_PG_BINDIR; or --on-server"
+        ),
+    })
+}
+
 fn how(identity: Option<&Path>) -> How {
     How { jobs: 2, identity: identity.map(Path::to_path_buf), without_tablespaces: true }
 }

@@ -1,7 +1,7 @@
 //! `rehearse`: the whole way there, back and there again with the database's rows, on another database. What came
 //! of it is kept as a certificate, which `migrate --require-rehearsal` can want.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::Utc;
 use serde_json::json;
@@ -197,6 +197,7 @@ impl Operation for Rehearse {
         };
         let (ground, gone) =
             self.go(cx, &backup, maintenance, live, &mut stages, &mut remarks).await?;
+        remarks.extend(ground.as_ref().and_then(|ground| ground::other_major(ground, &backup)));
         let mut certificate = Certificate {
             certificate: 1,
             tool_version: env!("CARGO_PKG_VERSION").into(),
@@ -226,7 +227,8 @@ impl Operation for Rehearse {
             let found = stages::findings(&stage.id, failure);
             certificate.findings.splice(..0, found);
         }
-        report(&stages, certificate, paper)
+        let beside = self.args.certificate.is_some().then_some(&*cx.settings.backup_dir);
+        report(&stages, certificate, paper, beside)
     }
 }
 
@@ -330,11 +332,26 @@ fn other_schema(backup: &Backup) -> Finding {
     }
 }
 
-/// Writes both papers, and says what came of it.
-fn report(stages: &Stages<'_>, certificate: Certificate, paper: &Paper) -> Result<Report, Failure> {
+/// Writes both papers, and says what came of it. A no is written into the folder of the others as well, which is
+/// `beside` where the certificate goes elsewhere: an older yes there counts no longer.
+fn report(
+    stages: &Stages<'_>,
+    certificate: Certificate,
+    paper: &Paper,
+    beside: Option<&Path>,
+) -> Result<Report, Failure> {
     let (text, certificate) = certificate.seal();
     let page = page::page(&certificate, &paper.certificate);
-    paper.write(&text, &human::page(&page, &certificate.findings))?;
+    let people = human::page(&page, &certificate.findings);
+    paper.write(&text, &people)?;
+    if let Some(folder) =
+        beside.filter(|folder| certificate.verdict == Verdict::Fail && folder.is_dir())
+    {
+        let copy = Paper::at(None, folder, certificate.began_at);
+        if copy.certificate.symlink_metadata().is_err() {
+            copy.write(&text, &people)?;
+        }
+    }
     let passed = certificate.verdict == Verdict::Pass;
     let mut report = Report::new(if passed { Outcome::Done } else { Outcome::Findings });
     report.steps = stages.results();
