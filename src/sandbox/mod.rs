@@ -175,6 +175,16 @@ impl Sandbox {
     }
 }
 
+/// The folder under which a server will probably be made, and the bytes that are free there.
+pub fn room(env: &Env) -> Option<(PathBuf, u64)> {
+    let place = places(&env.temp_dir(), NAME).into_iter().find(|place| place.is_dir())?;
+    let seen = rustix::fs::statvfs(&place).ok()?;
+    Some((place, seen.f_bavail.saturating_mul(seen.f_frsize)))
+}
+
+/// As long as the names that folders get.
+const NAME: &str = "markenmate-000000000000";
+
 /// Where the folder may be made: the usual place where the socket's path is short enough.
 fn places(temp_dir: &Path, name: &str) -> [PathBuf; 2] {
     let tmp = PathBuf::from("/tmp");

@@ -1,18 +1,24 @@
 //! What a certificate must not be talked into, and what a rehearsal must not miss or blame on the way.
 
 use std::fs::{self, Permissions};
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use chrono::Utc;
 use markenmate::backup::certificate::Certificate;
+use markenmate::backup::manifest::{Database, Manifest};
 use markenmate::report::StepStatus;
+use markenmate::sandbox::sample::Sample;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::rehearse::{certificate, migrate, rehearse, reseal};
+use super::rollback::{rollback, used};
 use crate::support::state::{one, owned_by};
-use crate::support::{TestDb, markenmate, sql};
+use crate::support::{Session, TestDb, cluster, markenmate, schema_file, sql};
 
 fn untouched(db: &TestDb) -> bool {
     one(&db.session(), "SELECT to_regclass('markenmate.run') IS NULL") == "t"
@@ -65,10 +71,9 @@ fn a_rehearsal_is_as_old_as_its_rows() {
     // A backup of yesterday is not taken again without a word: there is one of now.
     let mut there = fs::read_dir(db.folder().join("backups")).unwrap().flatten().map(|e| e.path());
     let manifest = there.find(|p| p.to_string_lossy().ends_with(".manifest.json")).unwrap();
-    let opened =
-        markenmate::backup::manifest::Manifest::open(&fs::read(&manifest).unwrap()).unwrap();
+    let opened = Manifest::open(&fs::read(&manifest).unwrap()).unwrap();
     let old = Utc::now() - Duration::from_secs(30 * 3600);
-    let aged = markenmate::backup::manifest::Manifest { snapshot_at: old, ..opened };
+    let aged = Manifest { snapshot_at: old, ..opened };
     fs::write(&manifest, aged.seal()).unwrap();
     let dump = manifest.to_string_lossy().replace(".manifest.json", "");
     markenmate(&["backup", "verify", &dump]).db(&db).run().assert_code(0);
@@ -334,4 +339,174 @@ fn what_was_rehearsed_elsewhere_is_said() {
         c.ground.server_version = "99.1 (Somewhere)".into();
     });
     assert!(check().stdout.contains("rehearsed on PostgreSQL 99; this is"), "{}", check().stdout);
+}
+
+/// A file system of its own, which is soon full. None where none may be mounted.
+struct Tmpfs(TempDir);
+
+impl Tmpfs {
+    fn of(megabytes: u32) -> Option<Self> {
+        let folder = TempDir::new_in("/tmp").unwrap();
+        let size = format!("size={megabytes}m,mode=1777");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder.path()).stderr(Stdio::null());
+        mount.status().is_ok_and(|status| status.success()).then(|| Self(folder))
+    }
+
+    fn name(&self) -> &str {
+        self.0.path().to_str().unwrap()
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+fn certificates(db: &TestDb) -> usize {
+    let there = fs::read_dir(db.folder().join("backups")).into_iter().flatten().flatten();
+    there.filter(|entry| entry.file_name().to_string_lossy().ends_with(".rehearsal.json")).count()
+}
+
+/// That this machine is full says nothing of the way.
+#[test]
+fn a_full_disk_is_no_verdict() {
+    let Some(small) = Tmpfs::of(60) else { return };
+    let db = TestDb::baseline();
+    let tight = rehearse(&db, &[]).env("TMPDIR", small.name()).run().assert_code(4);
+    assert!(tight.stdout.contains("TMPDIR=DIR"), "{}", tight.stdout);
+    assert_eq!(certificates(&db), 0);
+    let large = Tmpfs::of(180).unwrap();
+    for moment in ["rehearsing: restore it", "rehearsing: verify"] {
+        let filler = large.0.path().join("filler");
+        let running = rehearse(&db, &[]).env("TMPDIR", large.name()).spawn();
+        running.wait_for_stderr(moment);
+        let mut file = fs::File::create(&filler).unwrap();
+        while file.write_all(&[0; 65_536]).is_ok() {}
+        while file.write_all(&[0]).is_ok() {}
+        let run = running.wait();
+        fs::remove_file(&filler).unwrap();
+        assert!(![0, 3].contains(&run.code), "{moment}: {}", run.stdout);
+        assert!(run.stdout.contains("No space left on device"), "{moment}: {}", run.stdout);
+        assert_eq!(certificates(&db), 0, "{moment}");
+    }
+    passed(&db, &[]);
+}
+
+/// What is a letter is the database's to say, and not that of whoever makes a throw-away server.
+#[test]
+fn rows_are_restored_in_the_locale_of_their_database() {
+    let db = TestDb::empty();
+    let name = format!("{}_utf", db.name);
+    let admin = Session::open(&cluster().url("postgres"));
+    admin.sql(&format!(
+        "CREATE DATABASE {name} TEMPLATE template0 LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"
+    ));
+    let url = cluster().url(&name);
+    let session = Session::open(&url);
+    session.sql(&schema_file("V1__baseline.sql"));
+    session.sql(&Sample { users: 5, orphans: false }.sql());
+    session.sql(
+        "ALTER TABLE public.restaurant ADD COLUMN word text CHECK (word ~ '^[[:alpha:]]+$');
+         UPDATE public.restaurant SET word = 'Küche'",
+    );
+    let run = |args: &[&str]| markenmate(args).url(&url).cwd(db.folder()).run();
+    let document = run(&["rehearse", "--format", "json"]).assert_code(0).json();
+    assert!(found(&document, "locale").is_none(), "{document:#}");
+    run(&["backup", "-o", "b"]).assert_code(0);
+    run(&["backup", "verify", "--restore-test", "b"]).assert_code(0);
+    // What is not installed here is taken for the nearest, and said.
+    let manifest = db.folder().join("b.manifest.json");
+    let opened = Manifest::open(&fs::read(&manifest).unwrap()).unwrap();
+    let (collate, ctype) = ("xx_XX.UTF-8".to_owned(), "xx_XX.UTF-8".to_owned());
+    let database = Database { collate, ctype, ..opened.database.clone() };
+    fs::write(&manifest, Manifest { database, ..opened }.seal()).unwrap();
+    let document = run(&["rehearse", "--from", "b", "--format", "json"]).assert_code(0).json();
+    assert_eq!(found(&document, "locale").unwrap()["subject"], "xx_XX.UTF-8", "{document:#}");
+    drop(session);
+    admin.sql(&format!("DROP DATABASE {name} WITH (FORCE)"));
+}
+
+/// A trigger of the database's own that writes into the live one.
+#[test]
+fn beside_the_live_database_nothing_may_reach_into_it() {
+    let db = TestDb::baseline();
+    let outbox = |then: &str| {
+        format!(
+            "CREATE OR REPLACE FUNCTION public.send() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+               $$BEGIN {then} RETURN NEW; END$$"
+        )
+    };
+    let trigger = "CREATE TRIGGER send BEFORE UPDATE ON public.token_lending FOR EACH ROW EXECUTE FUNCTION public.send()";
+    sql(&db, &format!("{}; {trigger}", outbox("")));
+    let document = rehearse(&db, &["--on-server", "--yes"]).run().assert_code(0).json();
+    let remark = found(&document, "triggers").unwrap_or_else(|| panic!("{document:#}"));
+    assert_eq!(remark["subject"], "trigger send on public.token_lending");
+    let address = cluster().socket_dir().display().to_string();
+    let reach = format!(
+        "PERFORM public.dblink_exec('host={address} port={} user=postgres dbname={}', 'INSERT INTO public.outbox VALUES (1)');",
+        cluster().port(),
+        db.name
+    );
+    sql(
+        &db,
+        &format!(
+            "CREATE EXTENSION dblink SCHEMA public; CREATE TABLE public.outbox (n integer); {}",
+            outbox(&reach)
+        ),
+    );
+    let refused = rehearse(&db, &["--on-server", "--yes"]).run().assert_code(4);
+    for part in
+        ["trigger send on public.token_lending", "extension dblink", "leave out --on-server"]
+    {
+        assert!(refused.stdout.contains(part), "no {part:?} in {}", refused.stdout);
+    }
+    assert_eq!(one(&db.session(), "SELECT count(*) FROM public.outbox"), "0");
+    // A way out that nothing takes is none.
+    sql(&db, "DROP TRIGGER send ON public.token_lending");
+    rehearse(&db, &["--on-server", "--yes"]).run().assert_code(0);
+}
+
+/// A dump without privileges says nothing of the live database's.
+#[test]
+fn grants_are_not_told_from_a_throw_away_server() {
+    let db = TestDb::migrated();
+    let document = rehearse(&db, &[]).run().assert_code(0).json();
+    for id in ["own-grants", "app-grants"] {
+        assert!(found(&document, id).is_none(), "{document:#}");
+    }
+}
+
+/// What an earlier rollback set aside and cannot return is no fault of the way, and is said.
+#[test]
+fn what_can_no_longer_return_is_said() {
+    let db = used();
+    rollback(&db, &[]).assert_code(0);
+    let kept =
+        "SELECT name FROM markenmate.set_aside WHERE of_table = 'audit_log' AND of_column IS NULL";
+    let kept = one(&db.session(), kept);
+    let gone = format!(
+        "DELETE FROM public.\"user\" WHERE id = (SELECT q.user_id FROM markenmate_quarantine.{kept} q
+           JOIN public.\"user\" u ON u.id = q.user_id WHERE u.role = 'user' ORDER BY q.id LIMIT 1)"
+    );
+    sql(&db, &gone);
+    let document = rehearse(&db, &[]).run().assert_code(0).json();
+    let left = found(&document, "left").unwrap_or_else(|| panic!("{document:#}"));
+    assert_eq!(left["subject"], "public.audit_log", "{document:#}");
+}
+
+/// A rehearsal, too, fills a database of that name.
+#[test]
+fn half_of_a_rehearsal_is_named_as_one() {
+    let db = TestDb::baseline();
+    let oid = one(&db.session(), "SELECT oid FROM pg_database WHERE datname = current_database()");
+    let half = format!("{}_restoring_{oid}_0a1b2c3d", db.name);
+    sql(&db, &format!("CREATE DATABASE {half}"));
+    let said = markenmate(&["status"]).db(&db).run();
+    assert!(said.stdout.contains("or a rehearsal on the server was killed"), "{}", said.stdout);
+    // A rehearsal elsewhere leaves it, the next one on the server drops it.
+    rehearse(&db, &[]).run().assert_code(0);
+    let next = rehearse(&db, &["--on-server", "--yes"]).run().assert_code(0);
+    assert!(next.stderr.contains(&format!("had left {half}: dropped")), "{}", next.stderr);
 }

@@ -119,7 +119,7 @@ fn half(beside: &Beside) -> Finding {
              rollback --restore of the same backup would take it: whoever does not want that drops it"
         }
         false => {
-            "a restore or a restore test was killed while it filled it; the live database is as it was, and \
+            "a restore, a restore test or a rehearsal on the server was killed while it filled it; the live database is as it was, and \
              what is in this one is in the backup"
         }
     };

@@ -27,6 +27,11 @@ use crate::report::{Finding, Outcome, Report, Severity};
 /// Where the way back ends: the schema before the guide's migration.
 const BACK: i32 = 1;
 
+type Known = BTreeSet<(String, String, String)>;
+
+/// What a dump without privileges says nothing of.
+const GRANTS: [&str; 2] = ["own-grants", "app-grants"];
+
 /// A rehearsal at work on its own database.
 pub(super) struct Course<'a> {
     pub(super) cx: &'a Context,
@@ -40,8 +45,8 @@ pub(super) struct Course<'a> {
 /// What there is before anything is done.
 struct Start {
     work: Work,
-    /// Errors of `verify` by check and subject.
-    known: BTreeSet<(String, String)>,
+    /// Errors of `verify` by check, subject and detail: more of the same is new.
+    known: Known,
     /// All that the way back leaves.
     image: Image,
 }
@@ -97,14 +102,14 @@ impl Course<'_> {
     }
 
     /// What is wrong before anything was done is not the migration's.
-    async fn known_errors(&self, work: &Work) -> Result<BTreeSet<(String, String)>, Failure> {
+    async fn known_errors(&self, work: &Work) -> Result<Known, Failure> {
         let held = work.apply.first().map_or(registry::latest(), |first| first - 1);
         let report = self.verified(Some(held.to_string()), false).await?;
         let errors = report.findings.into_iter().filter(|f| f.severity == Severity::Error);
-        Ok(errors.map(|finding| (finding.id, finding.subject)).collect())
+        Ok(errors.map(|finding| key(&finding)).collect())
     }
 
-    async fn migrate(&self, work: &Work) -> Result<Made<()>, Failure> {
+    async fn migrate(&mut self, work: &Work) -> Result<Made<()>, Failure> {
         if work.is_empty() {
             return Ok(Made::of(()).saying("nothing to do").skipped());
         }
@@ -115,13 +120,27 @@ impl Course<'_> {
         let returned = returning::carry_out(&cx, &session, &done.work.role(), returns).await?;
         let rows: u64 = returned.iter().map(|one| one.rows).sum();
         let mut said = format!("adopted {:?}, applied {:?}", done.work.adopt, done.work.apply);
+        let known: Vec<String> = self.remarks.iter().map(|remark| remark.subject.clone()).collect();
+        let left = returned.iter().filter(|one| one.left > 0 && !known.contains(&one.what));
+        self.remarks.extend(left.map(|one| Finding {
+            id: "left".into(),
+            severity: Severity::Warning,
+            title: "Not all that was set aside can return".into(),
+            subject: one.what.clone(),
+            detail: format!(
+                "{} of {} could not: of users or rows that are gone, or where something else stands now",
+                one.left,
+                one.left + one.rows
+            ),
+            remedy: "it stays where it is kept: markenmate cleanup set-aside --dry-run".into(),
+        }));
         if !returned.is_empty() {
             said.push_str(&format!(", {rows} rows and values brought back"));
         }
         Ok(Made::of(()).saying(said).locking(done.locked))
     }
 
-    async fn migrate_again(&self) -> Result<Made<()>, Failure> {
+    async fn migrate_again(&mut self) -> Result<Made<()>, Failure> {
         let work = decide(&Survey::look(&self.session().await?).await?, registry::latest())?;
         self.migrate(&work).await
     }
@@ -155,18 +174,17 @@ impl Course<'_> {
 
     async fn verified(&self, to: Option<String>, probe: bool) -> Result<Report, Failure> {
         let (cx, session) = (self.cx.apart(), self.session().await?);
-        let operation = Verify::new(verify::Args::of(to, probe));
+        let skip: &[&str] = if self.ground.has_privileges() { &[] } else { &GRANTS };
+        let operation = Verify::new(verify::Args::of(to, probe).without(skip));
         let plan = planned(&cx, &session, &operation).await?;
         operation.execute(&cx, &session, plan).await
     }
 
-    async fn verify(&mut self, known: &BTreeSet<(String, String)>) -> Result<Made<()>, Failure> {
+    async fn verify(&mut self, known: &Known) -> Result<Made<()>, Failure> {
         let report = self.verified(None, true).await?;
         let checks = report.data["checks"].as_array().map_or(0, Vec::len);
         if report.outcome == Outcome::Findings {
-            let is_old = |f: &Finding| known.contains(&(f.id.clone(), f.subject.clone()));
-            let errors = report.findings.into_iter().filter(|f| f.severity == Severity::Error);
-            let (old, new): (Vec<_>, Vec<_>) = errors.partition(is_old);
+            let (old, new) = by_age(report.findings, known);
             self.remarks.extend(old.into_iter().map(|finding| Finding {
                 severity: Severity::Warning,
                 detail: format!("{}; it was so before", finding.detail),
@@ -250,6 +268,16 @@ impl Course<'_> {
     }
 }
 
+/// Errors that were there before, and those that were not. Pure.
+fn by_age(found: Vec<Finding>, known: &Known) -> (Vec<Finding>, Vec<Finding>) {
+    let is_old = |f: &Finding| known.contains(&key(f));
+    found.into_iter().filter(|f| f.severity == Severity::Error).partition(is_old)
+}
+
+fn key(finding: &Finding) -> (String, String, String) {
+    (finding.id.clone(), finding.subject.clone(), finding.detail.clone())
+}
+
 /// What versions above [`BACK`] bring: a database may have it at the start.
 fn without() -> Without {
     registry::APP
@@ -284,4 +312,30 @@ async fn planned<O: Operation>(
         Setback::Fatal(failure) | Setback::Obstacle(_, failure) => failure,
     })?;
     operation.plan(cx, &state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_of_the_same_is_new() {
+        let finding = |detail: &str, severity| Finding {
+            id: "orphans".into(),
+            severity,
+            title: String::new(),
+            subject: "public.token_lending.user_id".into(),
+            detail: detail.into(),
+            remedy: String::new(),
+        };
+        let known = Known::from([key(&finding("3 rows", Severity::Error))]);
+        let found = vec![
+            finding("3 rows", Severity::Error),
+            finding("10 rows", Severity::Error),
+            finding("11 rows", Severity::Warning),
+        ];
+        let (old, new) = by_age(found, &known);
+        assert_eq!((old.len(), new.len()), (1, 1));
+        assert_eq!(new[0].detail, "10 rows");
+    }
 }

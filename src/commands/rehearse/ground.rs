@@ -10,7 +10,7 @@ use crate::backup::restore_test::{self, Throwaway};
 use crate::backup::restored::{self, Owners};
 use crate::backup::staging::{Maintenance, Staged};
 use crate::context::Context;
-use crate::db::session::Session;
+use crate::db::session::{Mode, Session};
 use crate::failure::Failure;
 use crate::report::{Finding, Severity};
 
@@ -61,6 +61,38 @@ pub(super) fn remark(live: &Live) -> Option<Finding> {
             .into(),
         remedy: "connect as the owner, with CREATEDB; or rehearse without --on-server".into(),
     })
+}
+
+/// The database's own triggers run when a copy of it is written, and through some extensions they write elsewhere:
+/// in the live database, above all, which is on the same server. A remark where there are triggers.
+///
+/// # Errors
+/// Refused where they could.
+pub(super) async fn stays_within(session: &Session) -> Result<Option<Finding>, Failure> {
+    const WHAT: &str = "cannot look at the database's triggers";
+    let sets = session.once(Mode::Read, WHAT, include_str!("reach.sql")).await?;
+    let row = sets.last().and_then(|rows| rows.first());
+    let text = |name| row.and_then(|row| row.get(name)).map(str::to_owned);
+    let Some(run) = text("run") else { return Ok(None) };
+    if let Some(means) = text("means") {
+        let what = "the database's own triggers could write beyond a scratch database: it is not rehearsed beside the live one";
+        return Err(Failure::refused(what)
+            .because(format!("would run: {run}"))
+            .because(format!("through which code reaches elsewhere: {means}"))
+            .hint(
+                "rehearse on a throw-away server, which nothing else is on: leave out --on-server",
+            ));
+    }
+    Ok(Some(Finding {
+        id: "triggers".into(),
+        severity: Severity::Warning,
+        title: "The database's own triggers run in the scratch database".into(),
+        subject: run,
+        detail:
+            "what they do beyond tables (a file, a role, a notification) is done on the live server"
+                .into(),
+        remedy: "know what they do; or rehearse without --on-server".into(),
+    }))
 }
 
 /// Another version than the database's may lock, plan and refuse otherwise.
@@ -157,6 +189,38 @@ impl Ground {
         }
     }
 
+    /// Whether it is the server that failed, and not what was tried there.
+    pub(super) async fn gave_out(&self, cx: &Context) -> Option<Failure> {
+        match self {
+            Self::Sandbox(throwaway) => throwaway.gave_out(cx).await,
+            Self::Server(..) => None,
+        }
+    }
+
+    /// Whether grants are what they are on the live database.
+    pub(super) const fn has_privileges(&self) -> bool {
+        matches!(self, Self::Server(..))
+    }
+
+    /// What is otherwise there than where the database lives.
+    ///
+    /// # Errors
+    /// Refused where what was restored would write beyond it.
+    pub(super) async fn remark(&self, cx: &Context) -> Result<Option<Finding>, Failure> {
+        let locale = match self {
+            Self::Server(..) => return stays_within(&self.session(cx).await?).await,
+            Self::Sandbox(throwaway) => throwaway.lacks_locale.as_ref(),
+        };
+        Ok(locale.map(|locale| Finding {
+            id: "locale".into(),
+            severity: Severity::Warning,
+            title: "It is rehearsed in another locale".into(),
+            subject: locale.clone(),
+            detail: "it is not installed here: what is a letter, and what comes before what, may be other there".into(),
+            remedy: "install it (Debian and Ubuntu: locale-gen), or rehearse with --on-server".into(),
+        }))
+    }
+
     /// For the certificate.
     pub(super) fn described(&self, session: &Session) -> certificate::Ground {
         let kind = match self {
@@ -201,21 +265,35 @@ fn keys_hold(backup: &Backup) -> Result<(), Failure> {
 }
 
 /// A sandbox's role may do nothing but restore: what takes more cannot be rehearsed there, which says nothing
-/// of the way.
-pub(super) fn without_rights(failure: Failure) -> Result<Failure, Failure> {
+/// of the way; nor does what this machine lacks.
+pub(super) fn verdict(failure: Failure) -> Result<Failure, Failure> {
+    if restore_test::is_no_verdict(&failure) {
+        return Err(
+            failure.hint("or rehearse in a scratch database on the server itself: --on-server")
+        );
+    }
     match restore_test::lacks_rights(&failure) {
         true => Err(failure.hint("to rehearse with them: --on-server")),
         false => Ok(failure),
     }
 }
 
+/// What the live database takes on its server's disk.
+pub(super) async fn bytes(session: &Session) -> Result<u64, Failure> {
+    let sql = "SELECT pg_database_size(current_database())::text";
+    let sets = session.once(Mode::Read, "cannot ask for the database's size", sql).await?;
+    let cell = sets.last().and_then(|rows| rows.first()).and_then(|row| row.get(0));
+    Ok(cell.and_then(|bytes| bytes.parse().ok()).unwrap_or_default())
+}
+
 /// Whether a server is installed here that takes what one of that major version dumped, to be thrown away
-/// afterwards.
+/// afterwards, and has room for a database of that many bytes, there, back and there again.
 ///
 /// # Errors
 /// Refused where there is none: says what else can be done.
-pub(super) fn can_sandbox(cx: &Context, major: u32) -> Result<(), Failure> {
-    restore_test::has_server_of(cx, major).map_err(|failure| {
+pub(super) fn can_sandbox(cx: &Context, major: u32, bytes: u64) -> Result<(), Failure> {
+    // Rows that are rewritten and set aside stand there twice.
+    restore_test::has_server_of(cx, major, bytes.saturating_mul(5) / 2).map_err(|failure| {
         failure.hint("or in a scratch database on the server itself: --on-server")
     })
 }

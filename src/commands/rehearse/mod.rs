@@ -115,16 +115,21 @@ impl Operation for Rehearse {
         let identity = Identity::of(session).await?;
         let from = self.args.from.as_deref();
         let source = source::choose(cx, from, &identity, now.as_ref())?;
+        if self.args.on_server {
+            ground::stays_within(session).await?;
+        }
         match &source {
             Source::There(backup) if self.args.on_server => {
                 ground::look(cx, session, backup, self.identity()).await?;
             }
             Source::There(backup) => {
-                ground::can_sandbox(cx, backup.manifest.archive.server_major())?;
+                let of = &backup.manifest;
+                ground::can_sandbox(cx, of.archive.server_major(), of.database.bytes)?;
             }
             Source::Now(_) if self.args.on_server => session.facts.check_writable()?,
             Source::Now(_) => {
-                ground::can_sandbox(cx, session.facts.server_version_num / 10_000)?;
+                let bytes = ground::bytes(session).await?;
+                ground::can_sandbox(cx, session.facts.server_version_num / 10_000, bytes)?;
             }
         }
         Ok(Seen { survey, live, source, now, paper })
@@ -285,18 +290,24 @@ impl Rehearse {
             Err(failure) if stages::is_verdict(&failure) => {
                 let failure = match self.args.on_server {
                     true => failure,
-                    false => ground::without_rights(failure)?,
+                    false => ground::verdict(failure)?,
                 };
                 return Ok((None, Err(failure)));
             }
             Err(failure) => return Err(failure),
         };
         let gone = async {
+            remarks.extend(ground.remark(cx).await?);
             let mut course = Course { cx, ground: &ground, live, remarks: Vec::new() };
             let gone = course.run(stages).await;
             remarks.append(&mut course.remarks);
             if gone.as_ref().is_err_and(|failure| !stages::is_verdict(failure)) {
                 return gone.map(|()| (None, Ok(())));
+            }
+            if gone.is_err()
+                && let Some(failure) = ground.gave_out(cx).await
+            {
+                return Err(failure);
             }
             // Where the server that was rehearsed on is gone, that says nothing of the way.
             Ok((Some(ground.described(&ground.session(cx).await?)), gone))

@@ -142,6 +142,14 @@ fn milliseconds(time: Duration) -> f64 {
 
 /// Whether it says no to the way, and not that it could not be gone.
 pub(super) fn is_verdict(failure: &Failure) -> bool {
+    // No room, no memory, a broken disk: of the server it was tried on.
+    if failure
+        .sqlstate
+        .as_deref()
+        .is_some_and(|code| code.starts_with("53") || code.starts_with("58"))
+    {
+        return false;
+    }
     matches!(failure.kind, Kind::Refused | Kind::Unexpected | Kind::Partial | Kind::Unknown)
 }
 

@@ -86,6 +86,12 @@ impl Args {
             github: false,
         }
     }
+
+    /// All but these.
+    #[must_use]
+    pub fn without(self, ids: &[&str]) -> Self {
+        Self { skip: ids.iter().filter_map(|id| registry::find(id).ok()).collect(), ..self }
+    }
 }
 
 fn weight(word: String) -> Severity {
