@@ -1,15 +1,17 @@
 //! The child that outlives us long enough to clean up.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use super::account::Account;
+use super::leavings;
 use crate::failure::Failure;
 use crate::settings::Env;
 
-const SCRIPT: &str = include_str!("keeper.sh");
+const SCRIPT: &str = concat!(include_str!("stop.sh"), include_str!("keeper.sh"));
 
 /// What is handed on to the server's programs; `PG*` variables, above all, are not.
 const HANDED_ON: [&str; 3] = ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"];
@@ -21,6 +23,9 @@ pub(super) struct Keeper {
     pipe: Option<ChildStdin>,
     /// The folder that holds data, log and socket.
     pub(super) folder: PathBuf,
+    /// Tells others that the folder is in use, even where the shell is gone.
+    #[allow(dead_code)]
+    lock: Option<File>,
 }
 
 /// What the keeper is to start.
@@ -42,10 +47,11 @@ impl Keeper {
             .map_err(|error| failed().because_of(&error).because("running /bin/sh"))?;
         let pipe = shell.stdin.take();
         let stdout = shell.stdout.take();
-        let mut keeper = Self { shell, pipe, folder: PathBuf::new() };
+        let mut keeper = Self { shell, pipe, folder: PathBuf::new(), lock: None };
         match stdout.map(listen) {
-            Some(Ok(folder)) => {
+            Some(Ok((folder, lock))) => {
                 keeper.folder = folder;
+                keeper.lock = lock;
                 Ok(keeper)
             }
             Some(Err(said)) => Err(said.into_iter().fold(failed(), Failure::because)),
@@ -77,24 +83,27 @@ fn command(env: &Env, order: &Order<'_>) -> Command {
     command
 }
 
-/// Reads what the keeper says until the server is ready: the folder, or why there is none.
-fn listen(stdout: ChildStdout) -> Result<PathBuf, Vec<String>> {
+/// Reads what the keeper says until the server is ready: the folder and its lock, or why there is none.
+fn listen(stdout: ChildStdout) -> Result<(PathBuf, Option<File>), Vec<String>> {
     let mut stdout = BufReader::new(stdout);
-    let mut folder = PathBuf::new();
+    let (mut folder, mut lock) = (PathBuf::new(), None);
     loop {
         let mut line = String::new();
         if stdout.read_line(&mut line).unwrap_or(0) == 0 {
             return Err(vec!["the shell that keeps the server ended".to_owned()]);
         }
         match line.trim_end().split_once(' ') {
-            Some(("folder", path)) => folder = PathBuf::from(path),
+            Some(("folder", path)) => {
+                folder = PathBuf::from(path);
+                lock = leavings::hold(&folder);
+            }
             Some(("failed", reason)) => {
                 let mut log = String::new();
                 let _ = stdout.read_to_string(&mut log);
                 let log = log.lines().map(str::to_owned);
                 return Err(std::iter::once(reason.to_owned()).chain(log).collect());
             }
-            _ => return Ok(folder),
+            _ => return Ok((folder, lock)),
         }
     }
 }

@@ -22,23 +22,6 @@ server_pid() {
     head -n 1 "$folder/data/postmaster.pid" 2>/dev/null || echo "$server"
 }
 
-stop_and_remove() {
-    pid=$(server_pid)
-    if [ -n "$pid" ]; then
-        # Nothing is to be kept: an immediate shutdown writes nothing and still frees shared memory.
-        kill -QUIT "$pid" 2>/dev/null
-        tries=0
-        # Bounded: a server that somebody else started and does not wait for stays as a zombie.
-        while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 600 ]; do
-            tries=$((tries + 1))
-            [ "$tries" -ne 500 ] || kill -KILL "$pid" 2>/dev/null
-            sleep 0.02
-        done
-    fi
-    # The second time is for a process of the server that was still writing.
-    rm -rf "$folder" 2>/dev/null || { sleep 1; rm -rf "$folder"; }
-}
-
 [ -x "$bindir/initdb" ] || fail "user $(id -un) cannot run $bindir/initdb"
 folder=
 for place in "$first" "$second"; do
@@ -46,7 +29,9 @@ for place in "$first" "$second"; do
 done
 [ -n "$folder" ] || fail "user $(id -un) can make no folder in $first or $second"
 server=
-trap stop_and_remove EXIT
+# Locked by whoever uses the server: by that it is known whether anybody still does.
+: >"$folder/tool.lock"
+trap 'stop_and_remove "$(server_pid)" "$folder"' EXIT
 echo "folder $folder"
 
 "$bindir/initdb" -D "$folder/data" --username=postgres --auth=trust --encoding=UTF8 --locale=C \

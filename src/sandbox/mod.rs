@@ -2,7 +2,8 @@
 //!
 //! It listens on a unix socket only, is as fast as a server can be that may forget everything,
 //! and is gone when its [`Sandbox`] is dropped or its process ends, however it ends: a shell of its
-//! own process group waits for our end of a pipe to close, stops the server and removes the folder.
+//! own process group waits for our end of a pipe to close, stops the server and removes the folder. Where that shell
+//! was killed as well, the next sandbox removes what is left (`leavings.rs`).
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::tools::postgres_binaries::PostgresBinaries;
 
 mod account;
 mod keeper;
+mod leavings;
 pub mod sample;
 
 /// The superuser, without a password.
@@ -82,6 +84,7 @@ impl Sandbox {
             arguments: &arguments,
             account: Account::unprivileged()?,
         };
+        leavings::sweep(&order.places, order.account.as_ref());
         Ok(Self { keeper: Keeper::start(env, &order)?, binaries, port })
     }
 

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use markenmate::sandbox::sample::{self, ORPHANS, Sample};
 use markenmate::sandbox::{Sandbox, SandboxOptions};
@@ -87,6 +87,47 @@ fn a_process_killed_while_the_server_is_made_leaves_nothing() {
     assert!(wait_until(SOON, || place.holds_something()));
     holder.signal("KILL");
     assert!(wait_until(SOON, || !place.holds_something()));
+}
+
+/// Both were killed: who uses it, and the shell that would have cleaned up.
+#[test]
+fn what_outlived_its_keeper_is_removed_by_the_next() {
+    let place = Place::new();
+    let next = || drop(Sandbox::start(&place.env(), SandboxOptions::default()).unwrap());
+    let folder = || fs::read_dir(place.folder.path()).unwrap().next().unwrap().unwrap().path();
+    let grow_old = |folder: &Path| {
+        let file = fs::File::options().write(true).open(folder.join("tool.lock")).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(90)).unwrap();
+    };
+    let mut holder = Holder::start(&place);
+    let server = holder.server();
+    let left = folder();
+    // In use: however old it is.
+    grow_old(&left);
+    next();
+    assert!(runs(server));
+    let status = fs::read_to_string(format!("/proc/{server}/status")).unwrap();
+    let keeper = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+    kill(keeper.trim().parse().unwrap(), "KILL");
+    // Its user still lives.
+    next();
+    assert!(runs(server));
+    holder.signal("KILL");
+    let _ = holder.process.wait();
+    fs::File::options()
+        .write(true)
+        .open(left.join("tool.lock"))
+        .unwrap()
+        .set_modified(SystemTime::now())
+        .unwrap();
+    next();
+    assert!(runs(server), "one so young may be about to be locked");
+    grow_old(&left);
+    // Only named alike: somebody's.
+    let other = place.folder.path().join("markenmate-0123456789ab");
+    fs::create_dir(&other).unwrap();
+    next();
+    assert!(!runs(server) && !left.exists() && other.exists());
 }
 
 #[test]
