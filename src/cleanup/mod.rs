@@ -13,3 +13,4 @@ pub mod patient;
 mod pressure;
 mod record;
 pub mod run;
+pub mod schedule;

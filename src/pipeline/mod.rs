@@ -19,6 +19,7 @@ use crate::settings::Consent;
 
 mod address;
 mod answers;
+pub mod local;
 
 use address::Address;
 use answers::choices;

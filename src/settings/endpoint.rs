@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::child::{self, Login};
 use super::hosts::{self, Host};
+use super::kept::Keepable;
 use super::layers::Layers;
 use super::passfile::{Passfile, Wanted};
 use super::transport::{self, ChannelBinding, TargetSession, Tcp, TlsSettings};
@@ -64,6 +65,8 @@ pub struct Endpoint {
     pub application_name: Option<String>,
     /// Startup options, where the user gave some.
     pub options: Option<String>,
+    /// The same as one line that a file may keep.
+    pub keepable: Keepable,
     database: String,
     user: String,
     user_source: Source,
@@ -96,6 +99,7 @@ impl Endpoint {
             tcp: transport::tcp(&layers)?,
             application_name: text("application_name"),
             options: text("options"),
+            keepable: Keepable::default(),
             tls,
             database,
             user,
@@ -109,6 +113,7 @@ impl Endpoint {
         endpoint.note("user", endpoint.user.clone(), endpoint.user_source.clone());
         endpoint.note("sslmode", endpoint.tls.mode.word().to_owned(), tls_source);
         endpoint.find_passwords(&layers, env);
+        endpoint.keepable = endpoint.keepable(&layers);
         Ok(endpoint)
     }
 

@@ -10,6 +10,7 @@ mod conninfo;
 mod endpoint;
 mod env;
 mod hosts;
+mod kept;
 mod keyword;
 mod layers;
 mod passfile;
@@ -22,6 +23,7 @@ pub use child::Login;
 pub use endpoint::{Endpoint, EndpointFlags};
 pub use env::Env;
 pub use hosts::{Address, Host};
+pub use kept::Keepable;
 pub use transport::{
     ChannelBinding, ClientCertificate, Roots, SslMode, TargetSession, Tcp, TlsSettings,
 };

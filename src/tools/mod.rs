@@ -7,3 +7,4 @@ pub mod itself;
 pub mod postgres_binaries;
 pub mod postgres_client;
 pub mod secret_file;
+pub mod systemctl;

@@ -1,0 +1,186 @@
+//! What is scheduled, as far as it can be seen, and when each job last ran.
+
+use std::path::Path;
+
+use serde::Serialize;
+use tokio_postgres::SimpleQueryRow;
+
+use super::files::whose;
+use super::marker::Ours;
+use super::names::Names;
+use super::pg_cron::Job;
+use super::{RHYTHMS, Via};
+
+/// The statement that reads [`LastRun`]s.
+pub const LAST_RUNS: &str = include_str!("last_runs.sql");
+
+/// A run that wrote nothing for so long is at work no more. Seconds: a batch, and what it may wait for.
+const SILENT: u64 = 600;
+
+/// One job that is scheduled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Scheduled {
+    /// As `markenmate cleanup` takes it.
+    pub job: &'static str,
+    /// `systemd`, `cron` or `pg-cron`.
+    pub via: &'static str,
+    /// The unit, the file, the job's name.
+    pub name: String,
+    /// In words.
+    pub rhythm: String,
+    /// `installed`, `changed_by_hand`, `paused`.
+    pub state: &'static str,
+    /// How it last ended, where its keeper says so.
+    pub last: Option<String>,
+}
+
+/// How a job last ran, by `markenmate.cleanup`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastRun {
+    /// `tokens`, `audit` or `app-log`.
+    pub job: String,
+    /// Names the run; `pg_cron` for the server's own.
+    pub run_id: String,
+    /// RFC 3339.
+    pub began_at: String,
+    /// RFC 3339: of its last batch.
+    pub last_at: String,
+    /// RFC 3339; none: it is at work, or was ended in the middle.
+    pub finished_at: Option<String>,
+    /// `done`, `stopped`, `ended`.
+    pub outcome: Option<String>,
+    /// Rows.
+    pub deleted: i64,
+    /// Rows.
+    pub archived: i64,
+    /// Rows, where they were counted.
+    pub remaining: Option<i64>,
+    /// Since its last batch.
+    pub seconds_ago: u64,
+}
+
+/// What this machine keeps for the database at `place`, below `root`. What cannot be read is not seen.
+pub fn on_machine(root: &Path, names: &Names, place: &str) -> Vec<Scheduled> {
+    let mut seen = Vec::new();
+    for (via, rhythm) in
+        [Via::Systemd, Via::Cron].into_iter().flat_map(|via| RHYTHMS.iter().map(move |r| (via, r)))
+    {
+        let (path, name) = match via {
+            Via::Systemd => {
+                let unit = names.unit(rhythm, "timer");
+                (Path::new(Names::folder(via)).join(&unit), unit)
+            }
+            _ => (names.crontab(), names.crontab().to_string_lossy().into_owned()),
+        };
+        let state = match whose(&root.join(path.strip_prefix("/").unwrap_or(&path))) {
+            Ok(Some(Ours::Untouched { place: of })) if of == place => "installed",
+            Ok(Some(Ours::Changed { place: of })) if of == place => "changed_by_hand",
+            _ => continue,
+        };
+        seen.push(Scheduled {
+            job: rhythm.job,
+            via: via.word(),
+            name,
+            rhythm: rhythm.words.to_owned(),
+            state,
+            last: None,
+        });
+    }
+    seen
+}
+
+/// Jobs of pg_cron.
+pub fn in_server(names: &Names, jobs: &[Job]) -> Vec<Scheduled> {
+    let scheduled = |job: &Job| Scheduled {
+        job: super::pg_cron::RHYTHM.job,
+        via: Via::PgCron.word(),
+        name: names.server_job(),
+        rhythm: match job.schedule == super::pg_cron::RHYTHM.crontab {
+            true => super::pg_cron::RHYTHM.words.to_owned(),
+            false => job.schedule.clone(),
+        },
+        state: match (job.active, job.ours()) {
+            (false, _) => "paused",
+            (true, Ours::Untouched { .. }) => "installed",
+            (true, _) => "changed_by_hand",
+        },
+        last: job.last.clone(),
+    };
+    jobs.iter().map(scheduled).collect()
+}
+
+impl LastRun {
+    /// Reads a row of [`LAST_RUNS`].
+    pub fn from_row(row: &SimpleQueryRow) -> Self {
+        let text = |name| row.get(name).map(str::to_owned);
+        let number = |name| row.get(name).and_then(|text| text.parse().ok());
+        Self {
+            job: text("job").unwrap_or_default(),
+            run_id: text("run_id").unwrap_or_default(),
+            began_at: text("began_at").unwrap_or_default(),
+            last_at: text("last_at").unwrap_or_default(),
+            finished_at: text("finished_at"),
+            outcome: text("outcome"),
+            deleted: number("deleted").unwrap_or_default(),
+            archived: number("archived").unwrap_or_default(),
+            remaining: number("remaining"),
+            seconds_ago: row
+                .get("seconds_ago")
+                .and_then(|text| text.parse().ok())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Nobody works on it any more, and nobody said that it was done.
+    pub fn ended_in_the_middle(&self) -> bool {
+        self.finished_at.is_none() && self.seconds_ago > SILENT
+            || self.outcome.as_deref() == Some("ended")
+    }
+
+    /// How it went, in words.
+    pub fn words(&self) -> String {
+        if self.ended_in_the_middle() {
+            return format!("ended in the middle, run again: markenmate cleanup {}", self.job);
+        }
+        match (&self.finished_at, self.outcome.as_deref()) {
+            (None, _) => "at work".into(),
+            (_, Some("done")) => "done".into(),
+            (_, outcome) => {
+                let left = self.remaining.map(|rows| format!(", {rows} row(s) left"));
+                format!("{}{}", outcome.unwrap_or("?"), left.unwrap_or_default())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_run_is_said() {
+        let run = LastRun {
+            job: "audit".into(),
+            run_id: "r".into(),
+            began_at: String::new(),
+            last_at: String::new(),
+            finished_at: None,
+            outcome: None,
+            deleted: 1,
+            archived: 1,
+            remaining: Some(7),
+            seconds_ago: 5,
+        };
+        assert_eq!(run.words(), "at work");
+        let silent = LastRun { seconds_ago: 601, ..run.clone() };
+        assert!(silent.words().contains("ended in the middle, run again"), "{}", silent.words());
+        let finished = |outcome: &str| LastRun {
+            finished_at: Some("2025-11-03T08:00:00Z".into()),
+            outcome: Some(outcome.into()),
+            ..silent.clone()
+        };
+        assert_eq!(finished("done").words(), "done");
+        assert_eq!(finished("stopped").words(), "stopped, 7 row(s) left");
+        assert!(finished("ended").ended_in_the_middle());
+    }
+}
