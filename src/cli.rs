@@ -83,6 +83,7 @@ impl Command {
             Self::Cleanup(args) => match args.kept {
                 None => "cleanup",
                 Some(cleanup::What::SetAside(_)) => "cleanup set-aside",
+                Some(cleanup::What::Schedule(_)) => "cleanup schedule",
             },
             Self::Stats(args) => match args.what {
                 None => "stats",

@@ -22,6 +22,7 @@ mod cases {
     mod concurrency;
     mod connection;
     mod contracts;
+    mod coverage;
     mod doctor;
     mod elsewhere;
     mod export;

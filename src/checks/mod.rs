@@ -5,4 +5,5 @@ pub mod app;
 pub mod probe;
 pub mod registry;
 pub mod run;
+mod statements;
 pub mod verdict;

@@ -27,6 +27,8 @@ pub enum Source {
     /// A statement that returns `(subject text, detail text)`, and `remedy text` where the row
     /// decides what mends it. No rows: it holds. It runs unchanged in psql.
     Sql(&'static str),
+    /// The same over pg_stat_statements, whose function's name stands in `%STATEMENTS%`'s place.
+    Statements(&'static str),
     /// The command, from history and catalogue.
     Computed,
     /// Statements that are tried and taken back, for which `--probe` asks: what `checks/probe` reads.
@@ -52,12 +54,19 @@ pub(super) const LEDGER_SINCE: i32 = 2;
 
 const LEDGER: Requires = Requires { own: LEDGER_SINCE, ..NOTHING };
 
+/// The version of the tool's own schema that keeps the runs of cleanup.
+const CLEANUP: i32 = 4;
+
 const fn v1(objects: &'static [&'static str]) -> Requires {
     Requires { version: 1, objects, ..NOTHING }
 }
 
 const fn v2(objects: &'static [&'static str]) -> Requires {
     Requires { version: 2, objects, ..NOTHING }
+}
+
+const fn cleanup(objects: &'static [&'static str]) -> Requires {
+    Requires { own: CLEANUP, ..v2(objects) }
 }
 
 /// The guards, whose checks say themselves what they miss.
@@ -79,7 +88,7 @@ use Severity::{Error, Warning};
 
 /// All of them. A test holds this list and the folder equal.
 #[rustfmt::skip]
-pub static ALL: [Check; 36] = [
+pub static ALL: [Check; 39] = [
     Check { id: "history", severity: Error, title: "The migration history is the one this binary writes", remedy: "use the markenmate that wrote it", source: Source::Computed, requires: NOTHING },
     Check { id: "migrations-pending", severity: Error, title: "Every migration is applied", remedy: "markenmate migrate", source: Source::Computed, requires: NOTHING },
     Check { id: "contract", severity: Error, title: "Success criterion: all tables and columns are as the contract has them", remedy: "markenmate migrate", source: Source::Computed, requires: NOTHING },
@@ -97,10 +106,13 @@ pub static ALL: [Check; 36] = [
     Check { id: "serial-headroom", severity: Warning, title: "Serial columns have room", remedy: "plan a change of the column to bigint together with the application's schema, whose push takes it back otherwise", source: sql!("serial_headroom.sql"), requires: NOTHING },
     Check { id: "lending-version", severity: Error, title: "Success criterion: every lending has a version for optimistic locking", remedy: "UPDATE public.token_lending SET version = 1 WHERE version IS NULL OR version < 1;", source: sql!("lending_version.sql"), requires: v2(&["token_lending.id", "token_lending.version"]) },
     Check { id: "audit-capture", severity: Warning, title: "Success criterion: audit logs capture sensitive operations, as far as rows can tell", remedy: "is the new application at work everywhere? It writes these rows, the old one does not: look at its version and its log", source: sql!("audit_capture.sql"), requires: v2(&["audit_log.id", "audit_log.action", "audit_log.metadata", "audit_log.created_at", "token_lending.id", "token_lending.created_at"]) },
+    Check { id: "audit-coverage", severity: Warning, title: "Success criterion: audit logs capture all sensitive operations: admins, updates and step-ups have their rows", remedy: "is the new application at work everywhere? What is changed by SQL leaves no row", source: sql!("audit_coverage.sql"), requires: cleanup(&["user.role", "user.email", "user.created_at", "audit_log.user_id", "audit_log.action", "audit_log.target_user_id", "audit_log.metadata", "audit_log.created_at", "token_lending.version", "token_lending.updated_at", "step_up_token.used", "step_up_token.created_at", "step_up_token.expires_at"]) },
     Check { id: "step-up-tokens", severity: Warning, title: "Step-up tokens are short-lived and well-formed", remedy: "delete them: DELETE FROM public.step_up_token WHERE id = ...;", source: sql!("step_up_tokens.sql"), requires: v2(&["step_up_token.id", "step_up_token.token", "step_up_token.expires_at", "step_up_token.created_at"]) },
     Check { id: "correlation-ids", severity: Warning, title: "Guide, post-migration: audit rows carry correlation ids", remedy: "look at what writes these rows: SELECT action, count(*) FROM public.audit_log WHERE coalesce(correlation_id, '') = '' GROUP BY action;", source: sql!("correlation_ids.sql"), requires: v2(&["audit_log.id", "audit_log.correlation_id", "audit_log.created_at"]) },
     Check { id: "app-errors", severity: Warning, title: "Success criterion: no errors in application logs", remedy: "SELECT * FROM public.app_log WHERE level = 'error' ORDER BY created_at DESC LIMIT 20;", source: sql!("app_errors.sql"), requires: v1(&["app_log.id", "app_log.level", "app_log.message", "app_log.created_at"]) },
+    Check { id: "performance", severity: Warning, title: "Success criterion: audit writes and version checks are within the guide's times", remedy: "look at what else is slow: SELECT * FROM pg_stat_statements ORDER BY mean_exec_time DESC LIMIT 20; and shorten the audit log: markenmate cleanup audit", source: Source::Statements(include_str!("performance.sql")), requires: v2(&["audit_log.id", "token_lending.version"]) },
     Check { id: "guide-archive", severity: Warning, title: "No archive table stands in the way of the app's push", remedy: "CREATE SCHEMA IF NOT EXISTS markenmate_guide; ALTER TABLE public.audit_log_archive SET SCHEMA markenmate_guide;", source: sql!("guide_archive.sql"), requires: NOTHING },
+    Check { id: "schedule", severity: Warning, title: "Guide, cleanup jobs: whatever has had its time does not wait", remedy: "markenmate cleanup", source: sql!("schedule.sql"), requires: cleanup(&["step_up_token.expires_at", "audit_log.created_at"]) },
     Check { id: "step-up-guard", severity: Error, title: "Success criterion: step-up auth works for role changes: a token is spent once", remedy: "markenmate migrate", source: sql!("step_up_guard.sql"), requires: GUARDS },
     Check { id: "master-admin-guard", severity: Error, title: "Success criterion: the master admin cannot be demoted", remedy: "markenmate migrate", source: sql!("master_admin_guard.sql"), requires: GUARDS },
     Check { id: "last-admin-guard", severity: Error, title: "Success criterion: the last admin cannot be removed", remedy: "markenmate migrate", source: sql!("last_admin_guard.sql"), requires: GUARDS },
@@ -137,7 +149,10 @@ impl Requires {
     /// judged against, `own` that of the tool's own schema.
     pub fn missing(&self, version: i32, own: i32, catalogue: &Catalogue) -> Option<String> {
         if self.own > own {
-            return Some("there is no operator ledger yet: migrate begins it".into());
+            return Some(match self.own {
+                CLEANUP => "runs of cleanup are not recorded yet: markenmate migrate".into(),
+                _ => "there is no operator ledger yet: migrate begins it".into(),
+            });
         }
         if self.version > version {
             return Some(format!(

@@ -9,6 +9,7 @@ use crate::report::{Finding, Severity};
 
 use super::admins::{self, Admin};
 use super::registry::{Check, LEDGER_SINCE, Source};
+use super::statements;
 use super::verdict::Verdict;
 
 /// What is to be checked, and what is known of the database already.
@@ -53,10 +54,13 @@ pub async fn run(session: &Session, request: &Request<'_>) -> Result<Seen, Failu
     session.run(WHAT, &format!("{since}{head}")).await?;
     let mut seen = Seen::default();
     for check in request.checks {
-        let Source::Sql(sql) = check.source else { continue };
+        let (Source::Sql(sql) | Source::Statements(sql)) = check.source else { continue };
         let missing = check.requires.missing(request.version, request.own, request.catalogue);
         seen.verdicts.push(match missing {
             Some(reason) => Verdict::skipped(check, reason),
+            None if check.source == Source::Statements(sql) => {
+                statements::judge(session, check, sql).await?
+            }
             None => judge(session, check, sql).await?,
         });
     }
@@ -79,7 +83,10 @@ async fn judge(session: &Session, check: &'static Check, sql: &str) -> Result<Ve
 }
 
 /// A missing privilege says nothing about the database; any other error is a finding of its own.
-fn refused_or_broken(check: &'static Check, failure: Failure) -> Result<Verdict, Failure> {
+pub(super) fn refused_or_broken(
+    check: &'static Check,
+    failure: Failure,
+) -> Result<Verdict, Failure> {
     let said = failure.causes.join(": ");
     match failure.sqlstate.as_deref() {
         Some("42501") => Ok(Verdict::denied(check, format!("may not be read: {said}"))),
@@ -103,7 +110,7 @@ fn broken(check: &Check, said: String, remedy: &str) -> Finding {
     Finding { severity: Severity::Error, ..finding }
 }
 
-fn finding(check: &Check, row: &tokio_postgres::SimpleQueryRow) -> Finding {
+pub(super) fn finding(check: &Check, row: &tokio_postgres::SimpleQueryRow) -> Finding {
     let text = |name| row.try_get(name).ok().flatten().map(str::to_owned);
     check.finding(
         text("subject").unwrap_or_default(),
@@ -122,7 +129,7 @@ async fn list_admins(session: &Session, catalogue: &Catalogue) -> Result<Vec<Adm
 }
 
 /// One statement between savepoints, in one round trip; after an error the transaction is usable.
-async fn fenced(session: &Session, id: &str, sql: &str) -> Result<Rows, Failure> {
+pub(super) async fn fenced(session: &Session, id: &str, sql: &str) -> Result<Rows, Failure> {
     let what = format!("cannot run check {id}");
     let text = format!("SAVEPOINT one_check;\n{sql};\nRELEASE SAVEPOINT one_check");
     match session.run(&what, &text).await {

@@ -9,6 +9,7 @@ mod forecast;
 pub mod migrate;
 pub mod rehearse;
 pub mod rollback;
+mod scheduled;
 pub mod set_master_admin;
 mod shell;
 pub mod stats;

@@ -17,6 +17,7 @@ use crate::report::{Block, Finding, Outcome, Report, Severity};
 
 use super::doctor::{self, Further};
 use super::migrate::beside;
+use super::scheduled::{self, Schedule};
 
 /// Flags of `status`.
 #[derive(Debug, clap::Args)]
@@ -38,10 +39,11 @@ pub struct Seen {
     migrations: Vec<MigrationStatus>,
     survey: Survey,
     further: Further,
+    schedule: Option<Schedule>,
 }
 
 impl Operation for Status {
-    type State = (Survey, Further);
+    type State = (Survey, Further, Option<Schedule>);
     type Work = Seen;
 
     fn access(&self) -> Access {
@@ -50,17 +52,21 @@ impl Operation for Status {
 
     async fn inspect(
         &self,
-        _cx: &Context,
+        cx: &Context,
         session: &Session,
         _attempt: Attempt,
     ) -> Result<Self::State, Setback> {
         let survey = Survey::full(session).await?;
         let further = doctor::look_further(session, &survey).await?;
-        Ok((survey, further))
+        let schedule = match survey.history {
+            History::Known => scheduled::look(cx, session, &survey).await?,
+            History::Denied | History::Damaged(_) => None,
+        };
+        Ok((survey, further, schedule))
     }
 
     fn plan(&self, _cx: &Context, seen: &Self::State) -> Result<Plan<Seen>, Failure> {
-        let (survey, further) = seen;
+        let (survey, further, schedule) = seen;
         let nothing = crate::db::catalogue::Catalogue::default();
         let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
         let judged = standing::standing(&survey.histories, catalogue);
@@ -73,8 +79,8 @@ impl Operation for Status {
             }
             _ => (judged, standing::migrations(&survey.histories)),
         };
-        let (survey, further) = (survey.clone(), further.clone());
-        let work = Seen { standing, migrations, survey, further };
+        let (survey, further, schedule) = (survey.clone(), further.clone(), schedule.clone());
+        let work = Seen { standing, migrations, survey, further, schedule };
         Ok(Plan {
             work,
             steps: vec![Step::new("status", "look where the database stands", Risk::ReadOnly)],
@@ -93,7 +99,7 @@ impl Operation for Status {
         session: &Session,
         plan: Plan<Seen>,
     ) -> Result<Report, Failure> {
-        let Seen { standing, migrations, survey, further } = plan.work;
+        let Seen { standing, migrations, survey, further, schedule } = plan.work;
         let state = standing.state;
         let head = match survey.history {
             History::Known => ledger::head(session).await?,
@@ -101,7 +107,7 @@ impl Operation for Status {
         };
         let head = head.map(|head| head.to_string());
         let mut report = Report::new(Outcome::Done);
-        report.body = body(cx, &standing, &migrations, &survey);
+        report.body = body(cx, &standing, &migrations, &survey, schedule.as_ref());
         if let Some(head) = &head {
             report.body.push(Block::Text(format!("the operator ledger ends with {head}")));
         }
@@ -111,6 +117,7 @@ impl Operation for Status {
             "next": null,
             "owner": survey.rights.table_owner,
             "ledger_head": head,
+            "schedule": schedule.as_ref().map(Schedule::json),
             "set_aside": survey.kept.iter().map(|kept| json!({
                 "what": kept.what(), "kept_as": kept.name, "returning": kept.returning,
             })).collect::<Vec<_>>(),
@@ -150,11 +157,13 @@ fn body(
     standing: &Standing,
     migrations: &[MigrationStatus],
     survey: &Survey,
+    schedule: Option<&Schedule>,
 ) -> Vec<Block> {
     let mut facts = vec![("state".to_owned(), standing.state.explained().to_owned())];
     if let Some(owner) = &survey.rights.table_owner {
         facts.push(("owner of the app's tables".into(), owner.clone()));
     }
+    facts.extend(schedule.map(Schedule::facts).unwrap_or_default());
     let rows = migrations.iter().map(|m| {
         let guide = m.guide.map(|g| format!(" (guide: {g})")).unwrap_or_default();
         let version = m.version.as_i64().map_or_else(|| m.version.to_string(), |n| format!("V{n}"));

@@ -30,12 +30,15 @@ pub(super) struct Address(String);
 impl Address {
     /// None where a bare command finds the same database.
     pub(super) fn of(cx: &Context, session: &Session) -> Option<Self> {
-        let typed = |endpoint: &Endpoint| {
-            endpoint.origins.iter().any(|o| o.source == Source::Flag && o.name != "password")
-        };
-        let typed = cx.endpoint.as_ref().is_ok_and(typed);
+        let typed = cx.endpoint.as_ref().is_ok_and(is_typed);
         let conninfo = session.login.conninfo.replace('\'', "'\\''");
         typed.then(|| Self(format!("-d '{conninfo}'")))
+    }
+
+    /// The same, where no server was asked.
+    pub(super) fn unconnected(cx: &Context) -> Option<Self> {
+        let endpoint = cx.endpoint.as_ref().ok().filter(|endpoint| is_typed(endpoint))?;
+        Some(Self(format!("-d '{}'", endpoint.keepable.uri)))
     }
 
     /// In what is shown before the question.
@@ -100,6 +103,11 @@ impl Address {
             text.replace(&bare, &format!("markenmate {} {command}", self.0))
         })
     }
+}
+
+/// The command line names more than a password.
+fn is_typed(endpoint: &Endpoint) -> bool {
+    endpoint.origins.iter().any(|o| o.source == Source::Flag && o.name != "password")
 }
 
 #[cfg(test)]

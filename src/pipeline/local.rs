@@ -6,6 +6,7 @@ use crate::plan::Plan;
 use crate::report::Report;
 use crate::settings::Consent;
 
+use super::address::Address;
 use super::{check_phrase, consent, dry_run, nothing_to_do};
 
 /// The plan where it is to be carried out; else how the command ends without. `phrase`: what
@@ -30,5 +31,16 @@ pub async fn agreed<W>(
     match consent(cx, phrase, &plan).await.map_err(Err)? {
         None => Ok(plan),
         Some(_) => Err(Err(Failure::refused("not confirmed; nothing was changed"))),
+    }
+}
+
+/// How it ended, with commands to paste that name the database where the command line did.
+///
+/// # Errors
+/// The same.
+pub fn addressed(cx: &Context, result: Result<Report, Failure>) -> Result<Report, Failure> {
+    match Address::unconnected(cx) {
+        None => result,
+        Some(address) => address.result(result),
     }
 }

@@ -3,6 +3,7 @@
 //! What is set up is text that an operator reads, and can copy; whatever of it is ours begins with a
 //! line that says so, and by which a change by hand is known.
 
+pub mod changes;
 pub mod cron;
 pub mod files;
 pub mod marker;

@@ -74,6 +74,21 @@ impl Here {
         Ok(row.map(Self::read).unwrap_or_default())
     }
 
+    /// It is seen that pg_cron is there.
+    pub fn knows_pg_cron(&self) -> bool {
+        self.cron_database.is_some() || self.is_here
+    }
+
+    /// The role that we are.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The owner of the tokens.
+    pub fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+
     fn read(row: &SimpleQueryRow) -> Self {
         let text = |name| row.get(name).map(str::to_owned);
         let yes = |name| row.get(name) == Some("t");
@@ -148,6 +163,13 @@ impl There {
                 may: yes("may"),
             }
         }))
+    }
+}
+
+impl There {
+    /// Whether pg_cron's own tables may be read.
+    pub fn may_look(&self) -> bool {
+        self.uses_schema && self.schedules_elsewhere
     }
 }
 

@@ -6,6 +6,7 @@ use crate::pipeline;
 
 mod args;
 mod rows;
+pub(super) mod schedule;
 mod set_aside;
 mod shown;
 
@@ -25,12 +26,15 @@ pub struct Args {
 pub enum What {
     /// List and drop what rollback and restore have kept: tables in markenmate_quarantine, databases under another name
     SetAside(set_aside::Args),
+    /// Print or set up what runs it: tokens every 10 minutes, audit monthly
+    Schedule(schedule::Args),
 }
 
 /// Runs it.
 pub async fn run(cx: &Context, args: Args) -> Ending {
     match args.kept {
         None => pipeline::drive(cx, &rows::Rows::new(args.rows)).await,
+        Some(What::Schedule(args)) => schedule::run(cx, args).await,
         Some(What::SetAside(args)) => pipeline::drive(cx, &set_aside::SetAside::new(args)).await,
     }
 }

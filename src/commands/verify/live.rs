@@ -109,7 +109,7 @@ impl Live {
                 Source::Probe(_) | Source::App => {
                     check.requires.missing(version, i32::MAX, catalogue)
                 }
-                Source::Sql(_) | Source::Computed => continue,
+                Source::Sql(_) | Source::Statements(_) | Source::Computed => continue,
             };
             match reason {
                 // It was asked for, and this is no place for it.

@@ -46,7 +46,7 @@ pub struct Args {
     /// End with exit code 3 on findings of this weight or more
     #[arg(long, default_value = "error", value_name = "WEIGHT", value_parser = PossibleValuesParser::new(["warning", "error"]).map(weight))]
     pub fail_on: Severity,
-    /// Judge logs from then on: a time in RFC 3339, or an age such as 2h [default: when the version was recorded, else 24h]
+    /// Judge logs from then on: a time in RFC 3339, or an age such as 2h [default: when the hardening was recorded, else 24h]
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub since: Option<Since>,
     /// The head of the operator ledger as an earlier run printed it: what came before must still be there
@@ -273,7 +273,7 @@ impl Verify {
         Ok(Looked { seen, survey, passwords })
     }
 
-    /// `--since`, or when the judged version was recorded.
+    /// `--since`, or when the hardening was recorded, or what is judged of what came before it.
     fn since(&self, cx: &Context, survey: &Survey, version: i32) -> Option<String> {
         let at = match self.args.since {
             Some(since) => Some(since.before(cx.started_at)),
@@ -281,7 +281,7 @@ impl Verify {
                 .histories
                 .app
                 .iter()
-                .find(|row| row.number() == Some(version))
+                .find(|row| row.number() == Some(version.min(migrations::registry::FLAG)))
                 .and_then(|row| DateTime::parse_from_rfc3339(&row.applied_on).ok())
                 .map(|at| at.to_utc()),
         };
@@ -304,7 +304,11 @@ pub(super) async fn read_as_owner(session: &Session, survey: &Survey) -> Result<
 
 fn step(check: &Check, risk: Risk, with_sql: bool) -> Step {
     let sql = match check.source {
-        registry::Source::Sql(sql) | registry::Source::Probe(sql) if with_sql => {
+        registry::Source::Sql(sql)
+        | registry::Source::Probe(sql)
+        | registry::Source::Statements(sql)
+            if with_sql =>
+        {
             Some(sql.to_owned())
         }
         _ => None,
