@@ -54,6 +54,7 @@ mod cases {
     mod rights;
     mod rollback;
     mod sandbox;
+    mod schedule;
     mod set_aside;
     mod signals;
     mod standing;
