@@ -18,13 +18,14 @@ WITH since AS (
      WHERE a.action = 'CHANGE_ROLE' AND a.created_at >= since.at AND a.target_user_id IS NOT NULL
      ORDER BY a.target_user_id, a.created_at DESC
 ), made AS (
-    -- Who was there before may have been an admin all along, unless the last row says otherwise. The app makes
-    -- its own first admin, without a row.
+    -- Who was there before may have been an admin all along, unless the last row says otherwise. The first admin
+    -- has nobody to be made one by, and the app makes its own without a row.
     SELECT count(*) AS n, min(u.email) AS example
       FROM public."user" u CROSS JOIN since LEFT JOIN latest l ON l.id = u.id
      WHERE concat(u.role) = 'admin'
        AND (l.role <> 'admin' OR l.id IS NULL AND u.created_at >= since.at)
        AND lower(u.email) <> 'admin@markenmate.app'
+       AND u.id <> (SELECT f.id FROM public."user" f WHERE concat(f.role) = 'admin' ORDER BY f.created_at, f.id LIMIT 1)
 ), updated AS (
     SELECT DISTINCT substring(metadata FROM '"lendingId" *: *"?([0-9]{1,18})')::bigint AS lending
       FROM audit WHERE action = 'LENDING_UPDATE'

@@ -168,6 +168,8 @@ fn what_left_for_files_is_not_asked_for() {
         &db,
         "UPDATE markenmate.refinery_schema_history SET applied_on = '2025-01-01T00:00:00Z' WHERE version = 2",
     );
+    // The first admin of all is nobody's to make.
+    sql(&db, &user("first", "first@x.org", "'2025-02-15'"));
     sql(&db, &user("new", "new@x.org", "'2025-03-15'"));
     // The sample's own admins are of no interest here.
     let said = || found(&verify(&db, &[]), "audit-coverage")[0][1].clone();

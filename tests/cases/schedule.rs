@@ -242,6 +242,45 @@ fn crons_line_reaches_the_database_and_takes_seven_for_success() {
     }
 }
 
+/// Wherever the binary is: systemd looks whether it is there, the shell starts it.
+#[test]
+fn a_binary_in_a_folder_of_any_name_is_found() {
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let root = folder.path().join("root");
+    for name in ["plain", "a b", "50%n", "ü;&#"] {
+        let bin = folder.path().join(name);
+        fs::create_dir(&bin).unwrap();
+        let binary = bin.join("markenmate");
+        fs::hard_link(env!("CARGO_BIN_EXE_markenmate"), &binary).unwrap();
+        for via in ["systemd", "cron"] {
+            let mut command = Command::new(&binary);
+            command
+                .args(["cleanup", "schedule", "--yes", "--install", "--via", via, "--root"])
+                .arg(&root);
+            succeed(command.env("DATABASE_URL", URL));
+        }
+        systemd_takes(&root);
+        let crontab = fs::read_to_string(root.join("etc/cron.d/markenmate-markenmate")).unwrap();
+        let line = crontab.lines().find(|line| line.starts_with("17 3 1 * * ")).unwrap();
+        let command = line.splitn(7, ' ').nth(6).unwrap().replace("\\%", "%");
+        // Without a database to go to, and so with what it says of that.
+        let command = command.replace("/etc/markenmate/markenmate.env", "/dev/null");
+        let output = Command::new("/bin/sh").args(["-c", &command]).env_clear().output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("no database was named"), "{name}: {said}");
+    }
+    for name in ["$x", "it's", "\"q\"", "back\\slash", "line\nbreak"] {
+        let bin = folder.path().join(name);
+        fs::create_dir(&bin).unwrap();
+        let binary = bin.join("markenmate");
+        fs::hard_link(env!("CARGO_BIN_EXE_markenmate"), &binary).unwrap();
+        let mut command = Command::new(&binary);
+        let output =
+            command.args(["cleanup", "schedule"]).env("DATABASE_URL", URL).output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{name:?}");
+    }
+}
+
 #[test]
 fn what_was_changed_by_hand_is_kept_and_what_is_not_ours_is_left() {
     let root = TempDir::new().unwrap();

@@ -75,12 +75,12 @@ fn timer(rhythm: &Rhythm) -> String {
     )
 }
 
-/// One word of ExecStart: `%` is a specifier's beginning, quotes and backslashes are the line's own.
+/// One word of ExecStart: `%` is a specifier's beginning. systemd takes no quote and no backslash in it.
 fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,".contains(c);
     let text = text.replace('%', "%%");
     match text.chars().all(|c| plain(c) || c == '%') {
         true => text,
-        false => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+        false => format!("\"{text}\""),
     }
 }

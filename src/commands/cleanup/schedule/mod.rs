@@ -89,10 +89,10 @@ fn setup(cx: &Context) -> Result<Setup, Failure> {
     let unknown = |what: &str| Failure::unexpected(format!("the system does not say {what}"));
     let program =
         cx.env.program().map_err(|error| unknown("where this binary is").because(error))?;
-    let is_plain = |text: &str| !text.contains(|c: char| c.is_control() || c == '$');
+    let is_plain = |text: &str| !text.contains(|c: char| c.is_control() || "$'\"\\".contains(c));
     if !program.to_str().is_some_and(is_plain) {
-        return Err(Failure::refused("the binary's path has a $ or a control character in it")
-            .because("neither systemd nor cron would find it")
+        return Err(Failure::refused("the binary's path has a $, a quote or a backslash in it")
+            .because("systemd refuses to start such a one")
             .hint("move it, for example to /usr/local/bin"));
     }
     let user = whoami::username().map_err(|error| unknown("who you are").because(error))?;
