@@ -23,6 +23,7 @@ fn help() {
         "set-master-admin",
         "admin",
         "admin promote",
+        "cleanup schedule",
     ] {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let run = markenmate(&args).run().assert_code(0);

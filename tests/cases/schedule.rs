@@ -262,7 +262,10 @@ fn a_binary_in_a_folder_of_any_name_is_found() {
         systemd_takes(&root);
         let crontab = fs::read_to_string(root.join("etc/cron.d/markenmate-markenmate")).unwrap();
         let line = crontab.lines().find(|line| line.starts_with("17 3 1 * * ")).unwrap();
-        let command = line.splitn(7, ' ').nth(6).unwrap().replace("\\%", "%");
+        let command = line.splitn(7, ' ').nth(6).unwrap();
+        // A bare percent sign would end it.
+        assert!(!command.replace("\\%", "").contains('%'), "{command}");
+        let command = command.replace("\\%", "%");
         // Without a database to go to, and so with what it says of that.
         let command = command.replace("/etc/markenmate/markenmate.env", "/dev/null");
         let output = Command::new("/bin/sh").args(["-c", &command]).env_clear().output().unwrap();
@@ -427,8 +430,8 @@ fn status_says_when_each_job_last_ran() {
     crate::support::sql(
         &db,
         "INSERT INTO markenmate.cleanup (job, run_id, cut_off, began_at, last_at, finished_at, outcome, deleted, archived, remaining) VALUES
-         ('tokens', 'a', now(), '2025-11-03 08:00Z', '2025-11-03 08:00Z', '2025-11-03 08:00Z', 'done', 5, 0, 0),
          ('tokens', 'b', now(), '2025-11-04 08:00Z', '2025-11-04 08:00Z', '2025-11-04 08:01Z', 'stopped', 7, 0, 3),
+         ('tokens', 'a', now(), '2025-11-03 08:00Z', '2025-11-03 08:00Z', '2025-11-03 08:00Z', 'done', 5, 0, 0),
          ('audit', 'c', now(), '2025-11-01 08:00Z', '2025-11-01 08:00Z', NULL, NULL, 9, 9, NULL)",
     );
     let seen = status();
