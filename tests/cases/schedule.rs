@@ -179,7 +179,7 @@ fn whatever_the_database_is_called_each_keeps_its_own() {
     }
     systemd_takes(root.path());
     // systemd's own escape names the same units.
-    if let Ok(output) = Command::new("systemd-escape").args(&HOSTILE).output() {
+    if let Ok(output) = Command::new("systemd-escape").args(HOSTILE).output() {
         let escaped = String::from_utf8(output.stdout).unwrap();
         for word in escaped.trim_end().split(' ') {
             let unit = format!("markenmate-cleanup-tokens-{word}.timer");
