@@ -61,6 +61,7 @@ mod cases {
     mod stats;
     mod stats_audit;
     mod support;
+    mod told_twice;
     mod trust;
     mod verify;
     mod way_back;

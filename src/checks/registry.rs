@@ -88,10 +88,11 @@ use Severity::{Error, Warning};
 
 /// All of them. A test holds this list and the folder equal.
 #[rustfmt::skip]
-pub static ALL: [Check; 39] = [
+pub static ALL: [Check; 40] = [
     Check { id: "history", severity: Error, title: "The migration history is the one this binary writes", remedy: "use the markenmate that wrote it", source: Source::Computed, requires: NOTHING },
     Check { id: "migrations-pending", severity: Error, title: "Every migration is applied", remedy: "markenmate migrate", source: Source::Computed, requires: NOTHING },
     Check { id: "contract", severity: Error, title: "Success criterion: all tables and columns are as the contract has them", remedy: "markenmate migrate", source: Source::Computed, requires: NOTHING },
+    Check { id: "own-schema", severity: Error, title: "What the tool keeps for itself is all there", remedy: "markenmate status", source: Source::Computed, requires: NOTHING },
     Check { id: "new-tables", severity: Error, title: "Guide step 4: the new tables exist", remedy: "markenmate migrate", source: sql!("new_tables.sql"), requires: v2(&[]) },
     Check { id: "new-columns", severity: Error, title: "Guide step 4: the new columns exist", remedy: "markenmate migrate", source: sql!("new_columns.sql"), requires: v2(&[]) },
     Check { id: "app-grants", severity: Error, title: "The application may use the new tables as it may use the older ones", remedy: "grant what is missing", source: sql!("app_grants.sql"), requires: v2(&["token_lending.id"]) },

@@ -9,6 +9,7 @@ use crate::db::ledger;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
+use crate::migrations::back::lost;
 use crate::migrations::standing::{self, MigrationStatus, Standing, State};
 use crate::migrations::survey::{History, Survey};
 use crate::pipeline::{Access, Operation};
@@ -131,6 +132,7 @@ impl Operation for Status {
             report.findings.extend(beside::not_empty(&survey));
         }
         report.findings.extend(beside::guide_archive(&survey));
+        report.findings.extend(lost::lost(&survey.kept));
         report.findings.extend(beside::set_aside(&survey));
         report.findings.extend(further.findings);
         report.findings.extend(

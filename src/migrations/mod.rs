@@ -7,6 +7,7 @@ pub mod executor;
 pub mod fingerprint;
 pub mod forecast;
 pub mod mending;
+pub mod own;
 pub mod plan;
 pub mod registry;
 pub mod rights;

@@ -5,7 +5,7 @@ use crate::db::identifiers::quoted;
 use crate::db::{history, ledger};
 use crate::failure::Failure;
 
-use super::back::parts;
+use super::back::{lost, parts};
 use super::back::returning::Kept;
 use super::effects::{Effect, effects};
 use super::mending;
@@ -155,6 +155,7 @@ pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
     if work.is_empty() {
         return Ok(work);
     }
+    refuse_lost(&work.returns)?;
     if work.builds_everything() {
         refuse_foreign(&survey.database)?;
     }
@@ -229,6 +230,16 @@ pub(super) fn refuse(standing: &Standing, database: &str) -> Result<(), Failure>
         );
     }
     Err(failure.with_findings(standing.findings.clone()))
+}
+
+/// Nothing is taken for returned that somebody dropped.
+fn refuse_lost(returns: &[Kept]) -> Result<(), Failure> {
+    let Some(finding) = lost::lost(returns) else { return Ok(()) };
+    Err(Failure::refused("something that a rollback kept is gone: nothing was changed")
+        .because(&finding.detail)
+        .hint(format!("to go on without it: {}", finding.remedy))
+        .hint("where a backup has it: put it back first, under the same name")
+        .with_findings(vec![finding]))
 }
 
 /// The guards are not put up around what they forbid: more than one master admin, or one without the role.

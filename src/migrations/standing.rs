@@ -8,6 +8,7 @@ use crate::db::history::{Entry as Row, Histories};
 use crate::report::{Finding, Severity};
 
 use super::mending;
+use super::own;
 use super::registry::{self, Entry};
 
 /// The states of cli.md, by word.
@@ -115,6 +116,7 @@ pub fn standing(histories: &Histories, catalogue: &Catalogue) -> Standing {
     if !findings.is_empty() {
         return Standing { state: State::Drifted, recorded, held: 0, findings };
     }
+    let lacking = own::lacking(histories, catalogue);
     if let Some(entry) = registry::find(recorded) {
         let missing = compare(entry.contract(), catalogue);
         if !missing.is_empty() {
@@ -122,11 +124,18 @@ pub fn standing(histories: &Histories, catalogue: &Catalogue) -> Standing {
                 Some(emptied) => vec![emptied],
                 None => mending::guards(missing, catalogue, recorded >= registry::GUARDS),
             };
-            let findings = missing.into_iter().map(|d| drift(entry, d)).collect();
+            let missing = missing.into_iter().map(|d| drift(entry, d));
+            // First: what else there is may stand on it.
+            let findings = lacking.into_iter().chain(missing).collect();
             return Standing { state: State::Drifted, recorded, held: 0, findings };
         }
     }
-    climb(recorded, catalogue)
+    match lacking {
+        Some(lacking) => {
+            Standing { state: State::Drifted, recorded, held: 0, findings: vec![lacking] }
+        }
+        None => climb(recorded, catalogue),
+    }
 }
 
 /// From the recorded version upwards: which contracts hold, and is the next one clean or half there?

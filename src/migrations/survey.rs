@@ -1,6 +1,6 @@
 //! What there is to see in a database before its migrations are planned.
 
-use crate::db::catalogue::{self, Catalogue};
+use crate::db::catalogue::{self, Catalogue, Own};
 use crate::db::facts::Facts;
 use crate::db::foreign;
 use crate::db::history::{self, Histories};
@@ -154,8 +154,12 @@ impl Survey {
         format!("{role}{};{}", foreign::plain(), returning::SQL)
     }
 
-    fn registers_kept(&self) -> bool {
+    /// Whether there is a register of what a rollback keeps.
+    pub fn registers_kept(&self) -> bool {
+        let is_there = |own: &Own| own.there.iter().any(|name| name == "set_aside");
+        let own = self.catalogue.as_ref().and_then(|catalogue| catalogue.own.as_ref());
         self.histories.own.iter().any(|row| row.number() == Some(registry::SET_ASIDE))
+            && own.is_none_or(is_there)
     }
 
     /// Where the guards are pending: they are not put up around what they forbid. The migration looks
@@ -283,7 +287,7 @@ fn lockable() -> Vec<String> {
     registry::APP.iter().flat_map(Entry::effects).map(|effect| effect.table.name).collect()
 }
 
-/// The statement that says whether what the migrations added to the application's own schema is there,
+/// The statement that says whether what the migrations added to the application's schema and our own is there,
 /// the guards enabled and calling ours. By functions, which are quicker on a new backend than joins; in a
 /// file, as reading the contracts for it would be half of a no-op's work. A test holds it to them.
 const PROBE: &str = include_str!("probe.sql");

@@ -1,5 +1,6 @@
 use super::*;
 use crate::db::identifiers::{identifier, literal};
+use crate::migrations::own;
 
 /// What the contracts say must be looked for.
 fn probe_sql() -> String {
@@ -41,6 +42,12 @@ fn probe_sql() -> String {
            AND tgenabled IN ('O', 'A') AND starts_with(tgfoid::regproc::text, 'markenmate.'))",
         guarded.map(|(_, parts)| parts.triggers.len()).sum::<usize>(),
         relations.join(", ")
+    ));
+    let own: Vec<String> = own::relations().iter().map(|name| literal(name)).collect();
+    conditions.push(format!(
+        "(SELECT count(*) = {} FROM pg_class WHERE relnamespace = to_regnamespace('markenmate') AND relname IN ({}))",
+        own.len(),
+        own.join(", ")
     ));
     format!("SELECT {};\n", conditions.join("\n   AND "))
 }

@@ -4,13 +4,14 @@ use serde_json::json;
 
 use crate::backup::kept::{self, Kept as Database};
 use crate::context::Context;
+use crate::db::catalogue::Catalogue;
 use crate::db::identifiers::quoted;
 use crate::db::ledger::{self, Record};
 use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::{Mode, Session};
 use crate::failure::{Failure, Kind};
 use crate::migrations::back::stock::{self, Kept};
-use crate::migrations::registry;
+use crate::migrations::own;
 use crate::migrations::survey::Survey;
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
@@ -66,8 +67,15 @@ impl Operation for SetAside {
         _attempt: Attempt,
     ) -> Result<Seen, Setback> {
         let survey = Survey::look(session).await?;
-        let registered =
-            survey.histories.own.iter().any(|row| row.number() == Some(registry::SET_ASIDE));
+        let nothing = Catalogue::default();
+        let catalogue = survey.catalogue.as_ref().unwrap_or(&nothing);
+        if let Some(finding) = own::lacking(&survey.histories, catalogue) {
+            return Err(Failure::refused("schema markenmate is not whole: nothing was dropped")
+                .hint("mend it as shown, then run the same command again")
+                .with_findings(vec![finding])
+                .into());
+        }
+        let registered = survey.registers_kept();
         let role = match survey.rights.becomes_table_owner
             && survey.rights.owner() != survey.rights.user
         {
@@ -93,11 +101,11 @@ impl Operation for SetAside {
             .tables
             .iter()
             .map(|t| {
-                Step::new(
-                    t.name.clone(),
-                    format!("drop {} with its {} rows", t.name, t.rows),
-                    Risk::Destructive,
-                )
+                let title = match t.state.as_str() {
+                    stock::LOST => format!("write {} off: it is gone", t.name),
+                    _ => format!("drop {} with its {} rows", t.name, t.rows),
+                };
+                Step::new(t.name.clone(), title, Risk::Destructive)
             })
             .chain(work.databases.iter().map(|d| {
                 Step::new(
@@ -152,9 +160,14 @@ impl Operation for SetAside {
         report.steps = plan.steps.iter().map(|s| s.result(StepStatus::Done, None)).collect();
         let names = tables.iter().map(|t| &t.name).chain(databases.iter().map(|d| &d.name));
         report.data = json!({ "tables": tables, "databases": databases, "dropped": names.collect::<Vec<_>>() });
+        let lost = tables.iter().filter(|table| table.state == stock::LOST).count();
+        let written_off = match lost {
+            0 => String::new(),
+            some => format!("; {some} that somebody had dropped before are written off"),
+        };
         report.body.push(Block::Text(format!(
-            "{} table(s) and {} database(s) were dropped",
-            tables.len(),
+            "{} table(s) and {} database(s) were dropped{written_off}",
+            tables.len() - lost,
             databases.len()
         )));
         report.next = Some(Next::run("markenmate status"));

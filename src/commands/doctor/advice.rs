@@ -1,6 +1,7 @@
 //! The one safe next command. Pure.
 
 use crate::db::identifiers::identifier;
+use crate::migrations::back::lost;
 use crate::migrations::plan::is_servers_own;
 use crate::migrations::standing::State;
 use crate::migrations::survey::{History, Survey};
@@ -29,6 +30,11 @@ fn on_primary(state: State, survey: &Survey, found: &[Finding]) -> Next {
     }
     if has(AT_WORK) {
         return Next::after("wait until the restore has ended", AGAIN);
+    }
+    if let Some(lost) = lost::lost(&survey.kept)
+        && matches!(state, State::Current | State::Pending)
+    {
+        return Next::run(lost.remedy);
     }
     match state {
         State::Current if !survey.kept.is_empty() => Next::run("markenmate migrate"),

@@ -5,6 +5,7 @@ use crate::checks::verdict::Verdict;
 use crate::commands::doctor;
 use crate::db::catalogue::{Catalogue, Difference, compare};
 use crate::db::identifiers::identifier;
+use crate::migrations::own;
 use crate::migrations::plan::is_servers_own;
 use crate::migrations::registry::{self, Entry};
 use crate::migrations::standing::{self, State};
@@ -30,7 +31,8 @@ impl Judged<'_> {
 
     /// Where `migrate` refuses, nothing is mended by it.
     pub(super) fn correct(&self, verdicts: &mut [Verdict]) {
-        const MEND: &str = "mend what `history` and `contract` report: migrate refuses until then";
+        const MEND: &str =
+            "mend what `history`, `own-schema` and `contract` report: migrate refuses until then";
         let state = standing::standing(&self.survey.histories, self.catalogue).state;
         let remedy = match (&self.survey.history, state) {
             (History::Damaged(_), _) => MEND,
@@ -56,6 +58,7 @@ impl Judged<'_> {
             }
             ("history", _) => history(check, self.survey, self.catalogue),
             ("migrations-pending", _) => pending(check, self.survey, self.catalogue, version),
+            (own::ID, _) => own_schema(check, self.survey, self.catalogue),
             _ => contract(check, self.survey, self.catalogue, version),
         }
     }
@@ -85,6 +88,13 @@ fn history(check: &'static Check, survey: &Survey, catalogue: &Catalogue) -> Ver
     }
     let standing = standing::standing(&survey.histories, catalogue);
     Verdict::found(check, standing.findings.into_iter().filter(|f| f.id == check.id).collect())
+}
+
+fn own_schema(check: &'static Check, survey: &Survey, catalogue: &Catalogue) -> Verdict {
+    if let Some(reason) = unreadable(survey) {
+        return Verdict::denied(check, reason);
+    }
+    Verdict::found(check, own::lacking(&survey.histories, catalogue).into_iter().collect())
 }
 
 /// What is not recorded is pending. What the schema holds already needs no more than a row in the

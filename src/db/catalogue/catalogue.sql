@@ -59,6 +59,17 @@ SELECT json_build_object(
          WHERE p.pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'markenmate')
            -- Of our own schema, which no version of the app's brings or takes away.
            AND p.proname <> 'guard_archive') x),
+    'own', (SELECT json_build_object(
+        'there', ARRAY(SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'S')
+                        UNION ALL
+                       SELECT c.relname || '.' || t.tgname FROM pg_class c JOIN pg_trigger t ON t.tgrelid = c.oid
+                        WHERE c.relnamespace = n.oid AND t.tgenabled IN ('O', 'A')
+                        UNION ALL
+                       SELECT p.proname || '()' FROM pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'guard_archive'),
+        'readers', ARRAY(SELECT CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END
+                           FROM aclexplode(n.nspacl) x
+                          WHERE x.privilege_type = 'USAGE' AND x.grantee <> n.nspowner ORDER BY 1))
+               FROM pg_namespace n WHERE n.nspname = 'markenmate'),
     'enums', (SELECT json_agg(x) FROM (
         SELECT t.typname AS name, (SELECT array_agg(e.enumlabel ORDER BY e.enumsortorder)
                                      FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels

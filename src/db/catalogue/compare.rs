@@ -325,6 +325,7 @@ pub fn additions(older: &Catalogue, newer: &Catalogue) -> Catalogue {
         tables: tables.collect(),
         functions: minus(&newer.functions, &older.functions),
         others: Named::new(),
+        own: None,
     }
 }
 

@@ -37,6 +37,19 @@ pub struct Catalogue {
     /// Every other relation's kind (`v`, `S`, `i`, ...), by name. Empty in a contract.
     #[serde(default, skip_serializing_if = "Named::is_empty")]
     pub others: Named<String>,
+    /// Schema `markenmate`, which is no part of the app's; none where that is not known: in a contract, in a
+    /// manifest.
+    #[serde(skip)]
+    pub own: Option<Own>,
+}
+
+/// What schema `markenmate` holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Own {
+    /// Tables and sequences by name, enabled triggers as `table.trigger`, the archives' guard as `guard_archive()`.
+    pub there: Vec<String>,
+    /// Who may look into it beside its owner, as SQL takes the names.
+    pub readers: Vec<String>,
 }
 
 /// A table.

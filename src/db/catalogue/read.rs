@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::{Catalogue, Column, Constraint, Function, Index, Reference, Sequence, Table, Trigger};
+use super::{
+    Catalogue, Column, Constraint, Function, Index, Own, Reference, Sequence, Table, Trigger,
+};
 
 /// The answer to [`super::SQL`]; a list without rows is null. Oids travel as text.
 #[derive(Deserialize)]
@@ -17,6 +19,7 @@ struct Rows {
     triggers: Option<Vec<TriggerRow>>,
     functions: Option<Vec<FunctionRow>>,
     enums: Option<Vec<Enum>>,
+    own: Option<Own>,
 }
 
 #[derive(Deserialize)]
@@ -147,6 +150,7 @@ pub(super) fn read(text: &str) -> Result<Catalogue, serde_json::Error> {
             .collect(),
         functions: functions.map(|row| (row.name, row.function)).collect(),
         others: of_kind(false).map(|r| (r.name.clone(), r.kind.clone())).collect(),
+        own: Some(rows.own.unwrap_or_default()),
     })
 }
 

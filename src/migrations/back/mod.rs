@@ -5,6 +5,7 @@ mod batch;
 pub mod beside;
 pub mod decide;
 pub mod look;
+pub mod lost;
 pub mod parts;
 pub mod returning;
 pub mod revert;

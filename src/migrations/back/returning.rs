@@ -32,6 +32,8 @@ pub struct Kept {
     pub column: Option<String>,
     /// Some of it may have returned already.
     pub returning: bool,
+    /// It is registered, and somebody dropped it.
+    pub lost: bool,
 }
 
 /// What became of it.
@@ -76,6 +78,7 @@ impl Kept {
                 table: row.get("of_table")?.to_owned(),
                 column: row.get("of_column").map(str::to_owned),
                 returning: row.get("state") == Some("returning"),
+                lost: row.get("there") == Some("false"),
             })
         };
         rows.iter().filter_map(kept).collect()

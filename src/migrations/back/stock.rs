@@ -19,7 +19,7 @@ pub struct Kept {
     pub name: String,
     /// What it was; none: nothing is known of it.
     pub what: Option<String>,
-    /// `kept`, `returning` or `left`.
+    /// `kept`, `returning` or `left`; `lost`: it is registered, and somebody dropped it.
     pub state: String,
     /// Since when, UTC, to the minute.
     pub since: Option<String>,
@@ -28,6 +28,9 @@ pub struct Kept {
     /// On disk.
     pub bytes: u64,
 }
+
+/// What is registered and is not there.
+pub const LOST: &str = "lost";
 
 /// Where they are.
 pub const SCHEMA: &str = "markenmate_quarantine.";
@@ -42,9 +45,14 @@ pub async fn stock(session: &Session, role: &str) -> Result<Vec<Kept>, Failure> 
     let sql = format!("{role}{};{}", foreign::plain(), include_str!("stock.sql"));
     let sets = session.once(Mode::Read, WHAT, &sql).await?;
     let Some(rows) = sets.last().filter(|rows| !rows.is_empty()) else { return Ok(Vec::new()) };
-    let tables: Vec<&str> = rows.iter().filter_map(|row| row.get("name")).collect();
-    let counts =
-        tables.iter().map(|t| format!("SELECT count(*) FROM markenmate_quarantine.{}", quoted(t)));
+    let count = |row: &tokio_postgres::SimpleQueryRow| match row.get("state") {
+        Some(LOST) => "SELECT 0".to_owned(),
+        _ => {
+            let name = quoted(row.get("name").unwrap_or_default());
+            format!("SELECT count(*) FROM markenmate_quarantine.{name}")
+        }
+    };
+    let counts = rows.iter().map(count);
     let counts = counts.collect::<Vec<_>>().join(";");
     let sql = format!("{role}SET LOCAL statement_timeout = 0;{counts}");
     let counted = session.once(Mode::Read, WHAT, &sql).await?;
@@ -95,10 +103,9 @@ async fn uncommitted(
 ) -> Result<(), Setback> {
     let survey = run::survey(session, attempt).await?;
     let returning = |one: &&Kept| {
-        survey
-            .kept
-            .iter()
-            .any(|kept| kept.returning && one.name == format!("{SCHEMA}{}", kept.name))
+        survey.kept.iter().any(|kept| {
+            kept.returning && !kept.lost && one.name == format!("{SCHEMA}{}", kept.name)
+        })
     };
     if let Some(one) = kept.iter().find(returning) {
         return Err(Setback::Fatal(is_returning(one)));
@@ -106,10 +113,11 @@ async fn uncommitted(
     let mut sql = role.to_owned();
     for one in kept {
         let table = one.name.strip_prefix(SCHEMA).unwrap_or(&one.name);
+        if one.state != LOST {
+            sql.push_str(&format!("DROP TABLE markenmate_quarantine.{};", quoted(table)));
+        }
         sql.push_str(&format!(
-            "DROP TABLE markenmate_quarantine.{};\
-             UPDATE markenmate.set_aside SET state = 'dropped', finished_at = now() WHERE name = {};",
-            quoted(table),
+            "UPDATE markenmate.set_aside SET state = 'dropped', finished_at = now() WHERE name = {};",
             literal(table)
         ));
     }
