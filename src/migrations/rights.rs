@@ -47,6 +47,8 @@ pub struct Rights {
     pub restoring: u32,
     /// Event triggers that run along with our statements, by name.
     pub event_triggers: Option<String>,
+    /// Databases of the server that are named like those that a restore keeps.
+    pub before_restore: u32,
     /// Tables and views of something else, the first few by name, in a database without the app.
     pub others: Option<String>,
 }
@@ -83,6 +85,10 @@ impl Rights {
                 .and_then(|count| count.parse().ok())
                 .unwrap_or_default(),
             event_triggers: text("event_triggers"),
+            before_restore: row
+                .get("before_restore")
+                .and_then(|count| count.parse().ok())
+                .unwrap_or_default(),
             others: text("others").filter(|names| !names.is_empty()),
         }
     }

@@ -23,6 +23,7 @@ SELECT current_user::text AS "user",
        -- What runs along with each statement of ours that makes or drops something.
        (SELECT string_agg(format('%I', evtname), ', ' ORDER BY evtname) FROM pg_event_trigger
          WHERE evtenabled IN ('O', 'A') AND evtevent IN ('ddl_command_start', 'ddl_command_end', 'table_rewrite', 'sql_drop')) AS event_triggers,
+       (SELECT count(*) FROM pg_database WHERE datname ~ '_before_restore_[0-9]{14}') AS before_restore,
        -- Where the application is not: whose database may this be?
        CASE WHEN t.owner IS NULL
             THEN (SELECT concat(string_agg(name, ', ') FILTER (WHERE n <= 3),

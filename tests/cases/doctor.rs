@@ -601,9 +601,32 @@ fn a_whole_one_that_waits_is_said_to_and_dropped_or_taken() {
     };
     decline();
     let seen = status(&db);
-    let detail = text(find(&seen, "half-restore"), "detail");
-    assert!(detail.contains("it is whole"), "{detail}");
+    let waits = find(&seen, "half-restore");
+    assert!(text(waits, "detail").contains("it is whole"), "{waits:#}");
+    assert!(!text(waits, "title").contains("Half"), "{waits:#}");
+    let (_, drop) = text(waits, "detail").split_once("does not want that: ").unwrap();
+    let again = format!("markenmate rollback --restore {}", path.canonicalize().unwrap().display());
+    assert_eq!(text(waits, "remedy"), again);
+    Operator::of(&db).follow(drop);
     heals(&db, "current");
+    assert_eq!(besides(&db), <[String; 0]>::default());
+
+    // Taken, by the advice: nothing is restored a second time.
+    decline();
+    let waiting = besides(&db);
+    assert!(Operator::of(&db).follow(&again).contains(&waiting[0]));
+    heals(&db, "current");
+    // What was live is still there, and listed, as it takes room.
+    let kept = besides(&db);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let seen = status(&db);
+    assert_eq!(find(&seen, "kept-database")["subject"], kept[0].as_str());
+    let listed = markenmate(&["cleanup", "set-aside", "--dry-run", "--format", "json"]).db(&db);
+    let listed = listed.run().assert_code(0).json();
+    assert_eq!(listed["data"]["databases"][0]["name"], kept[0].as_str(), "{listed:#}");
+    let (code, said) =
+        Operator::of(&db).shell(&format!("markenmate cleanup set-aside {}", kept[0]));
+    assert_eq!(code, 0, "{said}");
     assert_eq!(besides(&db), <[String; 0]>::default());
 
     decline();
@@ -664,6 +687,29 @@ fn a_master_admin_without_any_admin_is_promoted() {
     flag(&db, &[SECOND]);
     let followed = heals(&db, "pending");
     assert!(followed[0].starts_with("markenmate admin promote "), "{followed:#?}");
+}
+
+/// Whoever owns the table gets round any trigger.
+#[test]
+fn master_admins_that_got_round_the_guards_are_seen() {
+    for (masters, id) in
+        [("role = 'admin'", "single-master"), ("email = 'person22@example.de'", "master-is-admin")]
+    {
+        let db = sound();
+        sql(
+            &db,
+            &format!(
+                "ALTER TABLE public.\"user\" DISABLE TRIGGER USER;
+                 UPDATE public.\"user\" SET is_master_admin = {masters};
+                 ALTER TABLE public.\"user\" ENABLE TRIGGER USER"
+            ),
+        );
+        let seen = status(&db);
+        assert_eq!(find(&seen, id)["severity"], "error");
+        assert_eq!(find(&seen, id)["remedy"], seen["data"]["next"]);
+        let followed = heals(&db, "current");
+        assert!(followed[0].starts_with("markenmate set-master-admin "), "{followed:#?}");
+    }
 }
 
 /// What a way back has set aside is said, and its remedy lists it.

@@ -4,8 +4,7 @@ use tokio_postgres::SimpleQueryRow;
 
 use crate::db::locks;
 
-use super::WHOLE;
-use super::leavings::restored_beside;
+use super::leavings::{marked_with, restored_beside};
 
 /// A database that a restore of the live one has made, and that has not got its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +15,8 @@ pub struct Beside {
     pub owner: String,
     /// We have that role's rights.
     pub is_ours: bool,
-    /// Restored and compared: only the name is missing.
-    pub is_whole: bool,
+    /// Restored and compared, only the name is missing: the path of the backup, where that is known.
+    pub whole_of: Option<String>,
     /// The restore is at work on it still.
     pub at_work: bool,
 }
@@ -38,7 +37,9 @@ impl Beside {
             name: name.to_owned(),
             owner: owner.to_owned(),
             is_ours: text("ours") == "t",
-            is_whole: text("closed") == "t" && text("comment").starts_with(WHOLE),
+            whole_of: marked_with(text("comment"))
+                .filter(|_| text("closed") == "t")
+                .map(|(_, path)| path.to_owned()),
             at_work: text("at_work") == "t",
         })
     }

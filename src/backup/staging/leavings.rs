@@ -48,7 +48,7 @@ impl Maintenance {
             let marked = row.comment.starts_with(WHOLE);
             let is_whole = of == self.live.oid
                 && (row.is_closed && row.is_valid)
-                && row.comment == format!("{WHOLE}{fingerprint}");
+                && marked_with(&row.comment).is_some_and(|(of, _)| of == fingerprint);
             if is_whole && whole.is_none() && self.is_alike(&staged).await? {
                 whole = Some(staged);
             } else if of == self.live.oid || !marked && self.is_over(of, &rows).await? {
@@ -140,6 +140,12 @@ impl Maintenance {
         let sets = self.guard.run("cannot take the lock between restores", &sql).await?;
         Ok(sets.last().and_then(|rows| rows.first()).and_then(|row| row.get(0)) == Some("t"))
     }
+}
+
+/// The fingerprint and the path of the backup that a database was restored from, as its comment has them.
+pub(super) fn marked_with(comment: &str) -> Option<(&str, &str)> {
+    let rest = comment.strip_prefix(WHOLE)?;
+    Some(rest.split_once(' ').unwrap_or((rest, "")))
 }
 
 /// The oid of the database that this one was to replace, where it is the leaving of a restore of the

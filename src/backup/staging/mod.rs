@@ -1,6 +1,8 @@
 //! The database that is restored into: beside the live one, under a name of its own that nobody uses,
 //! until it is whole. What a killed run leaves of it is known by that name.
 
+use std::path::Path;
+
 use crate::context::Context;
 use crate::db::identifiers::{literal, quoted};
 use crate::db::locks;
@@ -182,10 +184,12 @@ impl Maintenance {
     ///
     /// # Errors
     /// The server refuses.
-    pub async fn mark(&self, staged: &Staged, fingerprint: &str) -> Result<(), Failure> {
+    pub async fn mark(&self, staged: &Staged, fingerprint: &str, of: &Path) -> Result<(), Failure> {
         const WHAT: &str = "cannot mark the new database";
         self.still_alone().await?;
-        let (name, text) = (quoted(&staged.name), literal(&format!("{WHOLE}{fingerprint}")));
+        let of = of.canonicalize().unwrap_or_else(|_| of.to_path_buf());
+        let text = literal(&format!("{WHOLE}{fingerprint} {}", of.display()));
+        let name = quoted(&staged.name);
         let sql = format!(
             "ALTER DATABASE {name} ALLOW_CONNECTIONS false;COMMENT ON DATABASE {name} IS {text}"
         );

@@ -36,6 +36,11 @@ fn on_primary(state: State, survey: &Survey, found: &[Finding]) -> Next {
     {
         return Next::run(lost.remedy);
     }
+    if state == State::Current
+        && let Some(blocker) = blocking(state, survey)
+    {
+        return Next::run(blocker.remedy);
+    }
     match state {
         State::Current if !survey.kept.is_empty() => Next::run("markenmate migrate"),
         State::Current if has(HALF) || has(INDEXES) => mend(),

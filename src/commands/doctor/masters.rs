@@ -1,4 +1,4 @@
-//! Master admins around whom the guards are not put up: `migrate` refuses them. Pure.
+//! Master admins that the guards do not allow: `migrate` refuses to put them up, or somebody got round them. Pure.
 
 use crate::checks::registry::{self as checks};
 use crate::commands::shell;
@@ -7,11 +7,16 @@ use crate::migrations::standing::State;
 use crate::migrations::survey::{Master, Survey};
 use crate::report::Finding;
 
-/// Why `migrate` would refuse the guards, with the command that puts it in order.
+/// Why `migrate` would refuse the guards, or what they would not have let pass, with the command that puts it
+/// in order.
 pub fn blocking(state: State, survey: &Survey) -> Option<Finding> {
-    if !matches!(state, State::Baseline | State::HardenedUnrecorded | State::Pending) {
-        return None;
-    }
+    let consequence = match state {
+        State::Baseline | State::HardenedUnrecorded | State::Pending => {
+            "migrate refuses the guards until one admin has it"
+        }
+        State::Current => "somebody got round the guards; one admin is to have it",
+        _ => return None,
+    };
     let masters = survey.masters.as_slice();
     let id = match masters {
         [] => return None,
@@ -21,7 +26,7 @@ pub fn blocking(state: State, survey: &Survey) -> Option<Finding> {
     };
     let named = masters.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let command = command(masters)?;
-    let detail = format!("{named}: migrate refuses the guards until one admin has it");
+    let detail = format!("{named}: {consequence}");
     let check = checks::find(id).ok()?;
     let mut finding =
         check.finding("public.\"user\".is_master_admin".into(), detail, Some(command));
@@ -86,6 +91,8 @@ mod tests {
         assert!(alone.starts_with("markenmate admin promote a --break-glass"), "{alone}");
         let hostile = said(&[("-x", "admin"), ("y", "admin")], None).unwrap();
         assert!(hostile.contains("set-master-admin USER "), "{hostile}");
-        assert_eq!(blocking(State::Current, &survey(&[("a", "user")], None)), None);
+        let two = survey(&[("a", "admin"), ("b", "admin")], None);
+        assert!(blocking(State::Current, &two).is_some_and(|f| f.detail.contains("got round")));
+        assert_eq!(blocking(State::Drifted, &two), None);
     }
 }

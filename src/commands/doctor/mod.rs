@@ -1,6 +1,7 @@
 //! `status` as the doctor: what is looked at where something hints at it, what was found, and the one safe
 //! command.
 
+use crate::backup::kept::{self, Kept};
 use crate::backup::staging::beside::Beside;
 use crate::checks::registry::{self as checks, Source};
 use crate::commands::shell;
@@ -37,7 +38,7 @@ pub struct Further {
     pub findings: Vec<Finding>,
 }
 
-/// Looks where the survey hints at something; one round trip, or none.
+/// Looks where the survey hints at something; a round trip for each kind of it, or none.
 ///
 /// # Errors
 /// The server does not answer.
@@ -53,11 +54,11 @@ pub(super) async fn look_further(session: &Session, survey: &Survey) -> Result<F
     if survey.rights.restoring > 0 {
         sql.push(Beside::sql());
     }
-    if sql.is_empty() {
-        return Ok(Further::default());
-    }
     let what = "cannot look further into the database";
-    let sets = session.once(Mode::Read, what, &sql.join(";")).await?;
+    let sets = match sql.is_empty() {
+        true => Vec::new(),
+        false => session.once(Mode::Read, what, &sql.join(";")).await?,
+    };
     let (mut there, mut findings) = (Vec::new(), Vec::new());
     let owners = [survey.rights.database_owner.as_str(), &survey.rights.user];
     for row in sets.iter().flatten() {
@@ -70,6 +71,9 @@ pub(super) async fn look_further(session: &Session, survey: &Survey) -> Result<F
         } else if let Some(beside) = Beside::read(row, &survey.database, &owners) {
             findings.push(half(&beside));
         }
+    }
+    if survey.rights.before_restore > 0 {
+        findings.extend(kept_databases(&kept::kept(session).await?));
     }
     let owner = survey.rights.own_schema_owner.as_deref().unwrap_or(&survey.rights.user);
     let recorded = (survey.history == History::Known).then_some(&survey.histories);
@@ -94,8 +98,24 @@ fn hints_at_indexes(survey: &Survey) -> bool {
     tables.flat_map(|table| table.indexes.values()).any(|index| !index.valid)
 }
 
+/// Nothing else says that they are there, and they take as much room as the live one.
+fn kept_databases(all: &[Kept]) -> Option<Finding> {
+    let names: Vec<&str> = all.iter().map(|kept| kept.name.as_str()).collect();
+    (!names.is_empty()).then(|| Finding {
+        id: "kept-database".into(),
+        severity: Severity::Info,
+        title: "A database that a restore kept is still there".into(),
+        subject: names.join(", "),
+        detail: format!(
+            "it holds what was live until then, and takes {} MB of room",
+            all.iter().map(|kept| kept.bytes).sum::<u64>() / 1_000_000
+        ),
+        remedy: "markenmate cleanup set-aside --dry-run".into(),
+    })
+}
+
 fn half(beside: &Beside) -> Finding {
-    let Beside { name, owner, is_ours, is_whole, at_work } = beside;
+    let Beside { name, owner, is_ours, whole_of, at_work } = beside;
     let finding = |id: &str, severity, title: &str, detail: &str, remedy| Finding {
         id: id.into(),
         severity,
@@ -113,19 +133,24 @@ fn half(beside: &Beside) -> Finding {
             "wait for it; pg_stat_activity shows it as markenmate".into(),
         );
     }
-    let detail = match is_whole {
-        true => {
-            "a restore or a restore test ended before it had its name; it is whole, and another markenmate \
-             rollback --restore of the same backup would take it: whoever does not want that drops it"
-        }
-        false => {
-            "a restore, a restore test or a rehearsal on the server was killed while it filled it; the live database is as it was, and \
-             what is in this one is in the backup"
-        }
-    };
     let by = if *is_ours { String::new() } else { format!("  -- as {}", identifier(owner)) };
-    let remedy = format!("DROP DATABASE {} WITH (FORCE);{by}", quoted(name));
-    finding(HALF, Severity::Warning, "Half of a restore is left", detail, remedy)
+    let drop = format!("DROP DATABASE {} WITH (FORCE);{by}", quoted(name));
+    let Some(path) = whole_of else {
+        let detail = "a restore or a restore test was killed while it filled it; the live database is as it was, \
+                      and what is in this one is in the backup";
+        return finding(HALF, Severity::Warning, "Half of a restore is left", detail, drop);
+    };
+    let detail = format!(
+        "a restore ended before it had its name; it is whole and compared, and the same command goes on with it; \
+         whoever does not want that: {drop}"
+    );
+    let path = match !path.is_empty() && escape(path) == *path {
+        true => shell::word(path),
+        false => "BACKUP".into(),
+    };
+    let title = "A restored database waits for its name";
+    let remedy = format!("markenmate rollback --restore {path}");
+    finding(HALF, Severity::Warning, title, &detail, remedy)
 }
 
 /// That the histories are not what schema `markenmate` holds.

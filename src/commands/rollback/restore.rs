@@ -217,7 +217,7 @@ impl Restore {
         let session = maintenance.connect(cx, staged).await?;
         done.step(shown::ANALYZE, analyze(&session)).await?;
         done.step(shown::COMPARE, same(&session, &seen.source)).await?;
-        maintenance.mark(staged, &seen.fingerprint).await?;
+        maintenance.mark(staged, &seen.fingerprint, seen.source.path()).await?;
         Ok(left_out)
     }
 
