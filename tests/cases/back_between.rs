@@ -144,7 +144,7 @@ fn what_the_new_application_pushed_is_adopted_and_colliding_rows_get_other_ids()
 }
 
 #[test]
-fn rows_of_users_who_are_gone_stay_and_are_counted() {
+fn rows_of_users_who_are_gone_are_archived_or_stay_and_are_counted() {
     let db = used();
     let session = db.session();
     let gone = one(
@@ -164,7 +164,7 @@ fn rows_of_users_who_are_gone_stay_and_are_counted() {
     session.sql(&format!("DELETE FROM public.\"user\" WHERE id IN ({gone})"));
     let still = number(&session, "SELECT count(*) FROM public.token_lending");
     let done = migrate(&db);
-    assert_eq!(returned(&done, "public.audit_log"), [all_audit - audit, 0, audit]);
+    assert_eq!(returned(&done, "public.audit_log"), [all_audit - audit, 0, 0]);
     assert_eq!(returned(&done, "public.step_up_token")[2], tokens);
     let [versions_back, _, versions_left] = returned(&done, "public.token_lending.version");
     assert_eq!(versions_back + versions_left, versions_kept);
@@ -189,12 +189,25 @@ fn rows_of_users_who_are_gone_stay_and_are_counted() {
         .iter()
         .find(|p| p["what"] == "public.audit_log")
         .unwrap();
-    let kept = kept["kept_as"].as_str().unwrap();
-    assert_eq!(
-        number(&session, &format!("SELECT count(*) FROM {kept} WHERE user_id IN ({gone})")),
-        audit
+    assert_eq!(kept["archived"], audit, "{kept:#}");
+    let archived = format!(
+        "SELECT count(*) FROM markenmate.audit_log_archive WHERE user_id IN ({gone}) AND reason = 'user deleted'"
     );
-    assert_eq!(number(&session, &format!("SELECT count(*) FROM {kept}")), audit);
+    assert_eq!(number(&session, &archived), audit);
+    // Whom the others were about is kept, by the rows' ids.
+    let forgotten = kept["forgotten_as"].as_str().unwrap();
+    assert_eq!(kept["forgotten"], all_audit - audit, "{kept:#}");
+    let pairs = format!(
+        "SELECT count(*) FROM {forgotten} f JOIN public.audit_log a ON a.id = f.id AND a.target_user_id IS NULL
+          WHERE f.target_user_id IN ({gone})"
+    );
+    assert_eq!(number(&session, &pairs), all_audit - audit);
+    let said = |id: &str| done["findings"].as_array().unwrap().iter().any(|f| f["id"] == id);
+    assert!(said("set-aside-archived") && said("set-aside-forgotten"), "{done:#}");
+    let ledger = format!(
+        "SELECT detail::json ->> 'forgotten' FROM markenmate.ledger WHERE subject = 'public.audit_log' ORDER BY number DESC LIMIT 1"
+    );
+    assert_eq!(number(&session, &ledger), all_audit - audit);
     let lines = |text: &str| text.lines().count();
     let now = together(&session);
     for table in ["audit_log", "step_up_token"] {
@@ -211,7 +224,38 @@ fn rows_of_users_who_are_gone_stay_and_are_counted() {
     rollback(&db, &[]).assert_code(0);
     migrate(&db);
     crate::support::aside::same(&rows(&session), &before);
-    assert_eq!(number(&session, &format!("SELECT count(*) FROM {kept}")), audit);
+    assert_eq!(number(&session, &archived), audit);
+    assert_eq!(number(&session, &pairs), all_audit - audit);
+}
+
+/// The application has used the ids meanwhile: the pair is that of the row as it is now.
+#[test]
+fn whom_a_row_was_about_is_kept_under_the_id_that_it_got() {
+    let db = used();
+    let session = db.session();
+    rollback(&db, &[]).assert_code(0);
+    session.sql(&schema_file("V2__security_hardening.sql"));
+    session.sql(
+        "INSERT INTO public.audit_log (user_id, action) SELECT min(id), 'login' FROM public.\"user\", generate_series(1, 5) n GROUP BY n;
+         DELETE FROM public.\"user\" WHERE id = (SELECT max(id) FROM public.\"user\")",
+    );
+    let done = migrate(&db);
+    let [_, renumbered, _] = returned(&done, "public.audit_log");
+    assert!(renumbered > 0);
+    let all = done["data"]["returned"].as_array().unwrap();
+    let audit = all.iter().find(|part| part["what"] == "public.audit_log").unwrap();
+    let pairs = format!(
+        "SELECT count(*) FROM {} f JOIN public.audit_log a ON a.id = f.id AND a.action = 'CHANGE_ROLE' AND a.target_user_id IS NULL",
+        audit["forgotten_as"].as_str().unwrap()
+    );
+    assert_eq!(number(&session, &pairs), audit["forgotten"].as_u64().unwrap());
+    assert_eq!(audit["forgotten"], audit["rows"]);
+    // It is listed, and goes when somebody says so.
+    let listed = markenmate(&["cleanup", "set-aside", "--dry-run", "--format", "json"]).db(&db);
+    let listed = listed.run().assert_code(0).json();
+    let mut all = listed["data"]["tables"].as_array().unwrap().iter();
+    let row = all.find(|table| table["what"] == "public.audit_log.target_user_id");
+    assert_eq!(row.unwrap_or_else(|| panic!("{listed:#}"))["state"], "left");
 }
 
 /// Numbers that no application writes, and what the database lets through.

@@ -73,7 +73,10 @@ fn what_could_not_return_is_counted_and_stays_until_it_is_dropped() {
         .iter()
         .find(|r| r["what"] == "public.audit_log")
         .unwrap();
-    assert_eq!(audit["left"].to_string(), rows, "{done:#}");
+    assert_eq!(audit["archived"].to_string(), rows, "{done:#}");
+    let left = done["findings"].as_array().unwrap().iter().find(|f| f["id"] == "set-aside-left");
+    // Its remedy shows first what it would take.
+    assert_eq!(left.unwrap()["remedy"], "markenmate cleanup set-aside --dry-run");
     assert!(
         done["findings"].as_array().unwrap().iter().any(|f| f["id"] == "set-aside-left"),
         "{done:#}"

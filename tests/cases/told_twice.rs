@@ -146,3 +146,41 @@ fn a_kept_table_that_somebody_dropped_is_written_off_and_the_rest_returns() {
         assert_migrated(&db.url);
     }
 }
+
+/// Whatever became of whoever had it is said as it is.
+#[test]
+fn why_the_master_admins_flag_did_not_return() {
+    for (meanwhile, said) in [
+        ("DELETE FROM public.\"user\" WHERE id = %", "user % is gone"),
+        ("UPDATE public.\"user\" SET role = 'user' WHERE id = %", "is no admin any more"),
+        (
+            "ALTER TABLE public.\"user\" ADD COLUMN is_master_admin boolean NOT NULL DEFAULT false;
+             UPDATE public.\"user\" SET is_master_admin = true WHERE id = (SELECT min(id) FROM public.\"user\" WHERE role = 'admin' AND id <> %);
+             PUSH",
+            "has it now",
+        ),
+    ] {
+        let db = used();
+        let session = db.session();
+        let master = one(&session, "SELECT id FROM public.\"user\" WHERE is_master_admin");
+        rollback(&db, &[]).assert_code(0);
+        let push = crate::support::schema_file("V2__security_hardening.sql");
+        match meanwhile.split_once("PUSH") {
+            None => drop(session.sql(&meanwhile.replace('%', &format!("'{master}'")))),
+            Some((own, _)) => {
+                session.sql(&push);
+                let set = own.split_once(';').unwrap().1;
+                session.sql(&set.replace('%', &format!("'{master}'")));
+            }
+        }
+        let done = json(&db, &["migrate", "--yes"]).assert_code(0).json();
+        let all = done["findings"].as_array().unwrap();
+        let flag = all.iter().find(|f| {
+            f["id"] == "set-aside-left" && f["subject"] == "public.\"user\".is_master_admin"
+        });
+        let flag = flag.unwrap_or_else(|| panic!("{done:#}"));
+        let said = said.replace('%', &master);
+        assert!(text(flag, "detail").contains(&said), "{said}: {flag:#}");
+        assert!(!text(flag, "detail").contains("several"), "{flag:#}");
+    }
+}

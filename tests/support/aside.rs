@@ -69,8 +69,17 @@ pub fn together(session: &Session) -> BTreeMap<&'static str, String> {
         if there(&format!("public.{table}")) {
             from.push(format!("public.{table}"));
         }
-        let each = from.iter().map(|name| format!("SELECT to_jsonb(t)::text FROM {name} t"));
-        all.insert(table, lines(each.collect::<Vec<_>>().join(" UNION ALL ")));
+        let mut each: Vec<_> =
+            from.iter().map(|name| format!("SELECT to_jsonb(t)::text FROM {name} t")).collect();
+        // Of users who are gone.
+        if table == "audit_log" && there("markenmate.audit_log_archive") {
+            each.push(
+                "SELECT (to_jsonb(t) - '{archived_at,archive_id,reason,cleanup_id}'::text[])::text \
+                   FROM markenmate.audit_log_archive t WHERE reason = 'user deleted'"
+                    .into(),
+            );
+        }
+        all.insert(table, lines(each.join(" UNION ALL ")));
     }
     let hardened = there("public.audit_log");
     for (table, column, none, sum) in [

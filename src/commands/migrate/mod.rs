@@ -27,6 +27,7 @@ use crate::settings::Consent;
 
 mod backups;
 pub mod beside;
+mod left;
 mod rehearsals;
 mod shown;
 

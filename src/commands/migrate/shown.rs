@@ -10,7 +10,8 @@ use crate::context::Context;
 use crate::db::lock_mode::LockMode;
 use crate::db::session::Session;
 use crate::migrations::back::beside;
-use crate::migrations::back::returning::{Kept, Returned};
+use crate::migrations::back::finish::Returned;
+use crate::migrations::back::returning::Kept;
 use crate::migrations::effects::{self, Effect};
 use crate::migrations::forecast::Forecast;
 use crate::migrations::plan::Work;
@@ -20,6 +21,8 @@ use crate::migrations::statements::statements;
 use crate::migrations::survey::Survey;
 use crate::plan::{Risk, Step};
 use crate::report::{Block, Finding, Next, Report, Severity};
+
+use super::left;
 
 /// What an operator agrees to.
 pub(super) fn question(survey: &Survey, work: &Work, unbacked: bool) -> String {
@@ -233,33 +236,15 @@ pub(super) fn returned(report: &mut Report, returned: &[Returned]) {
             one.what.clone(),
             one.rows.to_string(),
             one.renumbered.to_string(),
+            one.archived.to_string(),
             one.left.to_string(),
         ]
     });
     report.body.push(Block::Table {
-        columns: ["brought back", "rows", "renumbered", "left"].map(str::to_owned).to_vec(),
+        columns: ["brought back", "rows", "renumbered", "archived", "left"]
+            .map(str::to_owned)
+            .to_vec(),
         rows: rows.collect(),
     });
-    let left = returned.iter().filter_map(|one| Some((one, one.kept_as.as_ref()?)));
-    report.findings.extend(left.map(|(one, kept_as)| if one.what.ends_with(".is_master_admin") { Finding {
-        id: "set-aside-left".into(),
-        severity: Severity::Warning,
-        title: "The master admin's flag did not return".into(),
-        subject: one.what.clone(),
-        detail: format!(
-            "{} had it, and nobody says which of them is to: from version 3 on there is one, and an admin. They are in {kept_as}",
-            one.left
-        ),
-        remedy: "markenmate set-master-admin USER".into(),
-    } } else { Finding {
-        id: "set-aside-left".into(),
-        severity: Severity::Info,
-        title: "Not everything that was set aside could return".into(),
-        subject: one.what.clone(),
-        detail: format!(
-            "{} stay in {kept_as}: their user or row is gone, or something else stands there",
-            one.left
-        ),
-        remedy: "markenmate cleanup set-aside".into(),
-    } }));
+    report.findings.extend(returned.iter().flat_map(left::findings));
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::forgotten;
 use super::parts::name;
 use super::returning::Kept;
 use crate::db::error::QUALIFY;
@@ -28,20 +29,27 @@ pub(super) fn next_size(size: usize, took: Duration) -> usize {
 pub(super) fn places(sql: &str, kept: &Kept) -> String {
     sql.replace("%KEPT%", &quoted(&kept.name))
         .replace("%TABLE%", &quoted(&kept.table))
+        .replace("%FORGOTTEN_IN%", &quoted(&forgotten::name(kept)))
+        .replace("%FORGOTTEN_NAME%", &literal(&forgotten::name(kept)))
         .replace("%NAME%", &literal(&kept.name))
         .replace("%TOLD%", &literal(&name(&kept.table, None)))
 }
 
-/// What a column of a returning row `k` holds.
-pub(super) fn value(table: &str, column: &str, emptied: &[&str]) -> String {
+/// The id that row `k` of the table returns with: its own, where the application has not used it.
+pub(super) fn id(table: &str) -> String {
+    format!(
+        "CASE WHEN EXISTS (SELECT FROM public.{} p WHERE p.id = k.id) \
+         THEN nextval(pg_get_serial_sequence({}, 'id')) ELSE k.id END",
+        quoted(table),
+        literal(&format!("public.{}", quoted(table)))
+    )
+}
+
+/// What a column of a returning row `k` holds, whose id is known by now.
+pub(super) fn value(column: &str, emptied: &[&str]) -> String {
     let of = quoted(column);
     if column == "id" {
-        let table = quoted(table);
-        return format!(
-            "CASE WHEN EXISTS (SELECT FROM public.{table} p WHERE p.id = k.id) \
-             THEN nextval(pg_get_serial_sequence({}, 'id')) ELSE k.id END",
-            literal(&format!("public.{table}"))
-        );
+        return "k.markenmate_id".into();
     }
     if emptied.contains(&column) {
         return format!(
@@ -88,8 +96,9 @@ mod tests {
 
     #[test]
     fn an_id_that_is_taken_and_a_user_who_is_gone_are_seen_to() {
-        assert!(value("audit_log", "id", &[]).contains("nextval("));
-        assert!(value("audit_log", "target_user_id", &["target_user_id"]).starts_with("CASE"));
-        assert_eq!(value("audit_log", "user_id", &["target_user_id"]), "k.\"user_id\"");
+        assert!(id("audit_log").contains("nextval("));
+        assert_eq!(value("id", &[]), "k.markenmate_id");
+        assert!(value("target_user_id", &["target_user_id"]).starts_with("CASE"));
+        assert_eq!(value("user_id", &["target_user_id"]), "k.\"user_id\"");
     }
 }

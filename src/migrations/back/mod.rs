@@ -4,6 +4,8 @@
 mod batch;
 pub mod beside;
 pub mod decide;
+pub mod finish;
+mod forgotten;
 pub mod look;
 pub mod lost;
 pub mod parts;

@@ -6,14 +6,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use super::batch::{self, is_passing, next_size, places, stopped, value};
+use super::finish::{self, Returned};
+use super::forgotten;
 use super::parts::{Kind, Part, name};
 use crate::context::Context;
 use crate::db::foreign::{self, Scope};
 use crate::db::identifiers::{literal, quoted};
-use crate::db::ledger::{self, Record};
 use crate::db::locks;
 use crate::db::session::{Mode, Rows, Session};
 use crate::failure::{Failure, Kind as Failed};
@@ -36,22 +35,6 @@ pub struct Kept {
     pub lost: bool,
 }
 
-/// What became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Returned {
-    /// `public.audit_log`, `public.token_lending.version`
-    pub what: String,
-    /// Rows or values that returned, those of earlier runs included.
-    pub rows: u64,
-    /// Rows that got another id: the application had used theirs.
-    pub renumbered: u64,
-    /// What could not return: of users or rows that are gone, or where something else stands now.
-    pub left: u64,
-    /// Where it stays; none: nothing is left.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kept_as: Option<String>,
-}
-
 /// The statement that reads [`Kept`].
 pub const SQL: &str = include_str!("kept.sql");
 
@@ -60,13 +43,6 @@ const WHAT: &str = "cannot bring back what was set aside";
 /// So often a batch is tried, smaller each time, before what else there is comes first.
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(100);
-
-impl Returned {
-    /// Nothing of it.
-    fn none(kept: &Kept) -> Self {
-        Self { what: kept.what(), rows: 0, renumbered: 0, left: 0, kept_as: None }
-    }
-}
 
 impl Kept {
     /// Reads the answer to [`SQL`].
@@ -89,7 +65,7 @@ impl Kept {
         name(&self.table, self.column.as_deref())
     }
 
-    fn part(&self) -> Option<&'static Part> {
+    pub(super) fn part(&self) -> Option<&'static Part> {
         Part::find(&self.table, self.column.as_deref())
     }
 }
@@ -303,11 +279,18 @@ impl Run<'_> {
                 let columns = self.columns(kept).await?;
                 let list =
                     columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
-                let value = |column: &String| value(&kept.table, column, emptied);
+                let value = |column: &String| value(column, emptied);
                 let values = columns.iter().map(value).collect::<Vec<_>>().join(", ");
+                let emptied = emptied.iter().find(|name| columns.iter().any(|c| c == *name));
+                if emptied.is_some() {
+                    let sql = format!("{}{}", self.role, places(forgotten::MAKE, kept));
+                    self.session.once(Mode::Write, WHAT, &sql).await?;
+                }
                 include_str!("rows.sql")
                     .replace("%COLUMNS%", &list)
                     .replace("%VALUES%", &values)
+                    .replace("%ID%", &batch::id(&kept.table))
+                    .replace("%FORGOTTEN%", &emptied.map(|c| forgotten::sql(c)).unwrap_or_default())
                     .replace("%FITS%", fits)
             }
         };
@@ -352,44 +335,13 @@ impl Run<'_> {
     }
 
     async fn finish(&self, kept: &Kept) -> Result<Returned, Failure> {
-        let result = self.finish_once(kept).await;
+        let archives =
+            kept.table == "audit_log" && finish::is_archived(kept, &self.columns(kept).await?);
+        let result = finish::finish(self.cx, self.session, self.role, kept, archives).await;
         self.session.end().await;
         if result.is_ok() {
             self.progress.set(Instant::now());
         }
         result
-    }
-
-    async fn finish_once(&self, kept: &Kept) -> Result<Returned, Failure> {
-        let session = self.session;
-        let sql = format!(
-            "{}{};{}",
-            self.role,
-            foreign::refuse(Scope::Returning),
-            places(include_str!("finish.sql"), kept)
-        );
-        let sets = session.begin_within(Mode::Write, session.timeouts(), WHAT, &sql).await?;
-        let row =
-            sets.last().and_then(|rows| rows.first()).ok_or_else(|| Failure::unexpected(WHAT))?;
-        let number = |name| row.get(name).and_then(|text| text.parse().ok()).unwrap_or_default();
-        let left = number("left");
-        let returned = Returned {
-            what: kept.what(),
-            rows: number("returned"),
-            renumbered: number("renumbered"),
-            left,
-            kept_as: (left > 0).then(|| format!("markenmate_quarantine.{}", kept.name)),
-        };
-        let detail = serde_json::to_string(&returned)
-            .map_err(|error| Failure::unexpected(WHAT).because(error))?;
-        let record = Record {
-            command: "migrate",
-            subject: Some(&returned.what),
-            outcome: "done",
-            detail: Some(&detail),
-        };
-        ledger::append(session, &self.cx.origin(), &record).await?;
-        session.commit(WHAT, "COMMIT").await?;
-        Ok(returned)
     }
 }

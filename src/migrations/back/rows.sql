@@ -16,9 +16,11 @@ BEGIN
         DELETE FROM ONLY markenmate_quarantine.%KEPT% k
          WHERE k.id = ANY (ARRAY(SELECT q.id FROM ONLY markenmate_quarantine.%KEPT% q WHERE q.id = ANY (candidates) AND %FITS%))
         RETURNING k.*
-    ), put AS (
+    ), moving AS MATERIALIZED (
+        SELECT %ID% AS markenmate_id, k.* FROM taken k
+    ), %FORGOTTEN%put AS (
         INSERT INTO public.%TABLE% (%COLUMNS%)
-        SELECT %VALUES% FROM taken k
+        SELECT %VALUES% FROM moving k
         RETURNING id
     )
     SELECT (SELECT count(*) FROM taken), (SELECT count(*) FROM put),
