@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::report::{Finding, Outcome, Report, Target};
+use crate::report::{Block, Finding, Outcome, Report, Target};
 
 /// What sort of failure this is; it alone decides exit code and outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,10 @@ pub struct Failure {
     pub findings: Vec<Finding>,
     /// The command's `data`, where a failure has some.
     pub data: Option<serde_json::Value>,
+    /// What is seen all the same, above the message.
+    pub body: Vec<Block>,
+    /// A command to paste once the reason is gone.
+    pub next: Option<String>,
 }
 
 impl Failure {
@@ -86,6 +90,8 @@ impl Failure {
             hints: Vec::new(),
             findings: Vec::new(),
             data: None,
+            body: Vec::new(),
+            next: None,
         }
     }
 

@@ -8,6 +8,7 @@ use crate::backup::dump::megabytes;
 use crate::db::identifiers::identifier;
 use crate::db::lock_mode::LockMode;
 use crate::db::locks::{Holder, HolderKind};
+use crate::failure::{Failure, Kind};
 use crate::migrations::effects::Table;
 use crate::migrations::forecast::{Forecast, Line, Verdict, reason};
 use crate::report::Block;
@@ -34,6 +35,17 @@ pub fn shown(forecast: &Forecast) -> Vec<Block> {
         blocks.push(Block::Text(format!("  to end it: {}", holder.remedy())));
     }
     blocks
+}
+
+/// Nothing would begin before these end; `again` is what asks once more.
+pub fn busy(what: &str, waits_for: &[Holder], again: &str) -> Failure {
+    let mut failure = Failure::new(Kind::Busy, what);
+    for holder in waits_for {
+        failure = failure.because(with_reason(holder));
+        failure = failure.hint(format!("to end it: {}", holder.remedy()));
+    }
+    failure.next = Some(again.to_owned());
+    failure
 }
 
 /// Who is in the way, and why that does not simply end.

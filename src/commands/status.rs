@@ -10,6 +10,7 @@ use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
 use crate::migrations::back::lost;
+use crate::migrations::mending;
 use crate::migrations::standing::{self, MigrationStatus, Standing, State};
 use crate::migrations::survey::{History, Survey};
 use crate::pipeline::{Access, Operation};
@@ -78,7 +79,13 @@ impl Operation for Status {
                 let migrations = standing::migrations(&survey.histories);
                 (Standing { state: State::Drifted, ..judged }, migrations)
             }
-            _ => (judged, standing::migrations(&survey.histories)),
+            _ => {
+                let mut migrations = standing::migrations(&survey.histories);
+                if survey.history == History::Denied {
+                    migrations.iter_mut().for_each(|migration| migration.state = "unknown");
+                }
+                (judged, migrations)
+            }
         };
         let (survey, further, schedule) = (survey.clone(), further.clone(), schedule.clone());
         let work = Seen { standing, migrations, survey, further, schedule };
@@ -124,7 +131,7 @@ impl Operation for Status {
             })).collect::<Vec<_>>(),
         });
         report.findings = standing.findings;
-        doctor::to_paste(&mut report.findings, &survey.conninfo);
+        mending::to_paste(&mut report.findings, &survey.conninfo);
         report.findings.extend(unreadable(&survey));
         report.findings.extend(doctor::history(&survey, &further));
         report.findings.extend(doctor::blocking(state, &survey));
@@ -135,6 +142,7 @@ impl Operation for Status {
         report.findings.extend(lost::lost(&survey.kept));
         report.findings.extend(beside::set_aside(&survey));
         report.findings.extend(further.findings);
+        report.findings.extend(doctor::rolled_back(session, state, &survey).await?);
         report.findings.extend(
             survey.holders.iter().filter(|h| h.transaction_age_s > Some(60)).map(|holder| {
                 Finding {
@@ -149,6 +157,9 @@ impl Operation for Status {
         );
         let next = doctor::next(state, &survey, &report.findings, session.facts.standby);
         report.data["next"] = json!(next.command);
+        report.data["next_first"] = json!(next.first);
+        let errors = report.findings.iter().filter(|found| found.severity == Severity::Error);
+        report.data["errors"] = json!(errors.count());
         report.next = Some(next);
         Ok(report)
     }
@@ -161,7 +172,14 @@ fn body(
     survey: &Survey,
     schedule: Option<&Schedule>,
 ) -> Vec<Block> {
-    let mut facts = vec![("state".to_owned(), standing.state.explained().to_owned())];
+    let state = match survey.history {
+        History::Denied => format!(
+            "{}: by what schema public holds; whether that is recorded may not be read",
+            standing.state.word()
+        ),
+        _ => standing.state.explained().to_owned(),
+    };
+    let mut facts = vec![("state".to_owned(), state)];
     if let Some(owner) = &survey.rights.table_owner {
         facts.push(("owner of the app's tables".into(), owner.clone()));
     }

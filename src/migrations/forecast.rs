@@ -56,6 +56,13 @@ pub struct Held {
     pub lasts: bool,
 }
 
+impl Held {
+    /// It does not simply end. A prepared transaction never does, however young it is.
+    fn stays(&self) -> bool {
+        self.lasts || self.holder.kind() == HolderKind::Prepared
+    }
+}
+
 /// Whether a statement gets its lock at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -169,7 +176,7 @@ pub fn forecast(effects: Vec<Effect>, sight: &Sight) -> Forecast {
 fn judge(effect: &Effect, sight: &Sight, waits_for: &mut Vec<Holder>) -> (Verdict, String) {
     let on_it = || sight.holders.iter().filter(|held| held.holder.root == effect.table.to_string());
     let mut reasons: Vec<String> = Vec::new();
-    for held in on_it().filter(|held| held.lasts && held.holder.keeps_out(effect.lock)) {
+    for held in on_it().filter(|held| held.stays() && held.holder.keeps_out(effect.lock)) {
         let holder = &held.holder;
         let reason = format!("{} {}", holder.who(), reason(holder));
         if !reasons.contains(&reason) {

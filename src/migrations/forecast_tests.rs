@@ -119,6 +119,13 @@ fn each_sort_of_holder_has_its_reason() {
 }
 
 #[test]
+fn a_prepared_transaction_is_never_a_short_one() {
+    let young = Holder { pid: None, ..holder(7, "RowExclusive", "a", Some(0)) };
+    let seen = verdicts(ALTER, &sight(&[(young, false)]));
+    assert_eq!(seen[0].0, Verdict::Wait);
+}
+
+#[test]
 fn what_no_session_of_a_table_holds_is_not_in_the_way() {
     // Of SERIALIZABLE, and kept for a while after COMMIT.
     let marker = sight(&[(holder(7, "SIRead", "a", Some(9)), true)]);

@@ -5,4 +5,6 @@ SELECT concat(u.email) AS email, concat(u.id) AS id, concat(u.role) AS role,
          ORDER BY a.created_at, a.id COLLATE "C" LIMIT 1) AS oldest_admin
   FROM public."user" u WHERE u.is_master_admin
  -- As the check of `verify` has it: both name the same one to stay.
- ORDER BY concat(u.role) <> 'admin', u.created_at, u.id COLLATE "C" LIMIT 10
+ ORDER BY concat(u.role) <> 'admin', u.created_at, u.id COLLATE "C" LIMIT 10;
+-- Whether anybody could have it.
+SELECT EXISTS (SELECT FROM public."user" a WHERE concat(a.role) = 'admin')

@@ -2,9 +2,12 @@
 //! by the tool. None of it touches an object of the application's: what is there is compared and recorded
 //! anew. Pure.
 
+use crate::console::escape;
 use crate::db::catalogue::{ANEW, Catalogue, Difference};
 use crate::db::history::{APP, Entry as Row, Histories, OWN};
 use crate::db::identifiers::{identifier, literal};
+use crate::report::Finding;
+use crate::tools::shell;
 
 use super::registry::{self, Entry, OwnEntry};
 
@@ -148,6 +151,17 @@ fn drop_guards(catalogue: &Catalogue) -> String {
         .filter(|name| known.is_some_and(|known| known.functions.contains_key(*name)))
         .map(|name| format!("DROP FUNCTION {name};"));
     triggers.chain(functions).collect::<Vec<_>>().join("\n")
+}
+
+/// Commands to paste that name the database, where its name can be shown as it is.
+pub fn to_paste(findings: &mut [Finding], conninfo: &str) {
+    if escape(conninfo) != conninfo {
+        return;
+    }
+    for finding in findings.iter_mut().filter(|finding| finding.remedy == ANEW) {
+        let psql = format!("psql -d {} ", shell::word(conninfo));
+        finding.remedy = ANEW.replacen("psql ", &psql, 1);
+    }
 }
 
 #[cfg(test)]

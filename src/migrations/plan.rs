@@ -1,7 +1,7 @@
 //! Which migrations are adopted and which are applied. Pure: decided from a survey, and again from
 //! another one under the lock.
 
-use crate::db::identifiers::quoted;
+use crate::db::identifiers::{identifier, quoted};
 use crate::db::{history, ledger};
 use crate::failure::Failure;
 
@@ -140,7 +140,7 @@ pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
         return refuse_down(registry::latest(), target).map(|()| Work::default());
     };
     let standing = standing(&survey.histories, catalogue);
-    refuse(&standing, &survey.database)?;
+    refuse(&standing, survey, "markenmate migrate")?;
     refuse_down(standing.recorded, target)?;
     let at = standing.held;
     let has_own =
@@ -162,7 +162,7 @@ pub fn decide(survey: &Survey, target: i32) -> Result<Work, Failure> {
     if work.apply.contains(&registry::GUARDS) {
         refuse_masters(&survey.masters)?;
     }
-    survey.rights.check(&survey.database)?;
+    survey.rights.check("migrate", &survey.database)?;
     work.owner = survey.rights.owner().to_owned();
     work.become_owner = work.owner != survey.rights.user;
     work.create_schema = match (&survey.rights.own_schema_owner, survey.rights.user_creates_schemas)
@@ -183,7 +183,10 @@ pub(super) fn refuse_damage_or_denial(survey: &Survey) -> Result<(), Failure> {
             "role {:?} may not read the history in schema markenmate",
             survey.rights.user
         ))
-        .hint("connect as the owner of the app's tables, or see docs/grants.sql")),
+        .hint(format!(
+            "connect as {}, who owns the app's tables, or see docs/grants.sql",
+            identifier(survey.rights.owner())
+        ))),
     }
 }
 
@@ -198,25 +201,33 @@ fn refuse_down(recorded: i32, target: i32) -> Result<(), Failure> {
 }
 
 /// Refuses a database whose history and catalogue do not agree.
-pub(super) fn refuse(standing: &Standing, database: &str) -> Result<(), Failure> {
+pub(super) fn refuse(standing: &Standing, survey: &Survey, command: &str) -> Result<(), Failure> {
     let (message, hint) = match standing.state {
-        State::Newer => ("was migrated by a newer markenmate", "use that version, or a newer one"),
+        State::Newer => {
+            ("was migrated by a newer markenmate", "use that version, or a newer one".to_owned())
+        }
         // Not even the oldest version is whole.
         State::Partial if standing.held == 0 => (
             "holds part of the application's schema, or something else under its names: nothing was changed",
-            "is it the right database? If so, mend each difference as shown, then run markenmate migrate again",
+            format!(
+                "is it the right database? If so, mend each difference as shown, then run {command} again"
+            ),
         ),
         State::Partial => (
             "is half-migrated: nothing was changed",
-            "mend each difference as shown, then run markenmate migrate again: what is there is adopted",
+            format!(
+                "mend each difference as shown, then run markenmate migrate{}: what is there is adopted",
+                if command == "markenmate migrate" { " again" } else { "" }
+            ),
         ),
         State::Drifted => (
             "differs from what its migration history records: nothing was changed",
-            "mend each difference as shown, then run markenmate migrate again",
+            format!("mend each difference as shown, then run {command} again"),
         ),
         _ => return Ok(()),
     };
-    let mut failure = Failure::refused(format!("database {database:?} {message}")).hint(hint);
+    let mut failure =
+        Failure::refused(format!("database {:?} {message}", survey.database)).hint(hint);
     if standing.state != State::Newer {
         failure = failure.hint(
             "the app waits behind an ALTER TABLE that waits: SET lock_timeout = '50ms'; before it, and try again",
@@ -229,7 +240,9 @@ pub(super) fn refuse(standing: &Standing, database: &str) -> Result<(), Failure>
             "a start of the old application drops what it does not know: deploy the new one first",
         );
     }
-    Err(failure.with_findings(standing.findings.clone()))
+    let mut findings = standing.findings.clone();
+    mending::to_paste(&mut findings, &survey.conninfo);
+    Err(failure.with_findings(findings))
 }
 
 /// Nothing is taken for returned that somebody dropped.

@@ -172,14 +172,14 @@ impl Rights {
         }
     }
 
-    /// Refuses, naming all that is missing in one message.
-    pub fn check(&self, database: &str) -> Result<(), Failure> {
+    /// Refuses what `verb` says, naming all that is missing in one message.
+    pub fn check(&self, verb: &str, database: &str) -> Result<(), Failure> {
         let missing = self.missing(database);
         if missing.is_empty() {
             return Ok(());
         }
         let mut failure = Failure::refused(format!(
-            "role {} may not migrate this database",
+            "role {} may not {verb} this database",
             identifier(&self.user)
         ));
         for finding in &missing {
@@ -210,7 +210,9 @@ mod tests {
         let subjects: Vec<&str> = found.iter().map(|f| f.subject.as_str()).collect();
         assert_eq!(subjects, ["role membership", "database", "schema public"]);
         assert!(
-            stranger().check("m").is_err_and(|f| f.kind.exit_code() == 4 && f.findings.len() == 3)
+            stranger()
+                .check("migrate", "m")
+                .is_err_and(|f| f.kind.exit_code() == 4 && f.findings.len() == 3)
         );
     }
 

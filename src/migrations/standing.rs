@@ -87,7 +87,7 @@ pub struct MigrationStatus {
     pub version: serde_json::Value,
     /// Its name.
     pub name: String,
-    /// `applied`, `adopted`, `pending` or `divergent`.
+    /// `applied`, `adopted`, `pending` or `divergent`; `unknown` where the history may not be read.
     pub state: &'static str,
     /// RFC 3339, by the clock of whoever applied it.
     pub applied_at: Option<String>,

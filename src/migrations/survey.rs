@@ -30,6 +30,8 @@ pub struct Survey {
     pub rights: Rights,
     /// Whoever is master admin, as far as that matters for what is pending.
     pub masters: Vec<Master>,
+    /// Nobody is, though an admin could be.
+    pub lacks_master: bool,
     /// What a rollback keeps, and what of it is on its way back.
     pub kept: Vec<Kept>,
     /// Who holds locks on the tables that would be locked.
@@ -122,7 +124,7 @@ impl Survey {
         match session.once(Mode::Snapshot, WHAT, &full_sql(reading.as_deref())).await {
             Ok(sets) => {
                 let mut survey = Self::read(session, &session.facts, &sets)?;
-                survey.masters = survey.find_masters(session).await?;
+                (survey.masters, survey.lacks_master) = survey.find_masters(session).await?;
                 survey.kept = survey.find_kept(session).await?;
                 Ok(survey)
             }
@@ -164,17 +166,19 @@ impl Survey {
 
     /// The guards are not put up around what they forbid, and where they stand somebody may have gone round
     /// them. The migration looks again under its locks; who may not read this is refused there or before.
-    async fn find_masters(&self, session: &Session) -> Result<Vec<Master>, Failure> {
+    async fn find_masters(&self, session: &Session) -> Result<(Vec<Master>, bool), Failure> {
         let user = self.catalogue.as_ref().and_then(|catalogue| catalogue.tables.get("user"));
         let columns = ["is_master_admin", "created_at"];
         let flagged =
             user.is_some_and(|user| columns.iter().all(|name| user.columns.contains_key(*name)));
         if !flagged {
-            return Ok(Vec::new());
+            return Ok(Default::default());
         }
         let sets = match session.once(Mode::Read, WHAT, include_str!("masters.sql")).await {
             Ok(sets) => sets,
-            Err(failure) if failure.sqlstate.as_deref() == Some("42501") => return Ok(Vec::new()),
+            Err(failure) if failure.sqlstate.as_deref() == Some("42501") => {
+                return Ok(Default::default());
+            }
             Err(failure) => return Err(failure),
         };
         let text = |row: &tokio_postgres::SimpleQueryRow, name| {
@@ -186,7 +190,9 @@ impl Survey {
             role: text(row, "role"),
             oldest_admin: row.get("oldest_admin").map(str::to_owned),
         };
-        Ok(sets.iter().flatten().map(master).collect())
+        let [masters, admins] = sets.as_slice() else { return Err(Failure::unexpected(WHAT)) };
+        let has_admin = admins.first().and_then(|row| row.get(0)) == Some("t");
+        Ok((masters.iter().map(master).collect(), masters.is_empty() && has_admin))
     }
 
     /// Everything but the holders, in a transaction that is opened and left open: what is looked at
@@ -245,6 +251,7 @@ impl Survey {
             catalogue: Some(Catalogue::from_rows(rest.first())?),
             rights: rights.unwrap_or_default(),
             masters: Vec::new(),
+            lacks_master: false,
             kept: Vec::new(),
             holders: Vec::new(),
             under_lock: false,

@@ -73,6 +73,7 @@ impl Address {
             }
             Err(mut failure) => {
                 self.findings(&mut failure.findings);
+                failure.next = failure.next.map(|next| self.text(&next));
                 failure.hints.iter_mut().for_each(|hint| *hint = self.text(hint));
                 Err(failure)
             }

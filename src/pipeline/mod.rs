@@ -16,6 +16,7 @@ use crate::plan::{Plan, Risk};
 use crate::render;
 use crate::report::{Block, Outcome, Report, StepStatus, Target};
 use crate::settings::Consent;
+use crate::tools::shell;
 
 mod address;
 mod answers;
@@ -302,7 +303,7 @@ pub fn can_consent(cx: &Context, risk: Risk, phrase: &str) -> Result<bool, Failu
     match (&cx.settings.consent, risk) {
         // `--confirm` was compared when the server's name for the database was known.
         (_, Risk::ReadOnly) | (Consent::Confirm(_), _) | (Consent::Yes, Risk::Additive) => Ok(true),
-        _ if !cx.console.is_interactive() => Err(no_consent(risk, phrase)),
+        (given, _) if !cx.console.is_interactive() => Err(no_consent(given, risk, phrase)),
         _ => Ok(false),
     }
 }
@@ -342,12 +343,17 @@ fn check_typed(typed: &str, phrase: &str) -> Result<(), Failure> {
     Err(Failure::refused(format!("{} is not {phrase}; nothing was changed", escape(typed.trim()))))
 }
 
-fn no_consent(risk: Risk, phrase: &str) -> Failure {
-    let failure = Failure::refused("this needs your consent, and there is no terminal to ask on");
-    match risk {
-        Risk::Destructive => failure.hint(format!("to consent: --confirm {phrase}")),
-        _ => failure.hint("to consent: --yes").hint("to see what would be done: --dry-run"),
+fn no_consent(given: &Consent, risk: Risk, phrase: &str) -> Failure {
+    let mut failure =
+        Failure::refused("this needs your consent, and there is no terminal to ask on");
+    if *given == Consent::Yes {
+        failure = failure.because("--yes is not enough for what takes something away");
     }
+    let failure = match risk {
+        Risk::Destructive => failure.hint(format!("to consent: --confirm {}", shell::word(phrase))),
+        _ => failure.hint("to consent: --yes"),
+    };
+    failure.hint("to see what would be done: --dry-run")
 }
 
 /// Asks on a thread of its own, so that a signal ends the waiting.

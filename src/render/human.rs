@@ -63,8 +63,9 @@ pub fn screen<W>(plan: &Plan<W>, console: &Console) -> String {
 }
 
 /// A failure: what, why, what was found, what to type next.
-pub fn failure(failure: &Failure, _console: &Console) -> String {
-    let mut text = format!("error: {}\n", escape(&failure.message));
+pub fn failure(failure: &Failure, console: &Console) -> String {
+    let mut text = blocks(&failure.body, &[], console.width());
+    push_line(&mut text, &format!("error: {}", escape(&failure.message)));
     for cause in &failure.causes {
         push_line(&mut text, &format!("  because: {}", escape(cause)));
     }
@@ -77,6 +78,9 @@ pub fn failure(failure: &Failure, _console: &Console) -> String {
     }
     for hint in &failure.hints {
         push_line(&mut text, &format!("  hint: {}", escape(hint)));
+    }
+    if let Some(next) = &failure.next {
+        push_line(&mut text, &format!("next: {}", escape(next)));
     }
     text
 }

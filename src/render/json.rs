@@ -102,6 +102,7 @@ impl<'a> Document<'a> {
         self.outcome = failure.kind.outcome();
         self.findings = &failure.findings;
         self.data = failure.data.as_ref().unwrap_or(&NOTHING);
+        self.next = failure.next.as_deref();
         self.error = Some(Error::from(failure));
     }
 

@@ -7,4 +7,5 @@ pub mod itself;
 pub mod postgres_binaries;
 pub mod postgres_client;
 pub mod secret_file;
+pub mod shell;
 pub mod systemctl;

@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 
+use crate::support::own_server::program;
 use crate::support::state::{assert_migrated, one};
-use crate::support::{Run, TestDb, markenmate, sql};
+use crate::support::{Run, TestDb, cluster, markenmate, sql};
 
 use super::rollback::{rollback, used};
 
@@ -183,4 +184,234 @@ fn why_the_master_admins_flag_did_not_return() {
         assert!(text(flag, "detail").contains(&said), "{said}: {flag:#}");
         assert!(!text(flag, "detail").contains("several"), "{flag:#}");
     }
+}
+
+#[test]
+fn in_a_database_of_something_else_there_is_nothing_to_take_back() {
+    let db = TestDb::empty();
+    for args in [
+        &["rollback", "--check"][..],
+        &["rollback", "--dry-run"],
+        &["rollback", "--confirm", &db.name],
+    ] {
+        let said = json(&db, args).assert_code(4).json();
+        assert!(
+            text(&said["error"], "message").contains("none of the application's tables"),
+            "{said:#}"
+        );
+        assert!(said["error"]["hints"].to_string().contains("-d markenmate"), "{said:#}");
+    }
+    // Before any migration was recorded it is nothing to do, as ever.
+    json(&TestDb::baseline(), &["rollback"]).assert_code(0);
+}
+
+#[test]
+fn status_says_what_the_command_before_it_said() {
+    let db = TestDb::baseline();
+    let done = json(&db, &["migrate", "--yes"]).assert_code(0).json();
+    assert_eq!(done["next"], "markenmate set-master-admin");
+    let seen = json(&db, &["status"]).assert_code(0).json();
+    assert_eq!(seen["data"]["next"], done["next"]);
+    let done =
+        json(&db, &["set-master-admin", "--yes", "--allow-default-password"]).assert_code(0).json();
+    let seen = json(&db, &["status"]).assert_code(0).json();
+    assert_eq!(seen["data"]["next"], done["next"]);
+
+    // Taken back on purpose is not the same as not yet there.
+    let reason = "the new code fails; it's slow";
+    rollback(&db, &["--reason", reason]).assert_code(0);
+    let seen = json(&db, &["status"]).assert_code(0).json();
+    let back = finding(&seen, "rolled-back");
+    assert!(text(&back, "detail").starts_with("by rollback at 20"), "{back:#}");
+    assert!(
+        text(&back, "detail").contains("as postgres, because: ")
+            && text(&back, "detail").ends_with(reason),
+        "{back:#}"
+    );
+    assert_eq!(seen["data"]["next_first"], "once what it was rolled back for is mended");
+    let human = markenmate(&["status"]).db(&db).run().assert_code(0).stdout;
+    assert!(
+        human.ends_with(
+            "next: once what it was rolled back for is mended, then: markenmate migrate\n"
+        ),
+        "{human}"
+    );
+    json(&db, &["migrate", "--yes", "--to", "2"]).assert_code(0);
+    let seen = json(&db, &["status"]).assert_code(0).json();
+    assert_eq!(seen["data"]["next_first"], Value::Null, "{seen:#}");
+    assert!(!seen.to_string().contains("rolled-back"), "{seen:#}");
+}
+
+#[test]
+fn what_may_not_be_read_is_not_told_as_if_it_were_not_there() {
+    let db = TestDb::migrated();
+    let role = format!("blind_{}", db.name);
+    sql(&db, &format!("CREATE ROLE {role} LOGIN; REVOKE ALL ON SCHEMA markenmate FROM PUBLIC"));
+    let run = |args: &[&str]| markenmate(args).url(&db.url_as(&role)).run().assert_code(0);
+    let seen = run(&["status", "--format", "json"]).json();
+    for migration in seen["data"]["migrations"].as_array().unwrap() {
+        assert_eq!(migration["state"], "unknown", "{seen:#}");
+    }
+    let human = run(&["status"]).stdout;
+    assert!(human.contains("whether that is recorded may not be read"), "{human}");
+    assert!(!human.contains("its history is not") && !human.contains("pending"), "{human}");
+    sql(&db, &format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+}
+
+#[test]
+fn what_is_kept_is_listed_whatever_becomes_of_it() {
+    let db = used();
+    rollback(&db, &[]).assert_code(0);
+    sql(&db, "UPDATE markenmate.set_aside SET state = 'returning' WHERE of_table = 'audit_log'");
+    let listed = json(&db, &["cleanup", "set-aside", "--dry-run"]).assert_code(4).json();
+    assert_eq!(listed["data"]["tables"].as_array().unwrap().len(), 5, "{listed:#}");
+    let human = markenmate(&["cleanup", "set-aside", "--dry-run"]).db(&db).run().assert_code(4);
+    let both = format!("{}{}", human.stdout, human.stderr);
+    assert!(both.contains("returning") && both.contains("step_up_token"), "{both}");
+}
+
+/// One drift, one remedy; and it goes to its end where nobody can be asked.
+#[test]
+fn the_same_drift_has_one_remedy_and_it_needs_no_terminal() {
+    let db = TestDb::migrated();
+    sql(&db, "DROP FUNCTION markenmate.close_gate() CASCADE");
+    let seen = json(&db, &["status"]).assert_code(0).json();
+    let remedy = finding(&seen, "drift")["remedy"].clone();
+    for args in [&["migrate", "--check"][..], &["rollback", "--check"]] {
+        let said = json(&db, args).assert_code(4).json();
+        assert_eq!(finding(&said, "drift")["remedy"], remedy, "{args:?}");
+    }
+    let judged = json(&db, &["verify", "--only", "contract"]).assert_code(3).json();
+    assert_eq!(finding(&judged, "contract")["remedy"], remedy);
+    let bin = db.folder().join("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_markenmate"), bin.join("markenmate")).unwrap();
+    let psql = program(cluster(), "psql");
+    let output = std::process::Command::new("/bin/sh")
+        .args(["-c", remedy.as_str().unwrap()])
+        .env(
+            "PATH",
+            format!("{}:{}:/usr/bin:/bin", bin.display(), psql.parent().unwrap().display()),
+        )
+        .env("DATABASE_URL", &db.url)
+        .current_dir(db.folder())
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(json(&db, &["status"]).assert_code(0).json()["data"]["state"], "current");
+}
+
+#[test]
+fn whoever_must_wait_gets_the_forecast_all_the_same() {
+    let db = used();
+    let session = db.session();
+    for (args, found) in
+        [(&["rollback", "--check"][..], "connected"), (&["migrate", "--check"], "pending")]
+    {
+        session.sql("BEGIN; LOCK TABLE public.\"user\" IN SHARE MODE");
+        std::thread::sleep(std::time::Duration::from_millis(1200));
+        let said = json(&db, args).assert_code(7).json();
+        assert!(
+            said["data"]["forecast"].as_array().is_some_and(|lines| !lines.is_empty()),
+            "{said:#}"
+        );
+        finding(&said, found);
+        assert_eq!(said["next"], format!("markenmate {}", args.join(" ")));
+        session.sql("COMMIT");
+        if found == "connected" {
+            rollback(&db, &["--to", "2"]).assert_code(0);
+        }
+    }
+}
+
+#[test]
+fn what_is_to_be_mended_first_is_in_the_document() {
+    let db = TestDb::migrated();
+    sql(
+        &db,
+        "ALTER TABLE public.app_log DROP COLUMN correlation_id; ALTER TABLE public.token_lending DROP COLUMN version CASCADE",
+    );
+    let seen = json(&db, &["status"]).assert_code(0).json();
+    assert_eq!(seen["data"]["next_first"], "mend each finding as it says", "{seen:#}");
+    assert_eq!(seen["data"]["errors"], 2);
+    assert_eq!(seen["outcome"], "done");
+}
+
+#[test]
+fn one_plan_has_one_number_for_each_thing() {
+    let db = used();
+    let planned = json(&db, &["rollback", "--dry-run"]).assert_code(0).json();
+    let rows = |list: &str, key: &str, name: &str| {
+        let all = planned["data"][list].as_array().unwrap();
+        let one = all.iter().find(|one| one[key] == name).unwrap_or_else(|| panic!("{planned:#}"));
+        one["rows"].clone()
+    };
+    assert_ne!(rows("set_aside", "what", "public.audit_log"), 0);
+    assert_eq!(
+        rows("set_aside", "what", "public.audit_log"),
+        rows("forecast", "table", "public.audit_log")
+    );
+    let human = markenmate(&["rollback", "--dry-run"]).db(&db).run().assert_code(0).stdout;
+    let locked = human.lines().find(|line| line.contains("of which the tables are locked for"));
+    assert!(locked.unwrap().ends_with("locked for milliseconds"), "{human}");
+    // And it ends with what does it.
+    assert!(human.ends_with("next: markenmate rollback\n"), "{human}");
+}
+
+#[test]
+fn a_rollback_says_what_it_needs_and_in_its_own_words() {
+    let db = used();
+    // Where there is nothing to do, nobody need consent.
+    json(&db, &["rollback", "--to", "3"]).assert_code(0);
+    let refused = json(&db, &["rollback", "--yes"]).assert_code(4).json();
+    let hints = refused["error"]["hints"].to_string();
+    assert!(refused["error"]["causes"].to_string().contains("--yes is not enough"), "{refused:#}");
+    assert!(hints.contains("--confirm") && hints.contains("--dry-run"), "{hints}");
+    json(&db, &["rollback", "--check", "--dry-run"]).assert_code(2);
+    let check = json(&db, &["rollback", "--to", "2", "--check"]).assert_code(3).json();
+    assert_eq!(check["next"], "markenmate rollback --to 2");
+
+    let role = format!("reads_{}", db.name);
+    sql(
+        &db,
+        &format!(
+            "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA markenmate TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA markenmate TO {role}"
+        ),
+    );
+    let reader = markenmate(&["rollback", "--check"]).url(&db.url_as(&role)).run().assert_code(4);
+    assert!(reader.stderr.contains("may not roll back this database"), "{}", reader.stderr);
+    sql(&db, &format!("REVOKE ALL ON SCHEMA markenmate FROM {role}"));
+    let blind = markenmate(&["rollback", "--check"]).url(&db.url_as(&role)).run().assert_code(4);
+    assert!(blind.stderr.contains("connect as postgres, who owns"), "{}", blind.stderr);
+    sql(&db, &format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+
+    sql(&db, "CREATE VIEW public.seen AS SELECT version FROM public.token_lending");
+    let refused = json(&db, &["rollback", "--check"]).assert_code(4).json();
+    let remedy = text(&finding(&refused, "dependent"), "remedy").to_owned();
+    let (first, then) = remedy.split_once('\n').unwrap();
+    assert!(first.starts_with("SELECT pg_get_viewdef("), "{remedy}");
+    assert_eq!(then, "DROP VIEW public.seen;");
+    sql(&db, &remedy);
+    sql(&db, "DROP FUNCTION markenmate.close_gate() CASCADE");
+    let drifted = json(&db, &["rollback", "--check"]).assert_code(4).json();
+    assert!(
+        drifted["error"]["hints"].to_string().contains("then run markenmate rollback again"),
+        "{drifted:#}"
+    );
+}
+
+/// Backups of other databases in the folder are no news.
+#[test]
+fn what_backup_is_missing_is_said_in_a_line() {
+    let (db, other) = (TestDb::baseline(), TestDb::baseline());
+    let folder = db.folder().join("backups");
+    std::fs::create_dir(&folder).unwrap();
+    for name in ["a", "b", "c"] {
+        let name = folder.join(name);
+        markenmate(&["backup", "-o", name.to_str().unwrap()]).db(&other).run().assert_code(0);
+    }
+    let planned = json(&db, &["migrate", "--dry-run"]).assert_code(0).json();
+    let found = finding(&planned, "no-backup");
+    assert!(text(&found, "detail").ends_with("(3 of other databases lie there)"), "{found:#}");
 }

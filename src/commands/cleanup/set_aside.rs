@@ -96,7 +96,11 @@ impl Operation for SetAside {
             databases: seen.databases.iter().filter(|d| self.wants(&d.name)).cloned().collect(),
         };
         self.refuse_unknown(seen)?;
-        refuse_returning(&work.tables)?;
+        if let Err(mut failure) = refuse_returning(&work.tables) {
+            failure.body = screen(&work);
+            failure.data = Some(data(&work));
+            return Err(failure);
+        }
         let steps: Vec<Step> = work
             .tables
             .iter()
@@ -121,7 +125,7 @@ impl Operation for SetAside {
             false => screen(&work),
         };
         Ok(Plan {
-            data: json!({ "tables": work.tables, "databases": work.databases, "dropped": [] }),
+            data: data(&work),
             work,
             steps,
             screen,
@@ -229,6 +233,10 @@ async fn record(
     }
     session.end().await;
     appended.map(drop)
+}
+
+fn data(work: &Seen) -> serde_json::Value {
+    json!({ "tables": work.tables, "databases": work.databases, "dropped": [] })
 }
 
 fn screen(work: &Seen) -> Vec<Block> {

@@ -7,7 +7,7 @@ use crate::migrations::standing::State;
 use crate::migrations::survey::{History, Survey};
 use crate::report::{Finding, Next, Severity};
 
-use super::{AT_WORK, HALF, INDEXES, blocking};
+use super::{AT_WORK, HALF, INDEXES, ROLLED_BACK, blocking};
 
 const AGAIN: &str = "markenmate status";
 
@@ -44,6 +44,8 @@ fn on_primary(state: State, survey: &Survey, found: &[Finding]) -> Next {
     match state {
         State::Current if !survey.kept.is_empty() => Next::run("markenmate migrate"),
         State::Current if has(HALF) || has(INDEXES) => mend(),
+        // As `migrate` says it.
+        State::Current if survey.lacks_master => Next::run("markenmate set-master-admin"),
         State::Current => Next::run("markenmate verify"),
         State::Pristine if is_servers_own(&survey.database) => Next::after(
             "this is one of the server's own databases: name the application's, for example -d markenmate",
@@ -60,7 +62,13 @@ fn on_primary(state: State, survey: &Survey, found: &[Finding]) -> Next {
             }
             match blocking(state, survey) {
                 Some(blocker) => Next::run(blocker.remedy),
-                None => Next::run("markenmate migrate"),
+                None => match found.iter().find(|finding| finding.id == ROLLED_BACK) {
+                    Some(_) => Next::after(
+                        "once what it was rolled back for is mended",
+                        "markenmate migrate",
+                    ),
+                    None => Next::run("markenmate migrate"),
+                },
             }
         }
         State::Partial | State::Drifted => {

@@ -6,12 +6,13 @@ use crate::backup::staging::beside::Beside;
 use crate::checks::registry::{self as checks, Source};
 use crate::commands::shell;
 use crate::console::escape;
-use crate::db::catalogue::ANEW;
 use crate::db::identifiers::{identifier, quoted};
+use crate::db::ledger;
 use crate::db::session::{Mode, Session};
 use crate::failure::Failure;
 use crate::migrations::mending;
 use crate::migrations::registry;
+use crate::migrations::standing::State;
 use crate::migrations::survey::{History, Survey};
 use crate::report::{Finding, Severity};
 
@@ -26,6 +27,8 @@ pub(super) use masters::blocking;
 const HALF: &str = "half-restore";
 /// A restore that is at work.
 const AT_WORK: &str = "restore-at-work";
+/// A version was taken back on purpose.
+const ROLLED_BACK: &str = "rolled-back";
 /// The check whose findings `verify` has as well.
 const INDEXES: &str = "indexes-valid";
 
@@ -153,6 +156,34 @@ fn half(beside: &Beside) -> Finding {
     finding(HALF, Severity::Warning, title, &detail, remedy)
 }
 
+/// That versions are not pending because nobody has come to them yet.
+///
+/// # Errors
+/// The server does not answer.
+pub(super) async fn rolled_back(
+    session: &Session,
+    state: State,
+    survey: &Survey,
+) -> Result<Option<Finding>, Failure> {
+    if state != State::Pending || survey.history != History::Known {
+        return Ok(None);
+    }
+    Ok(ledger::taken_back(session).await?.map(|back| Finding {
+        id: ROLLED_BACK.into(),
+        severity: Severity::Info,
+        title: "A version was taken back".into(),
+        subject: survey.database.clone(),
+        detail: format!(
+            "by {} at {} UTC, {}{}",
+            back.command,
+            back.at,
+            back.by,
+            back.reason.map(|reason| format!(", because: {reason}")).unwrap_or_default()
+        ),
+        remedy: "markenmate migrate, once what it was rolled back for is mended".into(),
+    }))
+}
+
 /// That the histories are not what schema `markenmate` holds.
 pub(super) fn history(survey: &Survey, further: &Further) -> Option<Finding> {
     let (detail, remedy) = match (&survey.history, &further.mends_history) {
@@ -175,15 +206,4 @@ pub(super) fn history(survey: &Survey, further: &Further) -> Option<Finding> {
         detail,
         remedy,
     })
-}
-
-/// Commands to paste that name the database, where its name can be shown as it is.
-pub(super) fn to_paste(findings: &mut [Finding], conninfo: &str) {
-    if escape(conninfo) != conninfo {
-        return;
-    }
-    for finding in findings.iter_mut().filter(|finding| finding.remedy == ANEW) {
-        let psql = format!("psql -d {} ", shell::word(conninfo));
-        finding.remedy = ANEW.replacen("psql ", &psql, 1);
-    }
 }

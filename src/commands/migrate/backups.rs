@@ -24,9 +24,16 @@ pub(super) fn require(fallback: &Fallback, age: Duration) -> Result<(), Failure>
 
 /// Beside the plan, where nobody required one.
 pub(super) fn unbacked(why: &str, fallback: &Fallback) -> Finding {
-    let others = match fallback.passed_over.as_slice() {
-        [] => String::new(),
-        some => format!(" ({})", some.iter().take(3).cloned().collect::<Vec<_>>().join("; ")),
+    // Whose they are not is no news; what this one's lack is.
+    let (foreign, own): (Vec<&String>, Vec<&String>) =
+        fallback.passed_over.iter().partition(|said| said.contains(" is of another "));
+    let mut others: Vec<String> = own.into_iter().take(2).cloned().collect();
+    if !foreign.is_empty() {
+        others.push(format!("{} of other databases lie there", foreign.len()));
+    }
+    let others = match others.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", others.join("; ")),
     };
     Finding {
         id: "no-backup".into(),

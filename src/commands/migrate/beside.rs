@@ -60,6 +60,10 @@ pub fn not_empty(survey: &Survey) -> Option<Finding> {
 /// What a way back has set aside does not come back by itself.
 pub fn set_aside(survey: &Survey) -> Option<Finding> {
     let tables = survey.rights.set_aside;
+    let part = format!(
+        "migrate brings {} of them back; the others could not return, or were never registered",
+        survey.kept.iter().filter(|kept| !kept.lost).count()
+    );
     (tables > 0).then(|| Finding {
         id: "set-aside".into(),
         severity: Severity::Warning,
@@ -70,7 +74,8 @@ pub fn set_aside(survey: &Survey) -> Option<Finding> {
             match survey.kept.iter().any(|kept| kept.returning) {
                 true => "some of it is on its way back, and migrate goes on with it",
                 false if survey.kept.is_empty() => "it could not return, or was never registered",
-                false => "migrate brings it back",
+                false if survey.kept.len() == tables as usize => "migrate brings it back",
+                false => &part,
             }
         ),
         remedy: match survey.kept.is_empty() {

@@ -13,7 +13,7 @@ use crate::commands::{backup, forecast as foreseen, shell};
 use crate::context::Context;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::migrations::back::{self, returning};
 use crate::migrations::forecast::{self, Forecast, Sight};
 use crate::migrations::plan::{Work, decide};
@@ -282,7 +282,7 @@ impl Operation for Migrate {
         plan: Plan<Todo>,
     ) -> Result<Report, Failure> {
         if self.args.check {
-            return check(session, plan);
+            return check(session, plan, &self.in_earnest());
         }
         // The question may have been answered hours later.
         if let Some((age, fallback)) = &plan.work.required {
@@ -309,7 +309,7 @@ impl Operation for Migrate {
     }
 }
 
-fn check(session: &Session, plan: Plan<Todo>) -> Result<Report, Failure> {
+fn check(session: &Session, plan: Plan<Todo>, in_earnest: &str) -> Result<Report, Failure> {
     if plan.work.planned.work.is_empty() {
         let mut report = Report::new(Outcome::NothingToDo);
         report.body = plan.screen;
@@ -317,14 +317,6 @@ fn check(session: &Session, plan: Plan<Todo>) -> Result<Report, Failure> {
         return Ok(report);
     }
     session.facts.check_writable()?;
-    let waits_for = &plan.work.forecast.waits_for;
-    if !waits_for.is_empty() {
-        let failure = Failure::new(Kind::Busy, "migrate would have to wait for a lock");
-        return Err(waits_for.iter().fold(failure, |failure, holder| {
-            let because = failure.because(foreseen::with_reason(holder));
-            because.hint(format!("to end it: {}", holder.remedy()))
-        }));
-    }
     let mut report = Report::new(Outcome::Findings);
     report.findings = plan.findings;
     let entries = plan
@@ -341,7 +333,7 @@ fn check(session: &Session, plan: Plan<Todo>) -> Result<Report, Failure> {
             title: "A migration is pending".into(),
             subject: entry.to_string(),
             detail: format!("migrate would {verb} it"),
-            remedy: "markenmate migrate".into(),
+            remedy: in_earnest.into(),
         });
     }
     let returns = plan.work.planned.work.returns.iter();
@@ -351,10 +343,17 @@ fn check(session: &Session, plan: Plan<Todo>) -> Result<Report, Failure> {
         title: "Something that a rollback set aside is to return".into(),
         subject: kept.what(),
         detail: format!("migrate would bring it back from markenmate_quarantine.{}", kept.name),
-        remedy: "markenmate migrate".into(),
+        remedy: in_earnest.into(),
     }));
+    let waits_for = &plan.work.forecast.waits_for;
+    if !waits_for.is_empty() {
+        let what = "migrate would have to wait for a lock";
+        let mut failure = foreseen::busy(what, waits_for, &format!("{in_earnest} --check"));
+        (failure.data, failure.findings) = (Some(plan.data), report.findings);
+        return Err(failure);
+    }
     report.data = plan.data;
-    report.next = Some(Next::run("markenmate migrate"));
+    report.next = Some(Next::run(in_earnest));
     Ok(report)
 }
 

@@ -9,7 +9,7 @@ pub struct Args {
     #[arg(long, value_name = "VERSION|NAME", conflicts_with = "restore")]
     pub to: Option<String>,
     /// Change nothing; say by exit code whether it could be done now: 0 nothing to do, 3 it could, 4 it would be refused, 7 it would have to wait
-    #[arg(long, conflicts_with = "restore")]
+    #[arg(long, conflicts_with_all = ["restore", "dry_run"])]
     pub check: bool,
     /// Restore a backup into a new database, compare it, and swap the names; without PATH the newest verified backup of this database
     #[arg(long, value_name = "PATH", num_args = 0..=1)]

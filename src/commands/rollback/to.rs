@@ -5,17 +5,18 @@ use serde_json::json;
 use super::{Args, ways};
 use crate::backup::gate::{self, Fallback, Identity};
 use crate::backup::preflight;
-use crate::commands::forecast as foreseen;
+use crate::commands::{forecast as foreseen, shell};
 use crate::context::Context;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::migrations::back::beside;
 use crate::migrations::back::decide::{self, Back};
 use crate::migrations::back::look::{self, Look};
 use crate::migrations::back::revert::{self, Reverted};
 use crate::migrations::forecast::{self, Forecast, Sight};
 use crate::migrations::registry;
+use crate::migrations::survey::Survey;
 use crate::pipeline::{self, Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Finding, Next, Outcome, Report, Severity, StepStatus};
@@ -45,6 +46,24 @@ impl To {
         Self { args }
     }
 
+    /// The command as it carries out what was looked at.
+    fn in_earnest(&self) -> String {
+        let to = self.args.to.as_deref().map(|to| format!(" --to {}", shell::word(to)));
+        format!("markenmate rollback{}", to.unwrap_or_default())
+    }
+
+    /// Refused where nobody could consent to what there is to do; where there is nothing, nobody need.
+    async fn consents(&self, cx: &Context, session: &Session, target: i32) -> Result<(), Failure> {
+        let phrase = pipeline::phrase_for(session);
+        let Err(refused) = pipeline::can_consent(cx, Risk::Destructive, &phrase) else {
+            return Ok(());
+        };
+        match decide::decide(&Survey::look(session).await?, target)?.revert.is_empty() {
+            true => Ok(()),
+            false => Err(refused),
+        }
+    }
+
     fn target(&self) -> Result<i32, Failure> {
         self.args.to.as_deref().map_or(Ok(1), registry::resolve)
     }
@@ -71,7 +90,7 @@ impl Operation for To {
         let target = self.target()?;
         if !cx.settings.dry_run && !self.args.check {
             // Not after all has been counted.
-            pipeline::can_consent(cx, Risk::Destructive, &pipeline::phrase_for(session))?;
+            self.consents(cx, session, target).await?;
         }
         let look = look::look(session, target).await?;
         let identity = Identity::of(session).await?;
@@ -91,7 +110,8 @@ impl Operation for To {
         let target = self.target()?;
         let back = decide::plan(&seen.look, target)?;
         ways::refuse_full(&seen.look, seen.free_bytes)?;
-        let forecast = forecast::forecast(back.effects(), &seen.sight);
+        let mut forecast = forecast::forecast(back.effects(), &seen.sight);
+        ways::counted(&mut forecast, &seen.look);
         let settled = back.revert.is_empty();
         let entry = registry::find(target).map(ToString::to_string).unwrap_or_default();
         let database = &seen.look.survey.database;
@@ -121,7 +141,10 @@ impl Operation for To {
                 "forecast": foreseen::json(&forecast),
                 "expected_lock_ms": foreseen::milliseconds(&forecast),
             }),
-            next: settled.then(|| Next::run("markenmate status")),
+            next: Some(Next::run(match settled {
+                true => "markenmate status".into(),
+                false => self.in_earnest(),
+            })),
             work: Todo { back, forecast },
         })
     }
@@ -133,7 +156,7 @@ impl Operation for To {
         plan: Plan<Todo>,
     ) -> Result<Report, Failure> {
         if self.args.check {
-            return check(session, plan);
+            return check(session, plan, &self.in_earnest());
         }
         let target = self.target()?;
         let began = std::time::Instant::now();
@@ -157,7 +180,7 @@ impl Operation for To {
     }
 }
 
-fn check(session: &Session, plan: Plan<Todo>) -> Result<Report, Failure> {
+fn check(session: &Session, plan: Plan<Todo>, in_earnest: &str) -> Result<Report, Failure> {
     let mut report = Report::new(Outcome::NothingToDo);
     report.body = plan.screen;
     report.data = plan.data;
@@ -168,14 +191,13 @@ fn check(session: &Session, plan: Plan<Todo>) -> Result<Report, Failure> {
     session.facts.check_writable()?;
     let waits_for = &plan.work.forecast.waits_for;
     if !waits_for.is_empty() {
-        let failure = Failure::new(Kind::Busy, "rollback would have to wait for a lock");
-        return Err(waits_for.iter().fold(failure, |failure, holder| {
-            let because = failure.because(foreseen::with_reason(holder));
-            because.hint(format!("to end it: {}", holder.remedy()))
-        }));
+        let what = "rollback would have to wait for a lock";
+        let mut failure = foreseen::busy(what, waits_for, &format!("{in_earnest} --check"));
+        (failure.data, failure.findings) = (Some(report.data), report.findings);
+        return Err(failure);
     }
     report.outcome = Outcome::Findings;
-    report.next = Some(Next::run("markenmate rollback"));
+    report.next = Some(Next::run(in_earnest));
     Ok(report)
 }
 

@@ -84,9 +84,9 @@ pub(super) fn all(look: &Look, back: &Back, fallback: &Fallback, forecast: &Fore
             "no row: {kept} rows and values are set aside, and return with migrate{beside}"
         ),
         takes: format!(
-            "about {}, of which the tables are locked for about {}",
+            "about {}, of which the tables are locked for {}",
             rounded(look.reading * 2 + forecast.locked),
-            rounded(forecast.locked)
+            foreseen::time(forecast.locked)
         ),
         locks: format!("everybody, from {} tables", back.locked_tables().len()),
     };
@@ -138,6 +138,17 @@ pub(super) fn ways(look: &Look, back: &Back, fallback: &Fallback, forecast: &For
     }
     let way = |way: Way| json!({ "command": way.command, "lost": way.lost, "takes": way.takes, "locks": way.locks });
     all(look, back, fallback, forecast).into_iter().map(way).collect()
+}
+
+/// Whole tables were counted: what the server guesses of them, or does not know, is not shown beside that.
+pub(super) fn counted(forecast: &mut Forecast, look: &Look) {
+    for line in &mut forecast.lines {
+        let table = line.effect.table.to_string();
+        let keep = look.keeps.iter().find(|keep| keep.what == table);
+        if let (Some(keep), Some(size)) = (keep, &mut line.size) {
+            size.rows = Some(keep.rows);
+        }
+    }
 }
 
 /// What would be set aside, for scripts.

@@ -2,9 +2,9 @@
 
 use crate::checks::registry::{Check, Source};
 use crate::checks::verdict::Verdict;
-use crate::commands::doctor;
 use crate::db::catalogue::{Catalogue, Difference, compare};
 use crate::db::identifiers::identifier;
+use crate::migrations::mending;
 use crate::migrations::own;
 use crate::migrations::plan::is_servers_own;
 use crate::migrations::registry::{self, Entry};
@@ -136,7 +136,7 @@ fn contract(
         check.finding(difference.subject, difference.detail, Some(remedy))
     });
     let mut found: Vec<_> = found.collect();
-    doctor::to_paste(&mut found, &survey.conninfo);
+    mending::to_paste(&mut found, &survey.conninfo);
     Verdict::found(check, found)
 }
 

@@ -232,4 +232,4 @@ pub(super) fn enable_trigger(table: &str, name: &str) -> String {
 
 /// A function's text is as long as a page: all of the version that brought it comes anew.
 pub const ANEW: &str = "markenmate util down 3 > down.sql && psql -X -v ON_ERROR_STOP=1 -f down.sql && \
-                        markenmate migrate";
+                        markenmate migrate --yes";

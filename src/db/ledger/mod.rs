@@ -144,6 +144,44 @@ pub async fn head(session: &Session) -> Result<Option<Head>, Failure> {
     }
 }
 
+/// What was done last to the versions, where that was taking them back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenBack {
+    /// When, UTC, to the second.
+    pub at: String,
+    /// `rollback`, `util down 2`
+    pub command: String,
+    /// By whom: the users of the operating system, where that is known, and of the database.
+    pub by: String,
+    /// `--reason`
+    pub reason: Option<String>,
+}
+
+/// Reads it. None: it was something else, or there is no ledger, or it may not be read.
+///
+/// # Errors
+/// The server's.
+pub async fn taken_back(session: &Session) -> Result<Option<TakenBack>, Failure> {
+    let what = "cannot read the operator ledger";
+    let sql = format!("{};{};", foreign::plain(), include_str!("taken_back.sql"));
+    let sql = history::reading(&session.facts, sql.clone()).unwrap_or(sql);
+    let sets = match session.once(Mode::Read, what, &sql).await {
+        Ok(sets) => sets,
+        Err(failure) if failure.sqlstate.is_some() => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    let row = sets.last().and_then(|rows| rows.first());
+    Ok(row.filter(|row| row.get("command") != Some("migrate")).map(|row| {
+        let text = |name| row.get(name).unwrap_or_default().to_owned();
+        TakenBack {
+            at: text("at"),
+            command: text("command"),
+            by: text("by"),
+            reason: row.get("reason").map(str::to_owned),
+        }
+    }))
+}
+
 /// Reads the answer to the statement that asks for the head.
 pub fn head_from(sets: &[Rows]) -> Option<Head> {
     sets.last()?.first().and_then(|row| Head::parse(row.get("head")?).ok())

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::migrations::effects::{Effect, Table};
 use crate::migrations::plan::{refuse, refuse_damage_or_denial};
 use crate::migrations::registry::{self, Entry};
-use crate::migrations::standing::standing;
+use crate::migrations::standing::{State, standing};
 use crate::migrations::survey::Survey;
 use crate::report::{Finding, Severity};
 
@@ -87,7 +87,14 @@ pub fn decide(survey: &Survey, target: i32) -> Result<Back, Failure> {
     refuse_damage_or_denial(survey)?;
     let Some(catalogue) = &survey.catalogue else { return Ok(Back::default()) };
     let standing = standing(&survey.histories, catalogue);
-    refuse(&standing, &survey.database)?;
+    refuse(&standing, survey, "markenmate rollback")?;
+    if standing.state == State::Pristine {
+        return Err(Failure::refused(format!(
+            "none of the application's tables is in database {:?}: there is nothing to take back",
+            survey.database
+        ))
+        .hint("name the application's database, for example: -d markenmate"));
+    }
     if standing.held > standing.recorded && standing.held > target {
         return Err(Failure::refused(format!(
             "version {} is in database {:?} and not in its history: nothing was changed",
@@ -102,7 +109,7 @@ pub fn decide(survey: &Survey, target: i32) -> Result<Back, Failure> {
     if revert.is_empty() {
         return Ok(Back::default());
     }
-    survey.rights.check(&survey.database)?;
+    survey.rights.check("roll back", &survey.database)?;
     let owner = survey.rights.owner().to_owned();
     Ok(Back {
         become_owner: owner != survey.rights.user,

@@ -133,5 +133,8 @@ WITH RECURSIVE leaving AS (
                              'pg_statistic_ext'::regclass, 'pg_publication_rel'::regclass)
        AND (t.oid IS NULL OR t.typtype = 'd')
 )
-SELECT what, subject, remedy FROM (SELECT what, subject, remedy, max(depth) AS depth FROM named GROUP BY 1, 2, 3) x
+-- What it says comes first: pasted as it is, the line shows it before it is gone.
+SELECT what, subject,
+       regexp_replace(remedy, '^(.*)  -- keep what it says: (.*)$', E'\\2  -- keep what it says\n\\1') AS remedy
+  FROM (SELECT what, subject, remedy, max(depth) AS depth FROM named GROUP BY 1, 2, 3) x
  ORDER BY what <> 'inheriting table', depth DESC, what, subject
