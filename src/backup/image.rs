@@ -75,6 +75,8 @@ impl Without {
 
     /// The schema as it is without it. The tool's own functions are no part of `public`.
     fn cut(&self, mut catalogue: Catalogue) -> (Catalogue, BTreeSet<String>) {
+        // The tool's own schema is no part of what was there.
+        catalogue.own = None;
         if self.parts.is_empty() {
             return (catalogue, BTreeSet::new());
         }

@@ -12,6 +12,9 @@ use crate::report::{Block, Finding, Outcome, Report, Severity, StepStatus};
 /// How many findings are listed in full; the JSON document has them all.
 const LISTED: usize = 40;
 
+/// Columns of a page in a file.
+const PAGE: u16 = 80;
+
 /// A command's result.
 pub fn report(report: &Report, console: &Console) -> String {
     let mut text = blocks(&report.body, &report.findings, console.width());
@@ -44,9 +47,12 @@ pub fn report(report: &Report, console: &Console) -> String {
     text
 }
 
-/// A page that is kept in a file: as wide as it is.
+/// A page that is kept in a file, as wide as it is printed. What is to be pasted stays on its line.
 pub fn page(body: &[Block], found: &[Finding]) -> String {
-    blocks(body, found, None)
+    let text = blocks(body, found, Some(PAGE));
+    text.lines()
+        .flat_map(|line| fold(line, usize::from(PAGE)))
+        .fold(String::new(), |text, line| text + &line + "\n")
 }
 
 /// What an operator reads before the question.
@@ -141,6 +147,9 @@ fn push_facts(text: &mut String, facts: &[(String, String)]) {
 }
 
 fn push_table(text: &mut String, columns: &[String], rows: &[Vec<String>], width: Option<u16>) {
+    if width.is_some_and(|width| narrowest(columns, rows) > usize::from(width)) {
+        return push_records(text, columns, rows);
+    }
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).set_header(columns.iter().map(|c| escape(c)));
     for row in rows {
@@ -151,5 +160,78 @@ fn push_table(text: &mut String, columns: &[String], rows: &[Vec<String>], width
     }
     for line in table.to_string().lines() {
         push_line(text, line);
+    }
+}
+
+/// How wide a table is at the least in which no word is cut.
+fn narrowest(columns: &[String], rows: &[Vec<String>]) -> usize {
+    let words = |cell: &str| escape(cell).split(' ').map(|w| w.chars().count()).max().unwrap_or(0);
+    let column = |(at, name): (usize, &String)| {
+        let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| words(cell));
+        cells.max().unwrap_or(0).max(words(name)) + 3
+    };
+    columns.iter().enumerate().map(column).sum::<usize>() + 1
+}
+
+/// One row below the other, for what is too wide side by side: a name that is cut cannot be pasted.
+fn push_records(text: &mut String, columns: &[String], rows: &[Vec<String>]) {
+    let width = columns.iter().skip(1).map(|name| name.chars().count()).max().unwrap_or(0);
+    for row in rows {
+        let mut cells = columns.iter().zip(row);
+        if let Some((name, cell)) = cells.next() {
+            push_line(text, &format!("{}: {}", escape(name), escape(cell)));
+        }
+        for (name, cell) in cells.filter(|(_, cell)| !cell.is_empty()) {
+            push_line(text, &format!("  {:<width$}  {}", escape(name), escape(cell)));
+        }
+    }
+}
+
+/// Lines of at most that many columns, as far as words allow it; what goes on is indented.
+fn fold(line: &str, columns: usize) -> Vec<String> {
+    let is_pasted = line.starts_with("  -> ") || line.starts_with("     ");
+    if is_pasted || line.chars().count() <= columns {
+        return vec![line.to_owned()];
+    }
+    let mut lines = Vec::new();
+    let mut now = String::new();
+    for (at, word) in line.split(' ').enumerate() {
+        let fits = now.chars().count() + 1 + word.chars().count() <= columns;
+        if at > 0 && (fits || now.trim().is_empty()) {
+            now.push(' ');
+        } else if at > 0 {
+            lines.push(std::mem::replace(&mut now, "    ".into()));
+        }
+        now.push_str(word);
+    }
+    lines.push(now);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_wide_side_by_side_is_shown_one_below_the_other() {
+        let columns = ["what", "kept as"].map(str::to_owned);
+        let name = "markenmate_quarantine.audit_log_20261129t092753_0a1b2c3d".to_owned();
+        let rows = [vec!["public.audit_log".into(), name.clone()]];
+        let mut text = String::new();
+        push_table(&mut text, &columns, &rows, Some(60));
+        assert_eq!(text, format!("what: public.audit_log\n  kept as  {name}\n"));
+        let mut text = String::new();
+        push_table(&mut text, &columns, &rows, Some(90));
+        assert!(text.contains(&name) && text.contains('│'), "{text}");
+    }
+
+    #[test]
+    fn a_page_is_folded_between_words_and_what_is_pasted_is_not() {
+        let line = format!("verdict  PASS: {}", "there and back ".repeat(9));
+        let lines = fold(line.trim_end(), 80);
+        assert!(lines.len() > 1 && lines.iter().all(|l| l.chars().count() <= 80), "{lines:?}");
+        assert!(lines[0].starts_with("verdict  PASS: there") && lines[1].starts_with("    "));
+        let pasted = format!("  -> {}", "x ".repeat(60));
+        assert_eq!(fold(&pasted, 80), [pasted.clone()]);
     }
 }

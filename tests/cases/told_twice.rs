@@ -415,3 +415,37 @@ fn what_backup_is_missing_is_said_in_a_line() {
     let found = finding(&planned, "no-backup");
     assert!(text(&found, "detail").ends_with("(3 of other databases lie there)"), "{found:#}");
 }
+
+#[test]
+fn what_a_rehearsal_says_to_type_next_can_be_typed() {
+    let db = TestDb::baseline();
+    let done = json(&db, &["rehearse", "--certificate", "the paper"]).assert_code(0).json();
+    assert_eq!(done["next"], "markenmate migrate --require-rehearsal '1d,the paper'");
+    // The page fits a terminal, but for what is one word.
+    let page = std::fs::read_to_string(db.folder().join(text(&done["data"], "page"))).unwrap();
+    for line in page.lines().filter(|line| !line.starts_with("  ->") && !line.starts_with("     "))
+    {
+        let is_one_word = line.split_whitespace().count() == 1;
+        assert!(line.chars().count() <= 80 || is_one_word, "{line}");
+    }
+    let other = TestDb::baseline();
+    let path = db.folder().join("b");
+    markenmate(&["backup", "-o", path.to_str().unwrap()]).db(&other).run().assert_code(0);
+    let of_another =
+        json(&db, &["rehearse", "--from", path.to_str().unwrap()]).assert_code(0).json();
+    assert_eq!(of_another["next"], "markenmate rehearse");
+    json(&db, &["migrate", "--yes", "--require-rehearsal", "1d,the paper"]).assert_code(0);
+}
+
+#[test]
+fn no_backup_is_taken_for_a_scratch_database_that_may_not_be_made() {
+    let db = TestDb::baseline();
+    let role = format!("reads_{}", db.name);
+    sql(&db, &format!("CREATE ROLE {role} LOGIN; GRANT pg_read_all_data TO {role}"));
+    let run =
+        markenmate(&["rehearse", "--on-server", "--yes"]).db(&db).url(&db.url_as(&role)).run();
+    let run = run.assert_code(4);
+    assert!(run.stderr.contains(&format!("ALTER ROLE {role} CREATEDB;")), "{}", run.stderr);
+    assert!(!db.folder().join("backups").exists());
+    sql(&db, &format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+}

@@ -10,6 +10,7 @@ use crate::backup::restore_test::{self, Throwaway};
 use crate::backup::restored::{self, Owners};
 use crate::backup::staging::{Maintenance, Staged};
 use crate::context::Context;
+use crate::db::identifiers::identifier;
 use crate::db::session::{Mode, Session};
 use crate::failure::Failure;
 use crate::report::{Finding, Severity};
@@ -47,6 +48,24 @@ pub(super) async fn look(
     }
     let what = format!("{} cannot be restored on this server", backup.path.display());
     Err(Failure::refused(what).with_findings(obstacles))
+}
+
+/// Before a backup is taken for it: whether a scratch database may be made at all.
+///
+/// # Errors
+/// Refused, with what grants it; a standby; the server's.
+pub(super) async fn may_create(session: &Session) -> Result<(), Failure> {
+    session.facts.check_writable()?;
+    let sql = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user";
+    let sets = session.once(Mode::Read, "cannot look at the role's rights", sql).await?;
+    if sets.last().and_then(|rows| rows.first()).and_then(|row| row.get(0)) == Some("t") {
+        return Ok(());
+    }
+    let user = identifier(&session.facts.user);
+    Err(Failure::refused("no scratch database may be made on this server: nothing was changed")
+        .because(format!("{user} may not make databases"))
+        .hint(format!("ALTER ROLE {user} CREATEDB;"))
+        .hint("or rehearse without --on-server, on a throw-away server here"))
 }
 
 /// Who trusts whom there.

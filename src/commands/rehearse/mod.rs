@@ -29,6 +29,7 @@ mod course;
 pub mod fingerprint;
 mod ground;
 pub mod live;
+mod next;
 mod page;
 mod source;
 mod stages;
@@ -126,7 +127,7 @@ impl Operation for Rehearse {
                 let of = &backup.manifest;
                 ground::can_sandbox(cx, of.archive.server_major(), of.database.bytes)?;
             }
-            Source::Now(_) if self.args.on_server => session.facts.check_writable()?,
+            Source::Now(_) if self.args.on_server => ground::may_create(session).await?,
             Source::Now(_) => {
                 let bytes = ground::bytes(session).await?;
                 ground::can_sandbox(cx, session.facts.server_version_num / 10_000, bytes)?;
@@ -233,7 +234,13 @@ impl Operation for Rehearse {
             certificate.findings.splice(..0, found);
         }
         let beside = self.args.certificate.is_some().then_some(&*cx.settings.backup_dir);
-        report(&stages, certificate, paper, beside)
+        let of = certificate.database.clone();
+        let mut report = report(&stages, certificate, paper, beside)?;
+        if report.outcome == Outcome::Done {
+            let counts = next::counts(&of, &Identity::of(session).await?, is_same);
+            report.next = Some(next::passed(counts, self.args.certificate.as_deref()));
+        }
+        Ok(report)
     }
 }
 
