@@ -52,7 +52,7 @@ struct Commit<'a> {
 /// Why the answer is looked for elsewhere.
 enum Lost {
     /// The connection is gone.
-    Broken(Failure),
+    Broken(Box<Failure>),
     /// Nothing was heard so far: a slow disk, a synchronous standby, or a dead network.
     Silence,
 }
@@ -94,7 +94,7 @@ impl Commit<'_> {
         if !self.session.is_closed() && !says_nothing(&failure) {
             return Err(failure);
         }
-        self.find_out(Lost::Broken(failure)).await.map(|()| recovered)
+        self.find_out(Lost::Broken(Box::new(failure))).await.map(|()| recovered)
     }
 
     async fn after_silence(&self) -> Result<(), Failure> {

@@ -204,10 +204,8 @@ fn rows_of_users_who_are_gone_are_archived_or_stay_and_are_counted() {
     assert_eq!(number(&session, &pairs), all_audit - audit);
     let said = |id: &str| done["findings"].as_array().unwrap().iter().any(|f| f["id"] == id);
     assert!(said("set-aside-archived") && said("set-aside-forgotten"), "{done:#}");
-    let ledger = format!(
-        "SELECT detail::json ->> 'forgotten' FROM markenmate.ledger WHERE subject = 'public.audit_log' ORDER BY number DESC LIMIT 1"
-    );
-    assert_eq!(number(&session, &ledger), all_audit - audit);
+    let ledger = "SELECT detail::json ->> 'forgotten' FROM markenmate.ledger WHERE subject = 'public.audit_log' ORDER BY number DESC LIMIT 1";
+    assert_eq!(number(&session, ledger), all_audit - audit);
     let lines = |text: &str| text.lines().count();
     let now = together(&session);
     for table in ["audit_log", "step_up_token"] {
