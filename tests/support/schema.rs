@@ -17,6 +17,7 @@ pub fn catalogue(db: &TestDb) -> Catalogue {
 pub fn shape(db: &TestDb) -> Catalogue {
     let mut seen = catalogue(db);
     seen.others.clear();
+    seen.own = None;
     seen.functions.values_mut().for_each(|function| function.owner = None);
     for table in seen.tables.values_mut() {
         table.owner = None;
