@@ -249,7 +249,15 @@ impl Standby {
         chown(folder.path(), Some(owner.uid()), Some(owner.gid())).unwrap();
         let standby = Self {
             // Where the programs really lie, should this folder hold links only.
-            bindir: g.server.bindir().join("initdb").canonicalize().unwrap().parent().unwrap().into(),
+            bindir: g
+                .server
+                .bindir()
+                .join("initdb")
+                .canonicalize()
+                .unwrap()
+                .parent()
+                .unwrap()
+                .into(),
             data: folder.path().join("d"),
             user: [owner.uid(), owner.gid()],
             _folder: folder,

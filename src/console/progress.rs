@@ -18,6 +18,7 @@ pub struct Progress<'a> {
     total: u64,
     began: Instant,
     said: Instant,
+    noted: Option<Instant>,
 }
 
 impl Console {
@@ -40,7 +41,15 @@ impl Console {
                     .with_message(escape(what).into_owned())
                 });
         let now = Instant::now();
-        Progress { console: self, bar, what: what.to_owned(), total, began: now, said: now }
+        Progress {
+            console: self,
+            bar,
+            what: what.to_owned(),
+            total,
+            began: now,
+            said: now,
+            noted: None,
+        }
     }
 }
 
@@ -56,13 +65,16 @@ impl Progress<'_> {
         }
     }
 
-    /// Says why it does not go on; at a terminal at once, elsewhere every ten seconds.
+    /// Says why it does not go on: at once, and then every ten seconds, at a terminal every second.
     pub fn note(&mut self, line: &str) {
-        if let Some(bar) = &self.bar {
-            bar.println(escape(line));
-        } else if self.said.elapsed() >= EVERY {
-            self.said = Instant::now();
-            self.console.say(line);
+        let every = if self.bar.is_some() { Duration::from_secs(1) } else { EVERY };
+        if self.noted.is_some_and(|at| at.elapsed() < every) {
+            return;
+        }
+        self.noted = Some(Instant::now());
+        match &self.bar {
+            Some(bar) => bar.println(escape(line)),
+            None => self.console.say(line),
         }
     }
 

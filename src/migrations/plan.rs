@@ -5,8 +5,8 @@ use crate::db::identifiers::{identifier, quoted};
 use crate::db::{history, ledger};
 use crate::failure::Failure;
 
-use super::back::{lost, parts};
 use super::back::returning::Kept;
+use super::back::{lost, parts};
 use super::effects::{Effect, effects};
 use super::mending;
 use super::registry::{self, Entry, OwnEntry};

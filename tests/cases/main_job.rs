@@ -62,7 +62,7 @@ fn a_dry_run_shows_the_plan_and_the_sql_and_changes_nothing() {
     assert_eq!((&document["outcome"], &document["dry_run"]), (&"planned".into(), &true.into()));
     let steps: Vec<&str> =
         document["steps"].as_array().unwrap().iter().map(|s| s["id"].as_str().unwrap()).collect();
-    assert_eq!(steps, ["own-1", "own-2", "own-3", "adopt-1", "apply-2", "apply-3"]);
+    assert_eq!(steps, ["own-1", "own-2", "own-3", "own-4", "adopt-1", "apply-2", "apply-3"]);
     let human = markenmate(&["migrate", "--dry-run"]).db(&db).run().assert_code(0);
     assert!(human.stdout.contains("LOCK TABLE public.\"user\" IN ACCESS EXCLUSIVE MODE"));
     assert_eq!(shape(&db), before);
@@ -87,7 +87,7 @@ fn the_run_is_kept_with_its_reason() {
 }
 
 #[test]
-fn the_archive_has_the_audit_logs_columns_then_three_of_its_own() {
+fn the_archive_has_the_audit_logs_columns_then_four_of_its_own() {
     let db = TestDb::baseline();
     markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
     let columns = |table: &str| -> Vec<String> {
@@ -104,6 +104,7 @@ fn the_archive_has_the_audit_logs_columns_then_three_of_its_own() {
         "archived_at timestamp with time zone".to_owned(),
         "archive_id bigint".to_owned(),
         "reason text".to_owned(),
+        "cleanup_id bigint".to_owned(),
     ]);
     assert_eq!(columns("markenmate.audit_log_archive"), expected);
 }
