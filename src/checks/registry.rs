@@ -151,7 +151,7 @@ impl Requires {
     pub fn missing(&self, version: i32, own: i32, catalogue: &Catalogue) -> Option<String> {
         if self.own > own {
             return Some(match self.own {
-                CLEANUP => "runs of cleanup are not recorded yet: markenmate migrate".into(),
+                CLEANUP => "runs of cleanup are not recorded yet: migrate begins that".into(),
                 _ => "there is no operator ledger yet: migrate begins it".into(),
             });
         }

@@ -13,7 +13,7 @@ fn a_standby_that_is_behind_is_waited_for() {
     let server = start(&[]);
     let url = database_on(&server, "live", &["V1__baseline.sql"]);
     let session = Session::open(&url);
-    session.sql("INSERT INTO public.\"user\" (id, name, email, role) SELECT 'u' || n, 'n', n || '@x', 'admin' FROM generate_series(1, 20) n");
+    session.sql("INSERT INTO public.\"user\" (id, name, email, role) SELECT 'u-' || n || '-', 'n', n || '@x', 'admin' FROM generate_series(1, 20) n");
     markenmate(&["migrate", "--yes"]).url(&url).run().assert_code(0);
     session.sql(FILL);
     drop(session);

@@ -483,8 +483,7 @@ fn grants_are_not_told_from_a_throw_away_server() {
 fn what_can_no_longer_return_is_said() {
     let db = used();
     rollback(&db, &[]).assert_code(0);
-    let kept =
-        "SELECT name FROM markenmate.set_aside WHERE of_table = 'audit_log' AND of_column IS NULL";
+    let kept = "SELECT name FROM markenmate.set_aside WHERE of_table = 'step_up_token' AND of_column IS NULL";
     let kept = one(&db.session(), kept);
     let gone = format!(
         "DELETE FROM public.\"user\" WHERE id = (SELECT q.user_id FROM markenmate_quarantine.{kept} q
@@ -493,7 +492,7 @@ fn what_can_no_longer_return_is_said() {
     sql(&db, &gone);
     let document = rehearse(&db, &[]).run().assert_code(0).json();
     let left = found(&document, "left").unwrap_or_else(|| panic!("{document:#}"));
-    assert_eq!(left["subject"], "public.audit_log", "{document:#}");
+    assert_eq!(left["subject"], "public.step_up_token", "{document:#}");
 }
 
 /// A rehearsal, too, fills a database of that name.

@@ -542,7 +542,9 @@ fn guide_archive() {
         "CREATE TABLE public.audit_log_archive (LIKE public.audit_log)",
         &[["guide-archive", "warning", "public.audit_log_archive"]],
     );
-    mends(&db, &document);
+    assert_eq!(document["findings"][0]["remedy"], "markenmate cleanup audit");
+    markenmate(&["cleanup", "audit", "--yes"]).db(&db).run().assert_code(0);
+    verify(&db, &["--only", "guide-archive"], 0);
 }
 
 #[test]

@@ -139,8 +139,8 @@ fn half(beside: &Beside) -> Finding {
     let by = if *is_ours { String::new() } else { format!("  -- as {}", identifier(owner)) };
     let drop = format!("DROP DATABASE {} WITH (FORCE);{by}", quoted(name));
     let Some(path) = whole_of else {
-        let detail = "a restore or a restore test was killed while it filled it; the live database is as it was, \
-                      and what is in this one is in the backup";
+        let detail = "a restore, a restore test or a rehearsal on the server was killed while it filled it; the live \
+                      database is as it was, and what is in this one is in the backup";
         return finding(HALF, Severity::Warning, "Half of a restore is left", detail, drop);
     };
     let detail = format!(
