@@ -42,8 +42,7 @@ impl Statement {
                 .replace("%ARCHIVE%", archive)
                 .replace("%COLUMNS%", &due.fit.names())
                 .replace("%VALUES%", &due.fit.values())
-                .replace("%DOUBLED%", &doubled(due))
-                .replace("%HASH_G%", &due.fit.hash("g")),
+                .replace("%DOUBLED%", &doubled(due)),
         };
         let sql = sql
             .replace("%TABLE%", &table)

@@ -114,7 +114,7 @@ impl Ground {
         };
         let oldest = job.by.map_or_else(|| "NULL".to_owned(), |by| format!("min(t.{by})"));
         let sql = format!(
-            "{role}SELECT count(*) AS matched, to_char({oldest}::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') AS oldest \
+            "{role}SET LOCAL jit = off;SELECT count(*) AS matched, to_char({oldest}::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') AS oldest \
                FROM ONLY {name} t WHERE {}",
             predicate(job, cut_off)
         );

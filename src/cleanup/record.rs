@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::db::foreign::{self, Scope};
 use crate::db::identifiers::literal;
 use crate::db::ledger::{self, Record};
-use crate::db::session::{Mode, Session};
+use crate::db::session::{Mode, Rows, Session};
 use crate::failure::Failure;
 
 const WHAT: &str = "cannot record the cleanup";
@@ -122,6 +122,16 @@ async fn begin_once(
     for row in ended {
         if let Some(mut receipt) = Receipt::from_row(row, "ended") {
             receipt.run_id = row.get("run_id").map(str::to_owned);
+            if job.archive.is_some() {
+                let sets = session.run(WHAT, &kept_sql(due, receipt.cleanup_id, 0)).await?;
+                receipt.checksum = Kept::read(&sets)?.checked(due, &receipt)?;
+                let sql = format!(
+                    "UPDATE markenmate.cleanup SET checksum = {} WHERE cleanup_id = {}",
+                    literal(&receipt.checksum),
+                    receipt.cleanup_id
+                );
+                session.run(WHAT, &sql).await?;
+            }
             receipt.write(cx, session, job.id).await?;
         }
     }
@@ -129,22 +139,81 @@ async fn begin_once(
     Ok(Begun { cleanup, archived_before })
 }
 
+/// What the archive has of a run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kept {
+    rows: u64,
+    checksum: String,
+}
+
+impl Kept {
+    fn read(sets: &[Rows]) -> Result<Self, Failure> {
+        let row = sets.last().and_then(|rows| rows.first());
+        let text = |name| row.and_then(|row| row.get(name));
+        let rows = text("rows").and_then(|rows| rows.parse().ok());
+        let kept = rows.zip(text("checksum").map(str::to_owned));
+        kept.map(|(rows, checksum)| Self { rows, checksum })
+            .ok_or_else(|| Failure::unexpected(WHAT))
+    }
+
+    /// The checksum, where the archive has as many rows as left the table.
+    fn checked(self, due: &Due, receipt: &Receipt) -> Result<String, Failure> {
+        if self.rows == receipt.archived {
+            return Ok(self.checksum);
+        }
+        let archive = due.job.archive.unwrap_or_default();
+        Err(Failure::unexpected(format!(
+            "markenmate.{archive} does not hold what was moved into it"
+        ))
+        .because(format!("{} rows were moved; {} are there", receipt.archived, self.rows))
+        .hint(format!(
+            "look who changed it: rows of this run have cleanup_id {}",
+            receipt.cleanup_id
+        )))
+    }
+}
+
+fn kept_sql(due: &Due, cleanup: i64, after: i64) -> String {
+    format!(
+        "SELECT count(*) AS rows, coalesce(sum({}), 0) AS checksum FROM markenmate.{} a \
+          WHERE a.archive_id > {after} AND a.cleanup_id = {cleanup}",
+        due.fit.hash("a"),
+        due.job.archive.unwrap_or_default()
+    )
+}
+
+/// Reads back what the archive has of a run; nothing where there is none.
+pub(super) async fn read_back(
+    session: &Session,
+    role: &str,
+    due: &Due,
+    begun: Begun,
+) -> Result<Kept, Failure> {
+    if due.job.archive.is_none() {
+        return Ok(Kept { rows: 0, checksum: "0".into() });
+    }
+    let sql = kept_sql(due, begun.cleanup, begun.archived_before);
+    let sets = session.once(Mode::Read, WHAT, &format!("{role}SET LOCAL jit = off;{sql}")).await?;
+    Kept::read(&sets)
+}
+
 /// How a run ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct End<'a> {
+    pub kept: Kept,
     pub outcome: &'a str,
     pub skipped: u64,
     pub remaining: u64,
 }
 
-/// Ends a run: reads back what the archive has of it, compares, and writes the receipt.
+/// Ends a run: compares what the archive has of it, and writes the receipt.
 pub(super) async fn finish(
     cx: &Context,
     session: &Session,
     role: &str,
     due: &Due,
     begun: Begun,
-    end: End<'_>,
+    end: &End<'_>,
 ) -> Result<Receipt, Failure> {
     let receipt = finish_once(cx, session, role, due, begun, end).await;
     session.end().await;
@@ -157,43 +226,20 @@ async fn finish_once(
     role: &str,
     due: &Due,
     begun: Begun,
-    end: End<'_>,
+    end: &End<'_>,
 ) -> Result<Receipt, Failure> {
-    let Begun { cleanup, archived_before } = begun;
-    let mut sql = opening(role);
-    if let Some(archive) = due.job.archive {
-        sql += &format!(
-            "SELECT count(*) AS rows, coalesce(sum({}), 0) AS checksum FROM markenmate.{archive} a \
-              WHERE a.archive_id > {archived_before} AND a.cleanup_id = {cleanup};",
-            due.fit.hash("a")
-        );
-    }
-    sql += &include_str!("finish.sql")
-        .replace("%CLEANUP%", &cleanup.to_string())
+    let sql = include_str!("finish.sql")
+        .replace("%CLEANUP%", &begun.cleanup.to_string())
         .replace("%OUTCOME%", &literal(end.outcome))
+        .replace("%CHECKSUM%", &literal(&end.kept.checksum))
         .replace("%SKIPPED%", &end.skipped.to_string())
         .replace("%REMAINING%", &end.remaining.to_string());
+    let sql = format!("{}{sql}", opening(role));
     let sets = session.begin_within(Mode::Write, session.timeouts(), WHAT, &sql).await?;
     let row = sets.last().and_then(|rows| rows.first());
     let receipt = row.and_then(|row| Receipt::from_row(row, end.outcome));
     let receipt = receipt.ok_or_else(|| Failure::unexpected(WHAT))?;
-    if let (Some(archive), [.., kept, _]) = (due.job.archive, sets.as_slice()) {
-        let of = |name| kept.first().and_then(|row| row.get(name)).unwrap_or_default().to_owned();
-        let (rows, checksum) = (of("rows"), of("checksum"));
-        if rows != receipt.archived.to_string() || checksum != receipt.checksum {
-            return Err(Failure::unexpected(format!(
-                "markenmate.{archive} does not hold what was moved into it"
-            ))
-            .because(format!(
-                "{} rows with checksum {} were moved; {rows} with {checksum} are there",
-                receipt.archived, receipt.checksum
-            ))
-            .hint(
-                "look who changed it: rows of this run have cleanup_id ".to_owned()
-                    + &cleanup.to_string(),
-            ));
-        }
-    }
+    end.kept.clone().checked(due, &receipt)?;
     if receipt.deleted > 0 {
         receipt.write(cx, session, due.job.id).await?;
     }

@@ -10,7 +10,7 @@ use super::jobs::GUIDE_ARCHIVE;
 use super::pace::Pace;
 use super::patient::patiently;
 use super::pressure::Pressure;
-use super::record::{self, Begun, End, Receipt};
+use super::record::{self, Begun, End, Kept, Receipt};
 use crate::console::progress::Progress;
 use crate::context::Context;
 use crate::db::locks;
@@ -62,6 +62,8 @@ pub struct Run<'a> {
     pub cx: &'a Context,
     /// The session that does it.
     pub session: &'a Session,
+    /// A second one beside it; none where there is little to do.
+    pub second: Option<&'a Session>,
     /// The session that holds the lock between cleanups.
     pub guard: &'a Session,
     /// What makes us the owner, if it takes that.
@@ -79,6 +81,17 @@ struct Tally {
     /// In the last pass.
     skipped: u64,
     longest: Duration,
+}
+
+impl Tally {
+    fn count(&mut self, pace: &mut Pace, blocks: u32, (batch, took): (Batch, Duration)) {
+        pace.learn(blocks, batch.deleted, took);
+        self.deleted += batch.deleted;
+        self.archived += batch.archived;
+        self.skipped += batch.skipped;
+        self.batches += 1;
+        self.longest = self.longest.max(took);
+    }
 }
 
 impl Run<'_> {
@@ -125,14 +138,14 @@ impl Run<'_> {
         let mut progress = self.cx.console.progress(due.job.id, due.matched);
         let passes = self.passes(due, begun, &mut tally, &mut progress).await;
         progress.end();
-        let (is_whole, remaining) = passes.map_err(|failure| stopped(failure, &tally))?;
+        let (is_whole, (remaining, kept)) = passes.map_err(|failure| stopped(failure, &tally))?;
         if due.job == &GUIDE_ARCHIVE && remaining == 0 {
             self.drop_guide_archive(due).await.map_err(|failure| stopped(failure, &tally))?;
         }
         let outcome = if is_whole { "done" } else { "stopped" };
-        let end = End { outcome, skipped: tally.skipped, remaining };
+        let end = End { kept, outcome, skipped: tally.skipped, remaining };
         let finish =
-            async || record::finish(self.cx, self.session, self.role, due, begun, end).await;
+            async || record::finish(self.cx, self.session, self.role, due, begun, &end).await;
         let receipt =
             self.patiently(due, finish).await.map_err(|failure| stopped(failure, &tally))?;
         Ok(Done {
@@ -157,38 +170,69 @@ impl Run<'_> {
         begun: Begun,
         tally: &mut Tally,
         progress: &mut Progress<'_>,
-    ) -> Result<(bool, u64), Failure> {
+    ) -> Result<(bool, (u64, Kept)), Failure> {
         let statement = Statement::new(due, begun.cleanup, self.session.facts.server_version_num);
         let mut pace = Pace::new(self.limits.batch_time, due.table.rows, due.table.blocks);
         let mut pressure = Pressure::default();
-        let mut remaining = due.matched;
-        for _ in 0..MOST_PASSES {
+        let mut pass = 0;
+        loop {
+            pass += 1;
             let blocks = self.blocks(due).await?;
             let before = tally.deleted;
             let mut at = 0;
             tally.skipped = 0;
             while at < blocks {
                 if self.is_over() || !self.relieved(&mut pressure, progress).await? {
-                    return Ok((false, self.remaining(due).await?));
+                    return Ok((false, self.look_back(due, begun).await?));
                 }
-                let to = at.saturating_add(pace.blocks()).min(blocks);
-                let (batch, took) = self.batch(due, &statement, at, to).await?;
-                pace.learn(to - at, batch.deleted, took);
-                tally.deleted += batch.deleted;
-                tally.archived += batch.archived;
-                tally.skipped += batch.skipped;
-                tally.batches += 1;
-                tally.longest = tally.longest.max(took);
+                at = self.step(due, &statement, [at, blocks], &mut pace, tally).await?;
                 progress.set(tally.deleted);
-                at = to;
             }
-            remaining = self.remaining(due).await?;
+            let seen = self.look_back(due, begun).await?;
             // What an update moved to where we had been is come back to.
-            if tally.deleted == before || remaining <= tally.skipped {
-                break;
+            if tally.deleted == before || seen.0 <= tally.skipped || pass == MOST_PASSES {
+                return Ok((true, seen));
             }
         }
-        Ok((true, remaining))
+    }
+
+    /// A batch, or two at once on two sessions, each of its own blocks; where the next one begins.
+    async fn step(
+        &self,
+        due: &Due,
+        statement: &Statement,
+        [at, blocks]: [u32; 2],
+        pace: &mut Pace,
+        tally: &mut Tally,
+    ) -> Result<u32, Failure> {
+        let middle = at.saturating_add(pace.blocks()).min(blocks);
+        let first = self.batch(self.session, due, statement, [at, middle]);
+        let Some(second) = self.second.filter(|_| middle < blocks) else {
+            tally.count(pace, middle - at, first.await?);
+            return Ok(middle);
+        };
+        let to = middle.saturating_add(pace.blocks()).min(blocks);
+        let (first, second) = tokio::join!(first, self.batch(second, due, statement, [middle, to]));
+        // What one did counts, whatever became of the other.
+        let mut failed = None;
+        for (result, blocks) in [(first, middle - at), (second, to - middle)] {
+            match result {
+                Ok(done) => tally.count(pace, blocks, done),
+                Err(failure) => failed = Some(failure),
+            }
+        }
+        failed.map_or(Ok(to), Err)
+    }
+
+    /// How many rows are left, and what the archive has of this run.
+    async fn look_back(&self, due: &Due, begun: Begun) -> Result<(u64, Kept), Failure> {
+        let session = self.second.unwrap_or(self.session);
+        let kept = record::read_back(session, self.role, due, begun);
+        let (remaining, kept) = match self.second {
+            Some(_) => tokio::join!(self.remaining(due), kept),
+            None => (self.remaining(due).await, kept.await),
+        };
+        Ok((remaining?, kept?))
     }
 
     fn is_over(&self) -> bool {
@@ -227,10 +271,10 @@ impl Run<'_> {
 
     async fn batch(
         &self,
+        session: &Session,
         due: &Due,
         statement: &Statement,
-        from: u32,
-        to: u32,
+        [from, to]: [u32; 2],
     ) -> Result<(Batch, Duration), Failure> {
         if self.guard.is_closed() {
             return Err(Failure::unexpected(
@@ -243,12 +287,12 @@ impl Run<'_> {
             "{}SET LOCAL synchronous_commit = off;SET LOCAL jit = off;SET LOCAL enable_seqscan = off;",
             record::opening(self.role)
         );
-        self.patiently(due, async || {
+        patiently(self.cx, session, &[due.job.table], async || {
             let mut last = None;
             for rowwise in [Rowwise::Waiting, Rowwise::Skipping] {
                 let began = Instant::now();
                 let sql = format!("{opening}{}", statement.sql(from, to, rowwise));
-                match self.session.once(Mode::Write, &what, &sql).await {
+                match session.once(Mode::Write, &what, &sql).await {
                     Ok(sets) => {
                         let batch = Batch::read(&sets).ok_or_else(|| Failure::unexpected(&what))?;
                         return Ok((batch, began.elapsed()));
@@ -287,7 +331,7 @@ impl Run<'_> {
 
     async fn number(&self, sql: &str) -> Result<u64, Failure> {
         const WHAT: &str = "cannot see what is left";
-        let sql = format!("{}{sql}", self.role);
+        let sql = format!("{}SET LOCAL jit = off;{sql}", self.role);
         let sets = self.session.once(Mode::Read, WHAT, &sql).await?;
         let row = sets.last().and_then(|rows| rows.first()).and_then(|row| row.get(0));
         row.and_then(|n| n.parse().ok()).ok_or_else(|| Failure::unexpected(WHAT))

@@ -18,6 +18,9 @@ pub struct Args {
     /// How long one batch may take, about
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = batch_time)]
     pub(super) batch_time: Duration,
+    /// Batches at once where there are many rows: 1 or 2, each on a session of its own
+    #[arg(long = "jobs", value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub(super) jobs_at_once: u8,
     /// Begin no further batch after this time, and say what is left
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(super) max_duration: Option<Duration>,

@@ -25,6 +25,9 @@ use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Next, Outcome, Report, StepStatus};
 
+/// From so many rows on a second session pays.
+const MANY: u64 = 20_000;
+
 /// The command.
 pub struct Rows {
     args: Args,
@@ -223,7 +226,13 @@ impl Operation for Rows {
             batch_time: self.args.batch_time,
             until: self.args.max_duration.map(|most| began + most),
         };
-        let run = Run { cx, session, guard: &guard, role: &plan.work.role, limits };
+        let many = plan.work.dues.iter().any(|due| due.matched >= MANY);
+        let second = match many && self.args.jobs_at_once > 1 {
+            true => Some(Session::open(&session.endpoint, &cx.settings, &cx.interrupt).await?),
+            false => None,
+        };
+        let second = second.as_ref();
+        let run = Run { cx, session, second, guard: &guard, role: &plan.work.role, limits };
         let mut done = Vec::new();
         for due in &plan.work.dues {
             done.push(run.job(due).await.map_err(|failure| after(failure, &done))?);
