@@ -22,7 +22,7 @@ COMMENT ON COLUMN markenmate.audit_log_archive.cleanup_id IS 'The row of markenm
 COMMENT ON COLUMN markenmate.app_log_archive.cleanup_id IS 'The row of markenmate.cleanup that moved it';
 
 -- A run of a job. Its counts are written with each batch, so that they are those of what was done, whenever
--- the run ended. A run that found nothing takes the row of the one before that found nothing either.
+-- the run ended. Of runs that found nothing, one after the other, the latest has a row.
 CREATE TABLE markenmate.cleanup (
     cleanup_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     job text NOT NULL,
@@ -33,7 +33,7 @@ CREATE TABLE markenmate.cleanup (
     last_at timestamp with time zone DEFAULT now() NOT NULL,
     -- Null: it is at work, or was ended in the middle.
     finished_at timestamp with time zone,
-    -- done; stopped: by a signal, by --max-duration, by trouble; ended: found by the next run.
+    -- done; stopped: by --max-duration; ended: in the middle, found by the next run.
     outcome text,
     deleted bigint DEFAULT 0 NOT NULL,
     archived bigint DEFAULT 0 NOT NULL,

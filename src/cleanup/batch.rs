@@ -1,6 +1,6 @@
 //! One batch: its SQL, and what it did.
 
-use super::ground::{Due, predicate};
+use super::ground::Due;
 use super::jobs::GUIDE_ARCHIVE;
 use crate::db::identifiers::literal;
 use crate::db::session::Rows;
@@ -48,8 +48,7 @@ impl Statement {
             .replace("%TABLE%", &table)
             .replace("%TOLD%", &literal(&table))
             .replace("%CLEANUP%", &cleanup.to_string());
-        let predicate = predicate(due.job, due.cut_off);
-        Self { sql, table, predicate, has_ranges: server_version >= 140_000 }
+        Self { sql, table, predicate: due.condition.clone(), has_ranges: server_version >= 140_000 }
     }
 
     /// For the blocks from `from` up to, not including, `to`.

@@ -32,6 +32,8 @@ pub struct Place {
 /// How a row fits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fit {
+    /// The columns without which the archive takes no row, where the table's may be empty.
+    pub needed: Vec<String>,
     /// The columns that are moved.
     pub places: Vec<Place>,
     /// What the archive must have first: `name type`, as ALTER TABLE takes it.
@@ -67,6 +69,9 @@ pub fn fit(table: &[Column], archive: &[Column]) -> Result<Fit, (String, String)
         }
         if kept.is_none() {
             fit.additions.push(format!("{} {kind}", quoted(name)));
+        }
+        if kept.is_some_and(|kept| kept.needed) && !column.needed {
+            fit.needed.push(name.clone());
         }
         fit.places.push(Place {
             name: name.clone(),

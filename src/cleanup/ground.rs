@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::batch::{Rowwise, Statement};
 use super::columns::{self, Column, Fit};
 use super::jobs::{GUIDE_ARCHIVE, Job};
-use crate::db::identifiers::literal;
+use crate::db::identifiers::{literal, quoted};
 use crate::db::session::{Mode, Rows, Session};
 use crate::failure::Failure;
 
@@ -48,6 +48,8 @@ pub struct Due {
     pub job: &'static Job,
     /// Rows before this have had their time; SQL, one literal.
     pub cut_off: DateTime<Utc>,
+    /// Whether a row `t` leaves: SQL.
+    pub condition: String,
     /// How rows fit into the archive.
     pub fit: Fit,
     /// Rows a block, for the pace.
@@ -84,6 +86,25 @@ impl Ground {
         self.table("public", GUIDE_ARCHIVE.table).is_some_and(|table| table.kind == "r")
     }
 
+    /// What keeps the guide's archive from being taken over; nothing where nothing does.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn in_the_way(
+        session: &Session,
+        role: &str,
+        due: &Due,
+    ) -> Result<Vec<String>, Failure> {
+        let names: Vec<_> = due.fit.needed.iter().map(|name| quoted(name)).collect();
+        let lacking: Vec<_> = names.iter().map(|name| format!("t.{name} IS NULL")).collect();
+        let lacking = if lacking.is_empty() { "false".to_owned() } else { lacking.join(" OR ") };
+        let sql = include_str!("in_the_way.sql")
+            .replace("%NEEDED_NAMES%", &literal(&names.join(", ")))
+            .replace("%NEEDED%", &lacking);
+        let sets = session.once(Mode::Read, WHAT, &format!("{role}{sql}")).await?;
+        Ok(sets.iter().flatten().filter_map(|row| row.get(0).map(str::to_owned)).collect())
+    }
+
     /// The job as it can be done, with rows before `cut_off` counted.
     ///
     /// # Errors
@@ -94,6 +115,7 @@ impl Ground {
         role: &str,
         job: &'static Job,
         cut_off: DateTime<Utc>,
+        spared: Option<&str>,
     ) -> Result<Due, Failure> {
         let name = format!("public.{}", job.table);
         let table = self.table("public", job.table).ok_or_else(|| missing(&name))?;
@@ -113,10 +135,11 @@ impl Ground {
             }
         };
         let oldest = job.by.map_or_else(|| "NULL".to_owned(), |by| format!("min(t.{by})"));
+        let condition = condition(job, cut_off, spared);
         let sql = format!(
             "{role}SET LOCAL jit = off;SELECT count(*) AS matched, to_char({oldest}::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') AS oldest \
                FROM ONLY {name} t WHERE {}",
-            predicate(job, cut_off)
+            condition
         );
         let sets = session.once(Mode::Read, WHAT, &sql).await?;
         let row = sets.last().and_then(|rows| rows.first());
@@ -124,6 +147,7 @@ impl Ground {
         Ok(Due {
             job,
             cut_off,
+            condition,
             fit,
             table: table.clone(),
             matched: row.get("matched").and_then(|n| n.parse().ok()).unwrap_or_default(),
@@ -179,8 +203,17 @@ fn missing(name: &str) -> Failure {
         .hint("markenmate status says where the database stands; markenmate migrate brings it")
 }
 
+/// Rows of the guide's archive that the application's table has as well stay in both, while that archive stays: else
+/// they would be in ours twice once it is taken over.
+pub const SPARED: &str = "NOT EXISTS (SELECT FROM public.audit_log_archive g WHERE g.id = t.id)";
+
 /// The condition on a row `t`.
-pub(super) fn predicate(job: &Job, cut_off: DateTime<Utc>) -> String {
+fn condition(job: &Job, cut_off: DateTime<Utc>, spared: Option<&str>) -> String {
+    let predicate = predicate(job, cut_off);
+    spared.map_or(predicate.clone(), |spared| format!("{predicate} AND {spared}"))
+}
+
+fn predicate(job: &Job, cut_off: DateTime<Utc>) -> String {
     let text = cut_off.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
     job.predicate.trim().replace("%CUT_OFF%", &format!("{}::timestamptz", literal(&text)))
 }

@@ -3,7 +3,8 @@
 SELECT format('standby %s is %s s behind', coalesce(nullif(application_name, ''), client_addr::text, pid::text),
               round(extract(epoch FROM replay_lag))) AS what
   FROM pg_stat_replication
- WHERE replay_lag > %LAG%
+ -- Whoever only receives replays nothing, ever.
+ WHERE state = 'streaming' AND replay_lsn IS NOT NULL AND replay_lag > %LAG%
  UNION ALL
 SELECT format('pid %s (%s as %s) has a snapshot that is %s min old', pid, coalesce(nullif(application_name, ''), '?'), usename,
               round(extract(epoch FROM clock_timestamp() - xact_start) / 60))

@@ -4,6 +4,7 @@ use serde::Serialize;
 use tokio_postgres::SimpleQueryRow;
 
 use super::ground::Due;
+use super::jobs::GUIDE_ARCHIVE;
 use crate::context::Context;
 use crate::db::foreign::{self, Scope};
 use crate::db::identifiers::literal;
@@ -240,7 +241,8 @@ async fn finish_once(
     let receipt = row.and_then(|row| Receipt::from_row(row, end.outcome));
     let receipt = receipt.ok_or_else(|| Failure::unexpected(WHAT))?;
     end.kept.clone().checked(due, &receipt)?;
-    if receipt.deleted > 0 {
+    // That a table of the application's schema was dropped is told, too.
+    if receipt.deleted > 0 || due.job == &GUIDE_ARCHIVE {
         receipt.write(cx, session, due.job.id).await?;
     }
     session.commit(WHAT, "COMMIT").await?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::batch::{Batch, Rowwise, Statement};
-use super::ground::{Due, predicate};
+use super::ground::Due;
 use super::jobs::GUIDE_ARCHIVE;
 use super::pace::Pace;
 use super::patient::patiently;
@@ -122,7 +122,7 @@ impl Run<'_> {
         let busy = holders.iter().take(3).fold(busy, |failure, holder| {
             failure.because(holder).hint(format!("to end it: {}", holder.remedy()))
         });
-        Err(busy.hint("it does what this one would have done: markenmate status says when it has"))
+        Err(busy.hint("run it again when that one has ended: markenmate status says when it has"))
     }
 
     /// Does it.
@@ -324,8 +324,7 @@ impl Run<'_> {
     }
 
     async fn remaining(&self, due: &Due) -> Result<u64, Failure> {
-        let condition = predicate(due.job, due.cut_off);
-        let table = due.job.table;
+        let (condition, table) = (&due.condition, due.job.table);
         self.number(&format!("SELECT count(*) FROM ONLY public.{table} t WHERE {condition}")).await
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cleanup::schedule::names::Names;
 use crate::cleanup::schedule::pg_cron::{self, Here, There};
-use crate::cleanup::schedule::standing::{self, LAST_RUNS, LastRun, Scheduled};
+use crate::cleanup::schedule::standing::{self, LastRun, Scheduled, last_runs_sql};
 use crate::context::Context;
 use crate::db::foreign;
 use crate::db::identifiers::quoted;
@@ -59,7 +59,7 @@ async fn last_runs(session: &Session, survey: &Survey) -> Result<Vec<LastRun>, F
         true => format!("SET LOCAL ROLE {};", quoted(survey.rights.owner())),
         false => String::new(),
     };
-    let sql = format!("{role}{};{LAST_RUNS}", foreign::plain());
+    let sql = format!("{role}{};{}", foreign::plain(), last_runs_sql());
     match session.once(Mode::Read, "cannot read the runs of cleanup", &sql).await {
         Ok(sets) => Ok(sets.last().into_iter().flatten().map(LastRun::from_row).collect()),
         // Whether it is gone is another check's to say: undefined_table, insufficient_privilege.

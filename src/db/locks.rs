@@ -198,16 +198,16 @@ pub fn restore_lock_holders_sql(oid: u32, beside: &str) -> String {
 }
 
 /// The lock between cleanups of one database, which keeps no other run out: they go on for hours.
-const CLEANUP: i32 = 0x636c_6561;
+pub const CLEANUP_KEY: (i32, i32) = (KEY.0, 0x636c_6561);
 
 /// As [`try_lock_sql`], for the lock between cleanups.
 pub fn try_cleanup_lock_sql() -> String {
-    try_sql((KEY.0, CLEANUP))
+    try_sql(CLEANUP_KEY)
 }
 
 /// Another cleanup of this database.
 pub async fn cleanup_holders(session: &Session) -> Result<Vec<Holder>, Failure> {
-    key_holders(session, (KEY.0, CLEANUP), "the lock between cleanups").await
+    key_holders(session, CLEANUP_KEY, "the lock between cleanups").await
 }
 
 /// The statement that tries for the lock and proves that it is our own session which holds it:

@@ -117,7 +117,7 @@ fn bare_it_is_the_guides_two_and_every_row_is_accounted_for() {
         let again = cleanup(&db, &["--yes"]).assert_code(0).json();
         assert_eq!(again["outcome"], "nothing_to_do", "{again:#}");
     }
-    let runs = "SELECT string_agg(job || ' ' || deleted || ' ' || outcome, ', ' ORDER BY cleanup_id) FROM markenmate.cleanup";
+    let runs = "SELECT string_agg(job || ' ' || deleted || ' ' || outcome, ', ' ORDER BY deleted = 0, job DESC) FROM markenmate.cleanup";
     assert_eq!(
         one(&session, runs),
         format!("tokens {expired} done, audit {old} done, tokens 0 done, audit 0 done")
@@ -205,6 +205,13 @@ fn rows_that_others_hold_are_left_and_counted() {
         "{done:#}"
     );
     assert_eq!(done["outcome"], "done");
+    let left = &done["findings"][0];
+    assert_eq!(left["id"], "rows-left", "{done:#}");
+    assert!(left["remedy"].as_str().unwrap().contains("pg_terminate_backend"), "{left:#}");
+    assert!(
+        done["steps"][0]["title"].as_str().unwrap().ends_with("and 7 are there still"),
+        "{done:#}"
+    );
     assert_eq!(audit_rows(&session), before);
     holder.sql("UPDATE public.audit_log SET metadata = metadata WHERE id IN (SELECT id FROM public.audit_log WHERE created_at < now() - interval '90 days' LIMIT 3); COMMIT");
     let done = cleanup(&db, &["audit", "--yes"]).assert_code(0).json();
@@ -337,21 +344,58 @@ fn an_archive_made_by_the_guide_is_taken_over_row_by_row() {
         "CREATE TABLE public.audit_log_archive (LIKE public.audit_log);
          INSERT INTO public.audit_log_archive SELECT * FROM public.audit_log WHERE created_at < now() - interval '90 days';
          DELETE FROM public.audit_log WHERE created_at < now() - interval '90 days' AND id % 10 > 0;
-         CREATE VIEW public.reading AS SELECT * FROM public.audit_log_archive",
+         CREATE VIEW public.reading AS SELECT * FROM public.audit_log_archive;
+         INSERT INTO public.audit_log (user_id, action, created_at) SELECT min(id), 'LATER', '2020-01-01' FROM public.\"user\"",
     );
     let all = format!(
         "SELECT count(*) || ' ' || md5(string_agg(r::text, E'\\n' ORDER BY r::text)) FROM (
            SELECT {AUDIT} FROM public.audit_log UNION SELECT {AUDIT} FROM public.audit_log_archive) r"
     );
     let before = one(&session, &all);
-    // Who reads it must be seen to first; the rows are safe by then.
-    let refused = cleanup(&db, &["audit", "--yes"]).assert_code(6);
-    assert!(refused.stdout.contains("reading"), "{}", refused.stdout);
+    // Who reads it must be seen to first; the rest does not wait for that.
+    let done = cleanup(&db, &["audit", "--yes"]).assert_code(0).json();
+    let said = done["findings"].to_string();
+    assert!(said.contains("view public.reading reads it"), "{done:#}");
+    assert!(said.contains("The guide's monthly job would destroy rows"), "{done:#}");
+    // What stands in both is left in both until then.
+    assert_eq!(job(&done, "audit")["archived"], 1, "{done:#}");
+    assert_eq!(one(&session, "SELECT count(*) > 0 FROM public.audit_log_archive"), "t");
     session.sql("DROP VIEW public.reading");
     cleanup(&db, &["audit", "--yes"]).assert_code(0);
     assert_eq!(one(&session, "SELECT to_regclass('public.audit_log_archive')"), "");
     assert_eq!(audit_rows(&session), before);
     markenmate(&["verify", "--only", "guide-archive,ledger-chain"]).db(&db).run().assert_code(0);
+}
+
+#[test]
+fn the_guides_archive_is_dropped_by_consent_alone_and_that_is_told() {
+    let db = TestDb::migrated();
+    let session = db.session();
+    session.sql("CREATE TABLE public.audit_log_archive AS SELECT * FROM public.audit_log");
+    cleanup(&db, &[]).assert_code(4);
+    let planned = cleanup(&db, &["--dry-run"]).assert_code(0);
+    assert!(planned.stdout.contains("drop it when it is empty"), "{}", planned.stdout);
+    assert_eq!(
+        one(&session, "SELECT to_regclass('public.audit_log_archive')"),
+        "audit_log_archive"
+    );
+    let done = cleanup(&db, &["--yes"]).assert_code(0).json();
+    assert_eq!(done["outcome"], "done", "{done:#}");
+    assert_eq!(one(&session, "SELECT to_regclass('public.audit_log_archive')"), "");
+    let told = "SELECT count(*) FROM markenmate.ledger WHERE command = 'cleanup' AND subject = 'guide-archive'";
+    assert_eq!(one(&session, told), "1");
+
+    // Rows that lack what the archive demands stay where they are, and are counted.
+    session.sql(
+        "CREATE TABLE public.audit_log_archive AS SELECT * FROM public.audit_log;
+                 INSERT INTO public.audit_log_archive (user_id) VALUES ('u')",
+    );
+    let done = cleanup(&db, &["--yes"]).assert_code(0).json();
+    assert!(
+        done["findings"].to_string().contains("1 row(s) lack what the archive demands"),
+        "{done:#}"
+    );
+    assert_eq!(one(&session, "SELECT count(*) FROM public.audit_log_archive"), "1");
 }
 
 #[test]

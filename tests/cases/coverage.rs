@@ -250,7 +250,7 @@ fn a_job_that_does_not_run_is_found() {
 fn where_runs_are_not_recorded_nothing_is_judged() {
     let db = TestDb::hardened();
     let document = markenmate(&["verify", "--format", "json"]).db(&db).run().json();
-    let why = "runs of cleanup are not recorded yet: markenmate migrate";
+    let why = "runs of cleanup are not recorded yet: migrate begins that";
     for id in ["schedule", "audit-coverage"] {
         assert_eq!(status(&document, id), ["skipped", why]);
     }

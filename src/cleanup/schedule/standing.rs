@@ -10,12 +10,15 @@ use super::marker::Ours;
 use super::names::Names;
 use super::pg_cron::Job;
 use super::{RHYTHMS, Via};
+use crate::db::locks;
 
 /// The statement that reads [`LastRun`]s.
-pub const LAST_RUNS: &str = include_str!("last_runs.sql");
-
-/// A run that wrote nothing for so long is at work no more. Seconds: a batch, and what it may wait for.
-const SILENT: u64 = 600;
+pub fn last_runs_sql() -> String {
+    let (class, object) = locks::CLEANUP_KEY;
+    include_str!("last_runs.sql")
+        .replace("%CLASS%", &class.to_string())
+        .replace("%OBJECT%", &object.to_string())
+}
 
 /// One job that is scheduled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,8 +58,8 @@ pub struct LastRun {
     pub archived: i64,
     /// Rows, where they were counted.
     pub remaining: Option<i64>,
-    /// Since its last batch.
-    pub seconds_ago: u64,
+    /// A cleanup holds the lock, and this one has no end.
+    pub at_work: bool,
 }
 
 /// What this machine keeps for the database at `place`, below `root`. What cannot be read is not seen.
@@ -124,17 +127,13 @@ impl LastRun {
             deleted: number("deleted").unwrap_or_default(),
             archived: number("archived").unwrap_or_default(),
             remaining: number("remaining"),
-            seconds_ago: row
-                .get("seconds_ago")
-                .and_then(|text| text.parse().ok())
-                .unwrap_or_default(),
+            at_work: row.get("at_work") == Some("true"),
         }
     }
 
     /// Nobody works on it any more, and nobody said that it was done.
     pub fn ended_in_the_middle(&self) -> bool {
-        self.finished_at.is_none() && self.seconds_ago > SILENT
-            || self.outcome.as_deref() == Some("ended")
+        self.finished_at.is_none() && !self.at_work || self.outcome.as_deref() == Some("ended")
     }
 
     /// How it went, in words.
@@ -169,10 +168,10 @@ mod tests {
             deleted: 1,
             archived: 1,
             remaining: Some(7),
-            seconds_ago: 5,
+            at_work: true,
         };
         assert_eq!(run.words(), "at work");
-        let silent = LastRun { seconds_ago: 601, ..run.clone() };
+        let silent = LastRun { at_work: false, ..run.clone() };
         assert!(silent.words().contains("ended in the middle, run again"), "{}", silent.words());
         let finished = |outcome: &str| LastRun {
             finished_at: Some("2025-11-03T08:00:00Z".into()),

@@ -5,6 +5,7 @@ use crate::failure::Ending;
 use crate::pipeline;
 
 mod args;
+mod outcome;
 mod rows;
 pub(super) mod schedule;
 mod set_aside;

@@ -6,10 +6,11 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::args::{Args, JobArg, USUAL_AGE, before};
+use super::outcome::{Outcomes, held, report};
 use super::shown;
 use crate::checks::registry::{self as checks, Source};
-use crate::cleanup::export::{Export, File, Months};
-use crate::cleanup::ground::{Due, Ground};
+use crate::cleanup::export::{Export, Months};
+use crate::cleanup::ground::{Due, Ground, SPARED};
 use crate::cleanup::jobs::{self, GUIDE_ARCHIVE, Job};
 use crate::cleanup::orphans::{self, Moved, Orphans};
 use crate::cleanup::patient::patiently;
@@ -20,10 +21,10 @@ use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
 use crate::migrations::registry;
-use crate::migrations::survey::Survey;
+use crate::migrations::survey::{History, Survey, refuse_damage};
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
-use crate::report::{Block, Next, Outcome, Report, StepStatus};
+use crate::report::{Finding, Next, Report};
 
 /// From so many rows on a second session pays.
 const MANY: u64 = 20_000;
@@ -39,6 +40,7 @@ pub struct Seen {
     /// What makes us the owner, if it takes that.
     role: String,
     dues: Vec<Due>,
+    findings: Vec<Finding>,
     export: Option<Export>,
     months: Vec<Months>,
     orphans: Vec<Orphans>,
@@ -156,14 +158,22 @@ impl Operation for Rows {
         let survey = Survey::look(session).await?;
         let role = role(&survey)?;
         let ground = Ground::look(session).await?;
-        let mut jobs = self.jobs();
+        let jobs = self.jobs();
+        let (mut dues, mut findings, mut stays) = (Vec::new(), Vec::new(), false);
         if jobs.iter().any(|job| job.id == "audit") && ground.has_guide_archive() {
-            jobs.insert(0, &GUIDE_ARCHIVE);
+            match guide_archive(session, &ground, &role).await? {
+                Ok(due) => dues.push(due),
+                Err(why) => {
+                    stays = true;
+                    findings.push(shown::not_taken_over(why));
+                }
+            }
+            findings.push(shown::the_guides_job());
         }
-        let mut dues = Vec::new();
         for job in jobs {
             let cut_off = self.cut_off(job, ground.now);
-            dues.push(ground.due(session, &role, job, cut_off).await?);
+            let spared = (job.id == "audit" && stays).then_some(SPARED);
+            dues.push(ground.due(session, &role, job, cut_off, spared).await?);
         }
         let (export, months) = self.months(session, &role, ground.now).await?;
         let (mut found, mut kept) = (Vec::new(), 0);
@@ -172,7 +182,7 @@ impl Operation for Rows {
         } else if self.wants_orphans() {
             found = orphans::look(session, &role, verified_by()?).await?;
         }
-        Ok(Seen { role, dues, export, months, orphans: found, kept })
+        Ok(Seen { role, dues, findings, export, months, orphans: found, kept })
     }
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Seen>, Failure> {
@@ -182,7 +192,9 @@ impl Operation for Rows {
             + work.orphans.iter().map(|orphans| orphans.rows).sum::<u64>()
             + work.kept;
         let step = |due: &Due| {
-            let risk = if due.matched > 0 { Risk::Additive } else { Risk::ReadOnly };
+            // A table that is dropped is asked about, empty as it is.
+            let changes = due.matched > 0 || due.job == &GUIDE_ARCHIVE;
+            let risk = if changes { Risk::Additive } else { Risk::ReadOnly };
             let mut step = Step::new(due.job.id, shown::title(due), risk);
             step.sql = Some(due.sql());
             step
@@ -198,7 +210,8 @@ impl Operation for Rows {
         }
         steps.extend(shown::orphans_step(&work.orphans, work.kept));
         // That it ran is written down all the same, but a dry run has nothing to show.
-        if cx.settings.dry_run && matched == 0 {
+        let takes_over = work.dues.iter().any(|due| due.job == &GUIDE_ARCHIVE);
+        if cx.settings.dry_run && matched == 0 && !takes_over {
             steps.clear();
         }
         Ok(Plan {
@@ -206,7 +219,7 @@ impl Operation for Rows {
             screen: shown::screen(&work.dues, &work.months, &work.orphans),
             work,
             steps,
-            findings: Vec::new(),
+            findings: seen.findings.clone(),
             question: "Go on?".into(),
             asks_later: false,
             next: None,
@@ -237,6 +250,7 @@ impl Operation for Rows {
         for due in &plan.work.dues {
             done.push(run.job(due).await.map_err(|failure| after(failure, &done))?);
         }
+        let held = held(session, &done).await;
         let moved =
             self.orphans(cx, session, &plan.work).await.map_err(|failure| after(failure, &done))?;
         let mut files = Vec::new();
@@ -250,10 +264,27 @@ impl Operation for Rows {
         guard.end().await;
         Ok(report(
             &plan,
-            &Outcomes { done, moved, files, exported_in: began.elapsed() },
+            &Outcomes { done, held, moved, files, exported_in: began.elapsed() },
             self.again(),
         ))
     }
+}
+
+/// The guide's archive, where it can be taken over; else why not: nothing else is to wait for that.
+async fn guide_archive(
+    session: &Session,
+    ground: &Ground,
+    role: &str,
+) -> Result<Result<Due, String>, Failure> {
+    let due = match ground.due(session, role, &GUIDE_ARCHIVE, ground.now, None).await {
+        Ok(due) => due,
+        Err(failure) if failure.kind == Kind::Refused => {
+            return Ok(Err(format!("{failure}: {}", failure.causes.join("; "))));
+        }
+        Err(failure) => return Err(failure),
+    };
+    let stands = Ground::in_the_way(session, role, &due).await?;
+    Ok(if stands.is_empty() { Ok(due) } else { Err(stands.join("; ")) })
 }
 
 /// What `verify` asks.
@@ -267,6 +298,22 @@ fn verified_by() -> Result<&'static str, Failure> {
 /// # Errors
 /// Refused (4): the tool's own schema is not there yet; the tables are not ours.
 fn role(survey: &Survey) -> Result<String, Failure> {
+    match &survey.history {
+        History::Known => {}
+        History::Damaged(damage) => return Err(refuse_damage(damage)),
+        History::Denied => {
+            return Err(Failure::refused(format!(
+                "role {} may not read the history",
+                survey.rights.user
+            ))
+            .hint(format!("connect as {}, or as a member of that role", survey.rights.owner())));
+        }
+    }
+    if survey.rights.table_owner.is_none() {
+        return Err(Failure::refused("none of the application's tables are here")
+            .because(format!("the database is {}", survey.database))
+            .hint("name the application's database, for example: -d markenmate"));
+    }
     let own = survey.histories.own.iter().filter_map(|row| row.number()).max().unwrap_or_default();
     if own < registry::CLEANUP {
         return Err(Failure::refused("there is no archive in this database yet")
@@ -297,39 +344,4 @@ fn after(mut failure: Failure, done: &[Done]) -> Failure {
     done.iter().fold(failure, |failure, done| {
         failure.because(format!("done before: {}, {} rows", done.id, done.deleted))
     })
-}
-
-/// What became of everything.
-struct Outcomes {
-    done: Vec<Done>,
-    moved: Vec<Moved>,
-    files: Vec<File>,
-    exported_in: Duration,
-}
-
-fn report(plan: &Plan<Seen>, all: &Outcomes, again: Next) -> Report {
-    let Outcomes { done, moved, files, exported_in } = all;
-    let deleted: u64 = done.iter().map(|done| done.deleted).sum();
-    let remaining: u64 = done.iter().map(|done| done.remaining).sum();
-    let nothing = deleted == 0 && remaining == 0 && files.is_empty() && moved.is_empty();
-    let mut report = Report::new(if nothing { Outcome::NothingToDo } else { Outcome::Done });
-    for step in &plan.steps {
-        let took = match done.iter().find(|done| done.id == step.id) {
-            Some(done) => Some(done.duration_ms),
-            None if step.id == "export" => u64::try_from(exported_in.as_millis()).ok(),
-            None => None,
-        };
-        report.steps.push(step.result(StepStatus::Done, took));
-    }
-    report.data = json!({ "jobs": done, "remaining": remaining, "files": files, "orphans": moved });
-    report.body = if nothing {
-        vec![Block::Text("nothing to do: no row has had its time".into())]
-    } else {
-        shown::results(done, moved, files)
-    };
-    report.next = Some(if remaining == 0 { Next::run("markenmate status") } else { again });
-    if moved.iter().any(|moved| moved.kept_as.is_some()) {
-        report.undo = Some("markenmate cleanup orphans --put-back".into());
-    }
-    report
 }

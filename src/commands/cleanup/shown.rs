@@ -6,14 +6,74 @@ use crate::cleanup::export::{Export, File, Months};
 use crate::cleanup::ground::Due;
 use crate::cleanup::orphans::{Moved, Orphans};
 use crate::cleanup::run::Done;
+use crate::db::locks::Holder;
 use crate::plan::{Risk, Step};
-use crate::report::Block;
+use crate::report::{Block, Finding, Severity};
 
 /// `move 120 old audit rows …`
 pub(super) fn title(due: &Due) -> String {
     match due.matched {
         0 => format!("{}: there are none", due.job.title),
         n => format!("{}: {n}", due.job.title),
+    }
+}
+
+/// What was done, in place of what was to be done.
+pub(super) fn title_of(done: &Done, planned: &str) -> String {
+    let what = planned.rsplit_once(": ").map_or(planned, |(what, _)| what);
+    match (done.deleted, done.remaining) {
+        (0, 0) => planned.to_owned(),
+        (left, 0) => format!("{what}: {left}"),
+        (left, remaining) => format!("{what}: {left}, and {remaining} are there still"),
+    }
+}
+
+/// Why the guide's archive stays where it is.
+pub(super) fn not_taken_over(why: String) -> Finding {
+    Finding {
+        id: "guide-archive".into(),
+        severity: Severity::Warning,
+        title: "The archive that was made by following the guide is not taken over".into(),
+        subject: "public.audit_log_archive".into(),
+        detail: why,
+        remedy: "see to that, then: markenmate cleanup audit".into(),
+    }
+}
+
+/// Whoever made the guide's archive has set up the guide's job as well.
+pub(super) fn the_guides_job() -> Finding {
+    Finding {
+        id: "guide-job".into(),
+        severity: Severity::Warning,
+        title: "The guide's monthly job would destroy rows from now on".into(),
+        subject: "wherever it is scheduled".into(),
+        detail: "once public.audit_log_archive is gone its INSERT fails and its DELETE does not: audit rows would be deleted \
+                 and kept nowhere"
+            .into(),
+        remedy: "take that job away; in its place: markenmate cleanup schedule --install".into(),
+    }
+}
+
+/// Rows that stayed.
+pub(super) fn held(done: &Done, table: &str, holders: &[Holder]) -> Finding {
+    let detail = match (done.skipped, holders) {
+        (0, _) => "nobody holds them: a trigger on the table keeps them, or they came while it was at work".into(),
+        (held, []) => format!("{held} were held by somebody who is gone, or not to be seen"),
+        (held, holders) => {
+            let holders: Vec<_> = holders.iter().take(3).map(ToString::to_string).collect();
+            format!("{held} were held by others; now there is {}", holders.join("; "))
+        }
+    };
+    Finding {
+        id: "rows-left".into(),
+        severity: Severity::Warning,
+        title: "Rows whose time is over are there still".into(),
+        subject: format!("public.{table}: {} row(s)", done.remaining),
+        detail,
+        remedy: holders.first().map_or_else(
+            || format!("markenmate cleanup {}", done.id),
+            |holder| format!("to end it: {}", holder.remedy()),
+        ),
     }
 }
 

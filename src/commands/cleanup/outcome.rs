@@ -1,0 +1,71 @@
+//! What became of a cleanup.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::rows::Seen;
+use super::shown;
+use crate::cleanup::export::File;
+use crate::cleanup::jobs::{self, GUIDE_ARCHIVE};
+use crate::cleanup::orphans::Moved;
+use crate::cleanup::run::Done;
+use crate::db::locks::{self, Wanted};
+use crate::db::session::Session;
+use crate::plan::Plan;
+use crate::report::{Block, Finding, Next, Outcome, Report, StepStatus};
+
+/// Why rows whose time is over are there still.
+pub(super) async fn held(session: &Session, done: &[Done]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for done in done.iter().filter(|done| done.remaining > 0 && done.receipt.outcome == "done") {
+        let table = jobs::find(done.id).map_or(GUIDE_ARCHIVE.table, |job| job.table);
+        let holders = locks::table_holders(session, &[table]).await.unwrap_or_default();
+        found.push(shown::held(done, table, &locks::in_the_way(holders, Wanted::Rows)));
+    }
+    found
+}
+
+/// What became of everything.
+pub(super) struct Outcomes {
+    pub(super) done: Vec<Done>,
+    pub(super) held: Vec<Finding>,
+    pub(super) moved: Vec<Moved>,
+    pub(super) files: Vec<File>,
+    pub(super) exported_in: Duration,
+}
+
+pub(super) fn report(plan: &Plan<Seen>, all: &Outcomes, again: Next) -> Report {
+    let Outcomes { done, moved, files, exported_in, .. } = all;
+    let deleted: u64 = done.iter().map(|done| done.deleted).sum();
+    let remaining: u64 = done.iter().map(|done| done.remaining).sum();
+    let took_over = done.iter().any(|done| done.id == GUIDE_ARCHIVE.id);
+    let nothing =
+        deleted == 0 && remaining == 0 && files.is_empty() && moved.is_empty() && !took_over;
+    let mut report = Report::new(if nothing { Outcome::NothingToDo } else { Outcome::Done });
+    report.findings.clone_from(&plan.findings);
+    report.findings.extend(all.held.iter().cloned());
+    for step in &plan.steps {
+        let took = match done.iter().find(|done| done.id == step.id) {
+            Some(done) => Some(done.duration_ms),
+            None if step.id == "export" => u64::try_from(exported_in.as_millis()).ok(),
+            None => None,
+        };
+        let mut result = step.result(StepStatus::Done, took);
+        if let Some(done) = done.iter().find(|done| done.id == step.id) {
+            result.title = shown::title_of(done, &result.title);
+        }
+        report.steps.push(result);
+    }
+    report.data = json!({ "jobs": done, "remaining": remaining, "files": files, "orphans": moved });
+    report.body = if nothing {
+        vec![Block::Text("nothing to do: no row has had its time".into())]
+    } else {
+        shown::results(done, moved, files)
+    };
+    report.next = Some(if remaining == 0 { Next::run("markenmate status") } else { again });
+    if moved.iter().any(|moved| moved.kept_as.is_some()) {
+        report.undo = Some("markenmate cleanup orphans --put-back".into());
+    }
+    report
+}
