@@ -336,7 +336,10 @@ fn slow_statements_are_found() {
         );
     }
     // Who may not see the statements of others says so, instead of that all is well.
-    live.sql("CREATE ROLE looker LOGIN; GRANT USAGE ON SCHEMA \"Stats x\" TO looker; GRANT pg_read_all_data TO looker");
+    live.sql(
+        "CREATE ROLE looker LOGIN; GRANT USAGE ON SCHEMA \"Stats x\", public TO looker;
+         GRANT SELECT ON ALL TABLES IN SCHEMA public TO looker",
+    );
     let document = verify_at(&url.replacen("postgres@", "looker@", 1), &[]);
     let [word, why] = status(&document, "performance");
     assert!(word == "skipped" && why.contains("GRANT pg_read_all_stats TO looker"), "{why}");

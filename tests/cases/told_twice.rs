@@ -441,7 +441,13 @@ fn what_a_rehearsal_says_to_type_next_can_be_typed() {
 fn no_backup_is_taken_for_a_scratch_database_that_may_not_be_made() {
     let db = TestDb::baseline();
     let role = format!("reads_{}", db.name);
-    sql(&db, &format!("CREATE ROLE {role} LOGIN; GRANT pg_read_all_data TO {role}"));
+    sql(
+        &db,
+        &format!(
+            "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA public TO {role}; \
+                    GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
+        ),
+    );
     let run =
         markenmate(&["rehearse", "--on-server", "--yes"]).db(&db).url(&db.url_as(&role)).run();
     let run = run.assert_code(4);
