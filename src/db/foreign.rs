@@ -21,7 +21,7 @@ pub const STRANGER: &str = "MM190";
 pub enum Scope {
     /// Rows whose time is over.
     Cleanup,
-    /// Rows of any table.
+    /// Rows of any table, and of what is set aside.
     Everything,
     /// Roles, sessions, the records of it.
     Admins,
@@ -88,12 +88,13 @@ fn refuse_from(scope: Scope, first_look: u8) -> String {
         "p.oid < 16384 OR p.proowner IN (SELECT s.oid FROM pg_roles s WHERE s.rolsuper OR s.rolname = session_user) \
          OR p.prosecdef AND p.oid::regprocedure::text IN ({ours})",
     );
+    let keeps = matches!(scope, Scope::Returning | Scope::Everything);
     include_str!("foreign.sql")
         .replace("%FIRST_LOOK%", &first_look.to_string())
         .replace("%STRANGERS%", &strangers(relations, &trusted))
         .replace("%WRITTEN%", scope.written())
         .replace("%DELETED%", scope.deleted())
-        .replace("%KEPT%", if scope == Scope::Returning { "true" } else { "false" })
+        .replace("%KEPT%", if keeps { "true" } else { "false" })
         .replace("%GUARDS%", &names.collect::<Vec<_>>().join(", "))
         .replace("%FUNCTION_CODE%", FUNCTION_CODE)
         .replace("%CODES%", &codes.collect::<Vec<_>>().join(", "))
@@ -168,6 +169,7 @@ mod tests {
             refuse(Scope::Admins),
             refuse(Scope::Probes),
             refuse(Scope::Returning),
+            refuse(Scope::Everything),
             plain().to_owned(),
         ] {
             let places = [

@@ -16,7 +16,7 @@ BEGIN
         -- What is written, what is deleted along, and children.
         written := ARRAY(
             WITH RECURSIVE named(oid, deleted) AS (
-                SELECT c.oid, c.relname IN (%DELETED%)
+                SELECT c.oid, c.relname IN (%DELETED%) OR n.nspname = 'markenmate_quarantine'
                   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                  WHERE n.nspname = 'public' AND c.relname IN (%WRITTEN%)
                     -- By the guards.

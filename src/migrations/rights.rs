@@ -43,6 +43,8 @@ pub struct Rights {
     pub holds_users: bool,
     /// Tables that ways back have set aside.
     pub set_aside: u32,
+    /// Those among them that `cleanup orphans` has set aside.
+    pub orphans_aside: u32,
     /// Databases of the server that are named like those into which is restored.
     pub restoring: u32,
     /// Event triggers that run along with our statements, by name.
@@ -78,6 +80,10 @@ impl Rights {
             holds_users: yes("holds_users"),
             set_aside: row
                 .get("set_aside")
+                .and_then(|count| count.parse().ok())
+                .unwrap_or_default(),
+            orphans_aside: row
+                .get("orphans_aside")
                 .and_then(|count| count.parse().ok())
                 .unwrap_or_default(),
             restoring: row

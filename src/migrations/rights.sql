@@ -18,6 +18,10 @@ SELECT current_user::text AS "user",
        -- What a way back keeps.
        (SELECT count(*) FROM pg_class
          WHERE relnamespace = to_regnamespace('markenmate_quarantine') AND relkind = 'r') AS set_aside,
+       -- What cleanup orphans keeps: its tables are named so; who looks may not read where they are registered.
+       (SELECT count(*) FROM pg_class
+         WHERE relnamespace = to_regnamespace('markenmate_quarantine') AND relkind = 'r'
+           AND relname ~ '^orphans_.*_[0-9]{14}_[0-9a-f]{8}_[0-9]+$') AS orphans_aside,
        -- Restores name theirs so; whose they are is another question.
        (SELECT count(*) FROM pg_database WHERE datname ~ '_restoring_[0-9]+_[0-9a-f]{8}$') AS restoring,
        -- What runs along with each statement of ours that makes or drops something.

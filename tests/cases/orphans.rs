@@ -1,9 +1,11 @@
 //! `cleanup orphans`: what points to nothing is set aside with all that hangs on it, and put back from there.
 
+use std::time::Duration;
+
 use markenmate::sandbox::sample::Sample;
 
 use crate::support::state::one;
-use crate::support::{Session, TestDb, markenmate, sql};
+use crate::support::{Session, TestDb, markenmate, sql, wait_until};
 
 use super::cleanup::cleanup;
 
@@ -53,6 +55,20 @@ fn broken() -> TestDb {
     db
 }
 
+/// Whatever is set aside gets the users that it points to.
+fn parents(session: &Session) {
+    session.sql(
+        "DO $$ DECLARE q record; BEGIN
+           FOR q IN SELECT c.oid, format('markenmate_quarantine.%I', c.relname) AS t, a.attname AS col
+                      FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname ~ '(user|admin)_id$'
+                     WHERE c.relnamespace = to_regnamespace('markenmate_quarantine') AND c.relkind = 'r'
+           LOOP EXECUTE format('INSERT INTO public.\"user\" (id, name, email) SELECT DISTINCT %1$I, ''p'', ''parent-'' || %1$I
+                                  FROM %2$s WHERE %1$I IS NOT NULL ON CONFLICT DO NOTHING', q.col, q.t); END LOOP;
+           INSERT INTO public.order_history (id, user_id, restaurant_id) SELECT -1, min(u.id), min(r.id) FROM public.\"user\" u, public.restaurant r;
+           END $$",
+    );
+}
+
 #[test]
 fn they_are_shown_set_aside_and_put_back() {
     let db = broken();
@@ -85,19 +101,20 @@ fn they_are_shown_set_aside_and_put_back() {
     assert!(kept["data"]["tables"].to_string().contains("\"orphans\""), "{kept:#}");
     cleanup(&db, &["orphans", "--yes"]).assert_code(0);
 
-    // The keys that are there take nothing that they find no row for; without them all of it returns.
-    let back = cleanup(&db, &["orphans", "--put-back", "--yes"]).assert_code(0).json();
-    assert!(
-        back["data"]["orphans"].as_array().unwrap().iter().any(|m| m["left"].as_u64() > Some(0)),
-        "{back:#}"
-    );
-    session.sql(
-        "DO $$ DECLARE k record; BEGIN
-           FOR k IN SELECT conname, conrelid::regclass AS t FROM pg_constraint WHERE contype = 'f' AND connamespace = 'public'::regnamespace
-           LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', k.t, k.conname); END LOOP; END $$",
-    );
+    // A key, and one that was lost, takes nothing that it finds no row for; what keeps the rest is said.
+    let none =
+        markenmate(&["cleanup", "orphans", "--put-back", "--yes"]).db(&db).run().assert_code(0);
+    assert!(none.stdout.contains("finds no row in public.\"user\""), "{}", none.stdout);
+    assert!(none.stdout.contains("run the same command again"), "{}", none.stdout);
+    assert_eq!(orphans(&db), 0);
+    // Their parents come back, for the sake of it with nothing else, and so do they.
+    parents(&session);
     let back = cleanup(&db, &["orphans", "--put-back", "--yes"]).assert_code(0).json();
     assert!(back["data"]["orphans"].as_array().unwrap().iter().all(|m| m["left"] == 0), "{back:#}");
+    session.sql(
+        "SET session_replication_role = replica; DELETE FROM public.\"user\" WHERE email LIKE 'parent-%';
+         DELETE FROM public.order_history WHERE id = -1; RESET session_replication_role",
+    );
     assert_eq!(rows(&session), before);
     let left = "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace('markenmate_quarantine') AND relkind = 'r'";
     assert_eq!(one(&session, left), "0");
@@ -127,4 +144,238 @@ fn flags_that_belong_to_something_else_are_said() {
     let none = cleanup(&db, &["orphans", "--yes"]).assert_code(0).json();
     assert_eq!(none["outcome"], "nothing_to_do");
     cleanup(&db, &["orphans", "--put-back", "--yes"]).assert_code(0);
+}
+
+fn run_orphans(db: &TestDb, more: &[&str]) -> crate::support::Run {
+    markenmate(&[&["cleanup", "orphans", "--yes"], more].concat()).db(db).run()
+}
+
+fn kept_rows(session: &Session, table: &str) -> u64 {
+    let names = session.sql(&format!(
+        "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('markenmate_quarantine') AND relname LIKE 'orphans_{table}%'"
+    ));
+    let names = names.into_iter().flatten().flatten();
+    names
+        .map(|name| {
+            let count = format!("SELECT count(*) FROM markenmate_quarantine.\"{name}\"");
+            one(session, &count).parse::<u64>().unwrap()
+        })
+        .sum()
+}
+
+const ORPHAN: &str = "SET session_replication_role = replica;
+    INSERT INTO public.ticket (id, user_id, title, description) VALUES (900, 'gone', 't', 'd');
+    RESET session_replication_role;";
+
+fn one_orphan() -> (TestDb, Session) {
+    let db = TestDb::migrated();
+    let session = db.session();
+    session.sql(ORPHAN);
+    (db, session)
+}
+
+#[test]
+fn a_row_that_is_added_meanwhile_goes_along_and_is_not_lost() {
+    let (db, session) = one_orphan();
+    let other = db.session();
+    other.sql(
+        "BEGIN; INSERT INTO public.ticket_comment (ticket_id, user_id, message) SELECT 900, min(id), 'late' FROM public.\"user\"",
+    );
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| run_orphans(&db, &["--lock-timeout", "20s"]));
+        let waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        assert!(wait_until(Duration::from_secs(20), || one(&session, waits) == "t"));
+        other.sql("COMMIT");
+        run.join().unwrap().assert_code(0);
+    });
+    assert_eq!(
+        one(&session, "SELECT count(*) FROM public.ticket_comment WHERE message = 'late'"),
+        "0"
+    );
+    assert_eq!(kept_rows(&session, "ticket_comment"), 1);
+}
+
+#[test]
+fn the_value_that_is_kept_is_the_one_that_is_emptied() {
+    let db = TestDb::migrated();
+    let session = db.session();
+    session.sql(
+        "SET session_replication_role = replica;
+         INSERT INTO public.app_log (level, message, user_id) SELECT 'info', 'n' || n, 'gone' FROM generate_series(1, 3) n;
+         RESET session_replication_role;",
+    );
+    let other = db.session();
+    other.sql("BEGIN; UPDATE public.app_log SET user_id = (SELECT min(id) FROM public.\"user\") WHERE message = 'n1'");
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| run_orphans(&db, &["--lock-timeout", "20s"]));
+        let waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        assert!(wait_until(Duration::from_secs(20), || one(&session, waits) == "t"));
+        other.sql("COMMIT");
+        run.join().unwrap().assert_code(0);
+    });
+    assert_eq!(
+        one(
+            &session,
+            "SELECT count(*) FROM public.app_log WHERE message LIKE 'n_' AND user_id IS NULL"
+        ),
+        "2"
+    );
+    assert_eq!(kept_rows(&session, "app_log"), 2);
+}
+
+#[test]
+fn a_trigger_that_keeps_a_value_or_a_row_makes_it_refuse() {
+    let db = TestDb::migrated();
+    let session = db.session();
+    session.sql(
+        "SET session_replication_role = replica;
+         INSERT INTO public.app_log (level, message, user_id) VALUES ('info', 'n', 'gone');
+         RESET session_replication_role;
+         CREATE FUNCTION public.keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+         CREATE TRIGGER keeps BEFORE UPDATE ON public.app_log FOR EACH ROW EXECUTE FUNCTION public.keeps();",
+    );
+    run_orphans(&db, &[]).assert_code(4);
+    session.sql(ORPHAN);
+    session.sql(
+        "DROP TRIGGER keeps ON public.app_log; DELETE FROM public.app_log WHERE message = 'n';
+         CREATE TRIGGER keeps BEFORE DELETE ON public.ticket FOR EACH ROW EXECUTE FUNCTION public.keeps();",
+    );
+    run_orphans(&db, &[]).assert_code(4);
+    assert_eq!(kept_rows(&session, ""), 0);
+}
+
+#[test]
+fn what_hangs_on_it_by_a_key_that_was_lost_goes_along() {
+    let (db, session) = one_orphan();
+    session.sql(
+        "INSERT INTO public.ticket_comment (ticket_id, user_id, message) SELECT 900, min(id), 'c' FROM public.\"user\";
+         ALTER TABLE public.ticket_comment DROP CONSTRAINT ticket_comment_ticket_id_ticket_id_fk",
+    );
+    run_orphans(&db, &[]).assert_code(0);
+    assert_eq!(orphans(&db), 0);
+    assert_eq!(kept_rows(&session, "ticket_comment"), 1);
+}
+
+#[test]
+fn keys_of_other_kinds() {
+    let (db, session) = one_orphan();
+    session.sql(
+        "CREATE TABLE public.note (id int PRIMARY KEY, ticket_id int DEFAULT 1 REFERENCES public.ticket ON DELETE SET DEFAULT);
+         CREATE TABLE public.bill (id int PRIMARY KEY, ticket_id int CONSTRAINT \"Bill's\" REFERENCES public.ticket);
+         INSERT INTO public.ticket (id, user_id, title, description) SELECT 1, min(id), 't', 'd' FROM public.\"user\" ON CONFLICT DO NOTHING;
+         INSERT INTO public.note VALUES (1, 900); INSERT INTO public.bill VALUES (1, 900)",
+    );
+    let before = rows(&session);
+    let refused = run_orphans(&db, &[]).assert_code(4);
+    assert!(
+        refused.stdout.contains("1 row(s) of public.bill") && refused.stdout.contains("\"Bill's\""),
+        "{}",
+        refused.stdout
+    );
+    assert_eq!(rows(&session), before);
+    session.sql("DELETE FROM public.bill");
+    let before = rows(&session);
+    run_orphans(&db, &[]).assert_code(0);
+    assert_eq!(one(&session, "SELECT ticket_id FROM public.note"), "1");
+    session.sql("INSERT INTO public.\"user\" (id, name, email) VALUES ('gone', 'g', 'parent-g')");
+    run_orphans(&db, &["--put-back"]).assert_code(0);
+    session.sql("SET session_replication_role = replica; DELETE FROM public.\"user\" WHERE id = 'gone'; RESET session_replication_role");
+    assert_eq!(rows(&session), before);
+}
+
+#[test]
+fn numbers_that_only_the_server_gives_and_a_table_that_points_to_itself() {
+    let (db, session) = one_orphan();
+    session.sql(
+        "CREATE TABLE public.reply (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, twice int GENERATED ALWAYS AS (ticket_id * 2) STORED,
+             ticket_id int REFERENCES public.ticket ON DELETE CASCADE, above int REFERENCES public.reply ON DELETE CASCADE);
+         INSERT INTO public.reply (ticket_id) VALUES (900);
+         INSERT INTO public.reply (above) VALUES (1), (2)",
+    );
+    let before = rows(&session);
+    run_orphans(&db, &[]).assert_code(0);
+    assert_eq!(one(&session, "SELECT count(*) FROM public.reply"), "0");
+    session.sql("INSERT INTO public.\"user\" (id, name, email) VALUES ('gone', 'g', 'parent-g')");
+    run_orphans(&db, &["--put-back"]).assert_code(0);
+    session.sql("SET session_replication_role = replica; DELETE FROM public.\"user\" WHERE id = 'gone'; RESET session_replication_role");
+    assert_eq!(rows(&session), before);
+}
+
+#[test]
+fn code_beside_what_is_set_aside_does_not_run() {
+    let (db, session) = one_orphan();
+    session.sql(&crate::support::state::owned_by(&role(&session)));
+    run_orphans(&db, &[]).assert_code(0);
+    let kept = one(
+        &session,
+        "SELECT relname FROM pg_class WHERE relnamespace = 'markenmate_quarantine'::regnamespace AND relkind = 'r' AND relname LIKE 'orphans_ticket%'",
+    );
+    let role = role(&session);
+    session.sql(&format!(
+        "CREATE FUNCTION markenmate_quarantine.theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RESET ROLE;
+             CREATE TABLE public.ran_as AS SELECT current_user::text; RETURN NULL; END $$;
+         ALTER FUNCTION markenmate_quarantine.theirs() OWNER TO \"{role}\";
+         CREATE TRIGGER theirs BEFORE DELETE ON markenmate_quarantine.\"{kept}\" FOR EACH STATEMENT EXECUTE FUNCTION markenmate_quarantine.theirs()"
+    ));
+    let refused = run_orphans(&db, &["--put-back"]).assert_code(4);
+    assert!(refused.stdout.contains("trigger theirs"), "{}", refused.stdout);
+    assert_eq!(one(&session, "SELECT to_regclass('public.ran_as') IS NULL"), "t");
+    // A view in its place is nothing to put back.
+    session.sql(&format!(
+        "ALTER TABLE markenmate_quarantine.\"{kept}\" RENAME TO x; DROP TRIGGER theirs ON markenmate_quarantine.x;
+         CREATE VIEW markenmate_quarantine.\"{kept}\" AS SELECT * FROM markenmate_quarantine.x"
+    ));
+    let none = run_orphans(&db, &["--put-back"]).assert_code(0);
+    assert!(none.stdout.contains("nothing is set aside that could be put back"), "{}", none.stdout);
+}
+
+/// A role of this database's own.
+fn role(session: &Session) -> String {
+    let role = format!("owner_{}", one(session, "SELECT current_database()"));
+    let _ = session.try_sql(&format!("CREATE ROLE {role}"));
+    role
+}
+
+#[test]
+fn what_is_said() {
+    let (db, session) = one_orphan();
+    run_orphans(&db, &[]).assert_code(0);
+    let none = run_orphans(&db, &[]).assert_code(0);
+    assert!(
+        none.stdout.contains("no row points to a row that is gone")
+            && !none.stdout.contains("had its time"),
+        "{}",
+        none.stdout
+    );
+    let status = markenmate(&["status"]).db(&db).run();
+    assert!(
+        status.stdout.contains("cleanup orphans set them aside")
+            && status.stdout.contains("markenmate cleanup orphans --put-back")
+            && !status.stdout.contains("rollback took out"),
+        "{}",
+        status.stdout
+    );
+    // Two of the same table are told apart.
+    session.sql(&ORPHAN.replace("900", "901"));
+    run_orphans(&db, &[]).assert_code(0);
+    let none = run_orphans(&db, &["--put-back"]).assert_code(0);
+    assert!(
+        none.stdout.contains("nothing could be put back") && !none.stdout.contains("done"),
+        "{}",
+        none.stdout
+    );
+    assert_eq!(none.stdout.matches("public.ticket, set aside 2").count(), 2, "{}", none.stdout);
+    assert_eq!(
+        none.stdout.matches("stays: 1: user_id finds no row in public.\"user\"").count(),
+        2,
+        "{}",
+        none.stdout
+    );
+    // Dropped by hand.
+    session.sql(
+        "DO $$ DECLARE t text; BEGIN FOR t IN SELECT oid::regclass FROM pg_class
+           WHERE relnamespace = 'markenmate_quarantine'::regnamespace AND relkind = 'r' LOOP EXECUTE 'DROP TABLE ' || t; END LOOP; END $$",
+    );
+    let none = run_orphans(&db, &["--put-back"]).assert_code(0);
+    assert!(none.stdout.contains("nothing is set aside that could be put back"), "{}", none.stdout);
 }

@@ -20,13 +20,16 @@ pub struct Orphans {
     /// The table, as SQL writes it.
     #[serde(skip)]
     child: String,
+    /// Its bare name.
+    #[serde(skip)]
+    pub table: String,
     /// The condition on a row `c` of it.
     #[serde(skip)]
     condition: String,
     /// The columns that the key would have emptied; none: the row would have gone.
     pub emptied: Option<String>,
     #[serde(skip)]
-    nulls: Option<String>,
+    sets: Option<String>,
 }
 
 /// What went, or came back.
@@ -42,15 +45,19 @@ pub struct Moved {
     /// What could not come back, and is there still.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left: Option<u64>,
+    /// What keeps it there: `3: user_id finds no row in public."user"`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub why: Vec<String>,
+    /// Of the table in `markenmate_quarantine`, where it comes back from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// When it was set aside, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
 }
 
-impl Orphans {
-    /// The table's name, without its schema.
-    pub fn table(&self) -> String {
-        let name = self.child.strip_prefix("public.").unwrap_or(&self.child);
-        name.trim_matches('"').replace("\"\"", "\"")
-    }
-}
+/// `WITH` and the keys, those that were lost among them.
+const KEYS: &str = include_str!("../../db/keys.sql");
 
 const WHAT: &str = "cannot see to rows that point to nothing";
 
@@ -65,9 +72,10 @@ pub async fn look(session: &Session, role: &str, sql: &str) -> Result<Vec<Orphan
             subject: row.get("subject")?.to_owned(),
             rows: row.get("n")?.parse().ok()?,
             child: row.get("child")?.to_owned(),
+            table: row.get("table_name")?.to_owned(),
             condition: row.get("condition")?.to_owned(),
             emptied: row.get("emptied").map(str::to_owned),
-            nulls: row.get("nulls").map(str::to_owned),
+            sets: row.get("sets").map(str::to_owned),
         })
     };
     Ok(sets.last().into_iter().flatten().filter_map(orphans).collect())
@@ -85,12 +93,13 @@ pub async fn set_aside(
 ) -> Result<Vec<Moved>, Failure> {
     let found: Vec<_> = orphans
         .iter()
-        .map(|o| json!({ "child": o.child, "condition": o.condition, "emptied": o.emptied, "nulls": o.nulls }))
+        .map(|o| json!({ "child": o.child, "table_name": o.table, "condition": o.condition, "emptied": o.emptied, "sets": o.sets }))
         .collect();
     let tag: String = cx.run_id.simple().to_string().chars().take(8).collect();
     let sql = include_str!("aside.sql")
         .replace("%RUN%", &literal(&cx.run_id.to_string()))
         .replace("%TAG%", &literal(&tag))
+        .replace("%KEYS%", KEYS)
         .replace("%FOUND%", &format!("{}::jsonb", literal(&json!(found).to_string())));
     carry_out(cx, session, role, &sql, "orphans").await
 }
@@ -100,15 +109,18 @@ pub async fn set_aside(
 /// # Errors
 /// As for [`set_aside`].
 pub async fn put_back(cx: &Context, session: &Session, role: &str) -> Result<Vec<Moved>, Failure> {
-    carry_out(cx, session, role, include_str!("back.sql"), "orphans put back").await
+    let sql = include_str!("back.sql").replace("%KEYS%", KEYS);
+    carry_out(cx, session, role, &sql, "orphans put back").await
 }
 
-/// How many rows are set aside.
+/// How many tables of what is set aside are there.
 ///
 /// # Errors
 /// The server's.
 pub async fn kept(session: &Session, role: &str) -> Result<u64, Failure> {
-    let sql = "SELECT count(*) FROM markenmate.set_aside WHERE state = 'orphans'";
+    let sql = "SELECT count(*) FROM markenmate.set_aside s \
+                 JOIN pg_class c ON c.relname = s.name AND c.relnamespace = to_regnamespace('markenmate_quarantine') \
+                WHERE s.state = 'orphans' AND c.relkind = 'r'";
     let sets = session.once(Mode::Read, WHAT, &format!("{role}{sql}")).await?;
     let row = sets.last().and_then(|rows| rows.first()).and_then(|row| row.get(0)?.parse().ok());
     row.ok_or_else(|| Failure::unexpected(WHAT))

@@ -33,7 +33,25 @@ pub(super) struct Outcomes {
     pub(super) moved: Vec<Moved>,
     pub(super) files: Vec<File>,
     pub(super) exported_in: Duration,
+    pub(super) asked: Vec<&'static str>,
 }
+
+/// Why nothing was done.
+fn what_is_not(asked: &[&str]) -> String {
+    let mut reasons = Vec::new();
+    if asked.iter().any(|asked| !["orphans", PUT_BACK].contains(asked)) {
+        reasons.push("no row has had its time");
+    }
+    if asked.contains(&"orphans") {
+        reasons.push("no row points to a row that is gone");
+    }
+    if asked.contains(&PUT_BACK) {
+        reasons.push("nothing is set aside that could be put back");
+    }
+    reasons.join(", and ")
+}
+
+pub(super) const PUT_BACK: &str = "--put-back";
 
 pub(super) fn report(plan: &Plan<Seen>, all: &Outcomes, again: Next) -> Report {
     let Outcomes { done, moved, files, exported_in, .. } = all;
@@ -42,7 +60,12 @@ pub(super) fn report(plan: &Plan<Seen>, all: &Outcomes, again: Next) -> Report {
     let took_over = done.iter().any(|done| done.id == GUIDE_ARCHIVE.id);
     let nothing =
         deleted == 0 && remaining == 0 && files.is_empty() && moved.is_empty() && !took_over;
-    let mut report = Report::new(if nothing { Outcome::NothingToDo } else { Outcome::Done });
+    let none_moved =
+        deleted == 0 && !took_over && files.is_empty() && moved.iter().all(|moved| moved.rows == 0);
+    let mut report = Report::new(match nothing || remaining == 0 && none_moved {
+        true => Outcome::NothingToDo,
+        false => Outcome::Done,
+    });
     report.findings.clone_from(&plan.findings);
     report.findings.extend(all.held.iter().cloned());
     for step in &plan.steps {
@@ -59,7 +82,7 @@ pub(super) fn report(plan: &Plan<Seen>, all: &Outcomes, again: Next) -> Report {
     }
     report.data = json!({ "jobs": done, "remaining": remaining, "files": files, "orphans": moved });
     report.body = if nothing {
-        vec![Block::Text("nothing to do: no row has had its time".into())]
+        vec![Block::Text(format!("nothing to do: {}", what_is_not(&all.asked)))]
     } else {
         shown::results(done, moved, files)
     };

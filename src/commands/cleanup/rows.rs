@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::args::{Args, JobArg, USUAL_AGE, before};
-use super::outcome::{Outcomes, held, report};
+use super::outcome::{Outcomes, PUT_BACK, held, report};
 use super::shown;
 use crate::checks::registry::{self as checks, Source};
 use crate::cleanup::export::{Export, Months};
@@ -66,6 +66,13 @@ impl Rows {
         self.args.jobs.contains(&JobArg::Orphans)
     }
 
+    /// What was to be done.
+    fn asked(&self) -> Vec<&'static str> {
+        let orphans = if self.args.put_back { PUT_BACK } else { "orphans" };
+        let jobs = self.jobs().into_iter().map(|job| job.id);
+        jobs.chain(self.wants_orphans().then_some(orphans)).collect()
+    }
+
     /// What the archives of these jobs have for files.
     async fn months(
         &self,
@@ -98,7 +105,8 @@ impl Rows {
         if seen.orphans.is_empty() && seen.kept == 0 {
             return Ok(Vec::new());
         }
-        let tables: Vec<String> = seen.orphans.iter().map(Orphans::table).collect();
+        let tables: Vec<String> =
+            seen.orphans.iter().map(|orphans| orphans.table.clone()).collect();
         let tables: Vec<&str> = tables.iter().map(String::as_str).chain(["user"]).collect();
         patiently(cx, session, &tables, async || match self.args.put_back {
             true => orphans::put_back(cx, session, &seen.role).await,
@@ -264,7 +272,14 @@ impl Operation for Rows {
         guard.end().await;
         Ok(report(
             &plan,
-            &Outcomes { done, held, moved, files, exported_in: began.elapsed() },
+            &Outcomes {
+                done,
+                held,
+                moved,
+                files,
+                exported_in: began.elapsed(),
+                asked: self.asked(),
+            },
             self.again(),
         ))
     }

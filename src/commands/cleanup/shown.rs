@@ -178,6 +178,7 @@ pub(super) fn results(done: &[Done], moved: &[Moved], files: &[File]) -> Vec<Blo
     }
     if !moved.is_empty() {
         blocks.push(table(&["what", "rows", "where"], moved.iter().map(moved_row).collect()));
+        blocks.extend(staying(moved));
     }
     for file in files {
         blocks
@@ -193,13 +194,34 @@ fn done_row(done: &Done) -> Vec<String> {
     [done.id.to_owned()].into_iter().chain(counts).chain([longest]).collect()
 }
 
+/// Why something did not come back, and what brings it back.
+fn staying(moved: &[Moved]) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for part in moved.iter().filter(|moved| !moved.why.is_empty()) {
+        let name = part.name.as_deref().unwrap_or(&part.what);
+        blocks.push(Block::Text(format!("{name} stays: {}", part.why.join("; "))));
+    }
+    if !blocks.is_empty() {
+        blocks.push(Block::Text(
+            "what finds no row returns once that row is there: run the same command again; to give it up: \
+             markenmate cleanup set-aside NAME"
+                .into(),
+        ));
+        if moved.iter().all(|moved| moved.rows == 0) {
+            blocks.insert(0, Block::Text("nothing could be put back".into()));
+        }
+    }
+    blocks
+}
+
 fn moved_row(moved: &Moved) -> Vec<String> {
     let place = match (&moved.kept_as, moved.left) {
         (Some(name), _) => name.clone(),
         (None, Some(0)) => "all are back".into(),
         (None, left) => format!("{} stay set aside", left.unwrap_or_default()),
     };
-    vec![moved.what.clone(), moved.rows.to_string(), place]
+    let since = moved.since.as_ref().map(|since| format!(", set aside {since}"));
+    vec![format!("{}{}", moved.what, since.unwrap_or_default()), moved.rows.to_string(), place]
 }
 
 fn table(columns: &[&str], rows: Vec<Vec<String>>) -> Block {

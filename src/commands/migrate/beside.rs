@@ -57,19 +57,16 @@ pub fn not_empty(survey: &Survey) -> Option<Finding> {
     })
 }
 
-/// What a way back has set aside does not come back by itself.
+/// What a way back, or `cleanup orphans`, has set aside does not come back by itself.
 pub fn set_aside(survey: &Survey) -> Option<Finding> {
-    let tables = survey.rights.set_aside;
+    let orphans = survey.rights.orphans_aside;
+    let tables = survey.rights.set_aside.saturating_sub(orphans);
     let part = format!(
         "migrate brings {} of them back; the others could not return, or were never registered",
         survey.kept.iter().filter(|kept| !kept.lost).count()
     );
-    (tables > 0).then(|| Finding {
-        id: "set-aside".into(),
-        severity: Severity::Warning,
-        title: "Rows are set aside".into(),
-        subject: "schema markenmate_quarantine".into(),
-        detail: format!(
+    let by_rollback = (tables > 0).then(|| {
+        format!(
             "{tables} table(s) hold what a rollback took out of public; {}",
             match survey.kept.iter().any(|kept| kept.returning) {
                 true => "some of it is on its way back, and migrate goes on with it",
@@ -77,11 +74,28 @@ pub fn set_aside(survey: &Survey) -> Option<Finding> {
                 false if survey.kept.len() == tables as usize => "migrate brings it back",
                 false => &part,
             }
-        ),
-        remedy: match survey.kept.is_empty() {
-            true => "markenmate cleanup set-aside --dry-run".into(),
-            false => "markenmate migrate".into(),
-        },
+        )
+    });
+    let by_cleanup = (orphans > 0).then(|| {
+        format!(
+            "{orphans} table(s) hold rows that pointed to nothing: cleanup orphans set them aside"
+        )
+    });
+    let details: Vec<String> = by_rollback.into_iter().chain(by_cleanup).collect();
+    let remedy = match (survey.kept.is_empty(), orphans) {
+        (false, _) => "markenmate migrate",
+        (true, 0) => "markenmate cleanup set-aside --dry-run",
+        (true, _) => {
+            "markenmate cleanup orphans --put-back; what is not wanted back: markenmate cleanup set-aside --dry-run"
+        }
+    };
+    (!details.is_empty()).then(|| Finding {
+        id: "set-aside".into(),
+        severity: Severity::Warning,
+        title: "Rows are set aside".into(),
+        subject: "schema markenmate_quarantine".into(),
+        detail: details.join("; "),
+        remedy: remedy.into(),
     })
 }
 
