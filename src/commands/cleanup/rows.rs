@@ -222,15 +222,20 @@ impl Operation for Rows {
         if cx.settings.dry_run && matched == 0 && !takes_over {
             steps.clear();
         }
+        let mut screen = shown::screen(&work.dues, &work.months, &work.orphans);
+        let settled = steps.is_empty() && screen.is_empty();
+        if settled {
+            screen.push(Block::Text(format!("nothing to do: {}", what_is_not(&self.asked()))));
+        }
         Ok(Plan {
             data: json!({ "jobs": work.dues.iter().map(shown::planned).collect::<Vec<_>>(), "export": work.months, "orphans": work.orphans }),
-            screen: shown::screen(&work.dues, &work.months, &work.orphans),
+            screen,
             work,
             steps,
             findings: seen.findings.clone(),
             question: "Go on?".into(),
             asks_later: false,
-            next: None,
+            next: settled.then(|| Next::run("markenmate status")),
         })
     }
 

@@ -218,7 +218,11 @@ fn moved_row(moved: &Moved) -> Vec<String> {
     let place = match (&moved.kept_as, moved.left) {
         (Some(name), _) => name.clone(),
         (None, Some(0)) => "all are back".into(),
-        (None, left) => format!("{} stay set aside", left.unwrap_or_default()),
+        (None, left) => format!(
+            "{} stay in markenmate_quarantine.{}",
+            left.unwrap_or_default(),
+            moved.name.as_deref().unwrap_or_default()
+        ),
     };
     let since = moved.since.as_ref().map(|since| format!(", set aside {since}"));
     vec![format!("{}{}", moved.what, since.unwrap_or_default()), moved.rows.to_string(), place]
