@@ -74,7 +74,9 @@ pub(super) fn report(plan: &Plan<Seen>, all: &Outcomes, again: Next) -> Report {
             None if step.id == "export" => u64::try_from(exported_in.as_millis()).ok(),
             None => None,
         };
-        let mut result = step.result(StepStatus::Done, took);
+        let in_vain = step.id == "orphans" && moved.iter().all(|moved| moved.rows == 0);
+        let status = if in_vain { StepStatus::Skipped } else { StepStatus::Done };
+        let mut result = step.result(status, took);
         if let Some(done) = done.iter().find(|done| done.id == step.id) {
             result.title = shown::title_of(done, &result.title);
         }
