@@ -13,7 +13,7 @@ use crate::failure::Failure;
 pub struct Fingerprint {
     /// As [`schema`] has it.
     pub schema: String,
-    /// As [`beside`] has it.
+    /// As `beside` has it.
     pub beside: String,
 }
 

@@ -113,7 +113,7 @@ pub fn in_server(names: &Names, jobs: &[Job]) -> Vec<Scheduled> {
 }
 
 impl LastRun {
-    /// Reads a row of [`LAST_RUNS`].
+    /// Reads a row of [`last_runs_sql`].
     pub fn from_row(row: &SimpleQueryRow) -> Self {
         let text = |name| row.get(name).map(str::to_owned);
         let number = |name| row.get(name).and_then(|text| text.parse().ok());

@@ -37,7 +37,7 @@ pub(super) struct Outcomes {
 }
 
 /// Why nothing was done.
-fn what_is_not(asked: &[&str]) -> String {
+pub(super) fn what_is_not(asked: &[&str]) -> String {
     let mut reasons = Vec::new();
     if asked.iter().any(|asked| !["orphans", PUT_BACK].contains(asked)) {
         reasons.push("no row has had its time");

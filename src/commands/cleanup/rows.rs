@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::args::{Args, JobArg, USUAL_AGE, before};
-use super::outcome::{Outcomes, PUT_BACK, held, report};
+use super::outcome::{Outcomes, PUT_BACK, held, report, what_is_not};
 use super::shown;
 use crate::checks::registry::{self as checks, Source};
 use crate::cleanup::export::{Export, Months};
@@ -24,7 +24,7 @@ use crate::migrations::registry;
 use crate::migrations::survey::{History, Survey, refuse_damage};
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
-use crate::report::{Finding, Next, Report};
+use crate::report::{Block, Finding, Next, Report};
 
 /// From so many rows on a second session pays.
 const MANY: u64 = 20_000;
