@@ -151,6 +151,18 @@ impl Failure {
         self
     }
 
+    /// Some of the work was done before it: nothing of it says otherwise any longer.
+    #[must_use]
+    pub fn after_changes(mut self) -> Self {
+        const UNTOUCHED: &str = "nothing was changed";
+        if self.kind != Kind::Interrupted {
+            self.kind = Kind::Partial;
+        }
+        self.hints.retain(|hint| !hint.starts_with(UNTOUCHED));
+        self.message = self.message.replace(&format!("; {UNTOUCHED}"), "");
+        self
+    }
+
     /// Adds what was found.
     #[must_use]
     pub fn with_findings(mut self, findings: Vec<Finding>) -> Self {
@@ -183,6 +195,16 @@ impl std::error::Error for Failure {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_after_a_change_does_not_deny_it() {
+        let failure = Failure::new(Kind::Busy, "in the way; nothing was changed")
+            .hint("nothing was changed: run it again")
+            .hint("wait")
+            .after_changes();
+        assert_eq!((failure.kind, failure.to_string()), (Kind::Partial, "in the way".into()));
+        assert_eq!(failure.hints, ["wait"]);
+    }
 
     #[test]
     fn attempting_keeps_the_cause() {

@@ -347,16 +347,12 @@ impl Run<'_> {
 }
 
 /// What was done stays done.
-fn stopped(mut failure: Failure, tally: &Tally) -> Failure {
-    if failure.kind != Kind::Interrupted && tally.deleted > 0 {
-        failure.kind = Kind::Partial;
-    }
+fn stopped(failure: Failure, tally: &Tally) -> Failure {
     if tally.deleted == 0 {
         return failure;
     }
-    failure.hints.retain(|hint| !hint.starts_with("nothing was changed"));
-    failure.message = failure.message.replace("; nothing was changed", "");
     failure
+        .after_changes()
         .because(format!(
             "{} rows had left, {} of them into the archive",
             tally.deleted, tally.archived

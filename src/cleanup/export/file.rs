@@ -38,9 +38,7 @@ pub(super) struct Written {
 impl Writing {
     /// Begins beside `target`; what a run that was killed left there is replaced.
     pub(super) fn begin(target: &Path) -> io::Result<Self> {
-        if let Some(folder) = target.parent() {
-            DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
-        }
+        target.parent().map_or(Ok(()), make_folders)?;
         let partial = partial(target);
         let file = new_file(&partial)?;
         let out = GzEncoder::new(Hashed::new(file), Compression::default());
@@ -109,11 +107,52 @@ pub(super) fn read(path: &Path) -> io::Result<Written> {
     Ok(Written { bytes: file.bytes, sha256, content: hex::encode(content.finalize()), lines })
 }
 
+/// A folder and those above it; the entries of those that were not there are on the disk then.
+pub(super) fn make_folders(folder: &Path) -> io::Result<()> {
+    let parents = parents_of_new(folder);
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
+    parents.iter().try_for_each(|parent| File::open(parent)?.sync_all())
+}
+
+/// The folders that get an entry when `folder` is made.
+fn parents_of_new(folder: &Path) -> Vec<PathBuf> {
+    let new = folder.ancestors().take_while(|folder| !folder.exists());
+    // The parent of a name alone is where we are.
+    let parent = |folder: &Path| match folder.parent() {
+        Some(parent) if parent != Path::new("") => Some(parent.to_path_buf()),
+        Some(_) if folder != Path::new("") => Some(PathBuf::from(".")),
+        _ => None,
+    };
+    new.filter_map(parent).collect()
+}
+
+/// Writes a file and removes it.
+pub(super) fn attempt(path: &Path) -> io::Result<()> {
+    let written = new_file(path).and_then(|mut file| {
+        file.write_all(b"markenmate tries whether it can write here\n").and(file.sync_all())
+    });
+    let removed = remove(path);
+    written.and(removed)
+}
+
+/// Removes a file, where it is there, and its entry on the disk.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()),
+        Err(_) if is_absent(path) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_absent(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| {
+        matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    })
+}
+
 /// A small file, at once or not at all.
 pub(super) fn write_small(path: &Path, text: &str) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
-    }
+    path.parent().map_or(Ok(()), make_folders)?;
     let partial = partial(path);
     let mut file = new_file(&partial)?;
     let named = file
@@ -137,7 +176,7 @@ fn new_file(path: &Path) -> io::Result<File> {
 }
 
 /// Readers of such folders pass over names that begin with a dot or an underscore.
-fn partial(target: &Path) -> PathBuf {
+pub(super) fn partial(target: &Path) -> PathBuf {
     let name = target.file_name().map(|name| name.to_string_lossy().into_owned());
     target.with_file_name(format!(".{}.partial", name.unwrap_or_default()))
 }
@@ -217,6 +256,16 @@ mod tests {
         assert!(!partial(&path).exists());
         // The same rows, the same bytes.
         assert_eq!(write(&path), written);
+    }
+
+    #[test]
+    fn the_entry_of_every_new_folder_goes_to_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, new) = (folder.path(), folder.path().join("new"));
+        assert_eq!(parents_of_new(&new.join("a")), [new.clone(), root.to_path_buf()]);
+        make_folders(&new.join("a")).unwrap();
+        assert_eq!(parents_of_new(&new.join("a")), [] as [PathBuf; 0]);
+        assert_eq!(parents_of_new(Path::new("not-there")), [PathBuf::from(".")]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct Args {
     /// Batches at once where there are many rows: 1 or 2, each on a session of its own
     #[arg(long = "jobs", value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
     pub(super) jobs_at_once: u8,
-    /// Begin no further batch after this time, and say what is left
+    /// Begin no further batch and no further file after this time, and say what is left
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(super) max_duration: Option<Duration>,
     /// orphans: put back what was set aside, as far as its keys find their rows again
@@ -49,6 +49,7 @@ pub(super) enum JobArg {
 }
 
 pub(super) const USUAL_AGE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+const USUAL_BATCH_TIME: Duration = Duration::from_millis(100);
 /// What a timestamp can still be subtracted from.
 const MOST: Duration = Duration::from_secs(1000 * 366 * 24 * 60 * 60);
 
@@ -71,6 +72,26 @@ fn batch_time(text: &str) -> Result<Duration, String> {
             Err("60s is the most: rows are locked for so long".into())
         }
         time => Ok(time),
+    }
+}
+
+impl Args {
+    /// Ages and times as given, for a command to paste; `only` these, all where it is empty.
+    pub(super) fn flags(&self, only: &[&str]) -> String {
+        let batch_time = Some(self.batch_time).filter(|time| *time != USUAL_BATCH_TIME);
+        [
+            ("--older-than", self.older_than),
+            ("--export-older-than", self.export_older_than),
+            ("--batch-time", batch_time),
+            ("--max-duration", self.max_duration),
+        ]
+        .into_iter()
+        .filter(|(flag, _)| only.is_empty() || only.contains(flag))
+        .filter_map(|(flag, time)| {
+            let time = humantime::format_duration(time?).to_string().replace(' ', "");
+            Some(format!(" {flag} {time}"))
+        })
+        .collect()
     }
 }
 

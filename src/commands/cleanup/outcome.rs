@@ -27,11 +27,14 @@ pub(super) async fn held(session: &Session, done: &[Done]) -> Vec<Finding> {
 }
 
 /// What became of everything.
+#[derive(Default)]
 pub(super) struct Outcomes {
     pub(super) done: Vec<Done>,
     pub(super) held: Vec<Finding>,
     pub(super) moved: Vec<Moved>,
     pub(super) files: Vec<File>,
+    /// Rows that wait for a file: the time was over.
+    pub(super) left: u64,
     pub(super) exported_in: Duration,
     pub(super) asked: Vec<&'static str>,
 }
@@ -54,21 +57,21 @@ pub(super) fn what_is_not(asked: &[&str]) -> String {
 pub(super) const PUT_BACK: &str = "--put-back";
 
 pub(super) fn report(plan: &Plan<Seen>, all: &Outcomes, again: Next) -> Report {
-    let Outcomes { done, moved, files, exported_in, .. } = all;
+    let Outcomes { done, moved, files, left, exported_in, .. } = all;
     let deleted: u64 = done.iter().map(|done| done.deleted).sum();
     let remaining: u64 = done.iter().map(|done| done.remaining).sum();
     let took_over = done.iter().any(|done| done.id == GUIDE_ARCHIVE.id);
     let nothing =
-        deleted == 0 && remaining == 0 && files.is_empty() && moved.is_empty() && !took_over;
+        deleted == 0 && remaining + left == 0 && files.is_empty() && moved.is_empty() && !took_over;
     let none_moved =
         deleted == 0 && !took_over && files.is_empty() && moved.iter().all(|moved| moved.rows == 0);
-    let mut report = Report::new(match nothing || remaining == 0 && none_moved {
+    let mut report = Report::new(match nothing || remaining + left == 0 && none_moved {
         true => Outcome::NothingToDo,
         false => Outcome::Done,
     });
     report.findings.clone_from(&plan.findings);
     report.findings.extend(all.held.iter().cloned());
-    for step in &plan.steps {
+    for step in plan.steps.iter().filter(|step| step.id != "export" || !files.is_empty()) {
         let took = match done.iter().find(|done| done.id == step.id) {
             Some(done) => Some(done.duration_ms),
             None if step.id == "export" => u64::try_from(exported_in.as_millis()).ok(),
@@ -82,13 +85,16 @@ pub(super) fn report(plan: &Plan<Seen>, all: &Outcomes, again: Next) -> Report {
         }
         report.steps.push(result);
     }
-    report.data = json!({ "jobs": done, "remaining": remaining, "files": files, "orphans": moved });
+    report.data = json!({
+        "jobs": done, "remaining": remaining, "files": files, "remaining_export": left, "unfinished": plan.work.unfinished, "orphans": moved
+    });
     report.body = if nothing {
         vec![Block::Text(format!("nothing to do: {}", what_is_not(&all.asked)))]
     } else {
-        shown::results(done, moved, files)
+        shown::results(done, moved, files, *left)
     };
-    report.next = Some(if remaining == 0 { Next::run("markenmate status") } else { again });
+    report.body.extend(plan.work.unfinished.iter().cloned().map(Block::Text));
+    report.next = Some(if remaining + left == 0 { Next::run("markenmate status") } else { again });
     if moved.iter().any(|moved| moved.kept_as.is_some()) {
         report.undo = Some("markenmate cleanup orphans --put-back".into());
     }

@@ -14,7 +14,7 @@ use crate::cleanup::ground::{Due, Ground, SPARED};
 use crate::cleanup::jobs::{self, GUIDE_ARCHIVE, Job};
 use crate::cleanup::orphans::{self, Moved, Orphans};
 use crate::cleanup::patient::patiently;
-use crate::cleanup::run::{Done, Limits, Run};
+use crate::cleanup::run::{Limits, Run};
 use crate::context::Context;
 use crate::db::identifiers::quoted;
 use crate::db::patience::{Attempt, Setback};
@@ -25,6 +25,7 @@ use crate::migrations::survey::{History, Survey, refuse_damage};
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Finding, Next, Report};
+use crate::tools::shell;
 
 /// From so many rows on a second session pays.
 const MANY: u64 = 20_000;
@@ -43,6 +44,8 @@ pub struct Seen {
     findings: Vec<Finding>,
     export: Option<Export>,
     months: Vec<Months>,
+    /// Exports of other archives that did not end: what is to be said.
+    pub(super) unfinished: Vec<String>,
     orphans: Vec<Orphans>,
     /// Tables of what was set aside before.
     kept: u64,
@@ -73,21 +76,29 @@ impl Rows {
         jobs.chain(self.wants_orphans().then_some(orphans)).collect()
     }
 
-    /// What the archives of these jobs have for files.
+    /// Where files go; refused where that is no folder.
+    fn export(&self, now: DateTime<Utc>) -> Result<Option<Export>, Failure> {
+        let Some(folder) = &self.args.export else { return Ok(None) };
+        let age = self.args.export_older_than.or(self.args.older_than).unwrap_or(USUAL_AGE);
+        let mut export = Export::into(folder, before(now, age));
+        export.look()?;
+        export.flags = self.args.flags(&["--older-than", "--export-older-than"]);
+        Ok(Some(export))
+    }
+
+    /// What the archives of these jobs have for files, once `dues` are done.
     async fn months(
         &self,
         session: &Session,
         role: &str,
-        now: DateTime<Utc>,
-    ) -> Result<(Option<Export>, Vec<Months>), Failure> {
-        let Some(folder) = &self.args.export else { return Ok((None, Vec::new())) };
-        let age = self.args.export_older_than.or(self.args.older_than).unwrap_or(USUAL_AGE);
-        let export = Export::into(folder, before(now, age));
+        export: &Export,
+        dues: &[Due],
+    ) -> Result<Vec<Months>, Failure> {
         let mut months = Vec::new();
         for archive in self.jobs().iter().filter_map(|job| job.archive) {
-            months.push(export.months(session, role, archive).await?);
+            months.push(export.months(session, role, archive, dues).await?);
         }
-        Ok((Some(export), months))
+        Ok(months)
     }
 
     fn cut_off(&self, job: &Job, now: DateTime<Utc>) -> DateTime<Utc> {
@@ -121,12 +132,10 @@ impl Rows {
         for job in &self.args.jobs {
             command += &format!(" {}", job.id());
         }
-        if let Some(age) = self.args.older_than {
-            command += &format!(
-                " --older-than {}",
-                humantime::format_duration(age).to_string().replace(' ', "")
-            );
+        if let Some(folder) = &self.args.export {
+            command += &format!(" --export {}", shell::word(&folder.to_string_lossy()));
         }
+        command += &self.args.flags(&[]);
         Next::run(command)
     }
 
@@ -183,20 +192,25 @@ impl Operation for Rows {
             let spared = (job.id == "audit" && stays).then_some(SPARED);
             dues.push(ground.due(session, &role, job, cut_off, spared).await?);
         }
-        let (export, months) = self.months(session, &role, ground.now).await?;
+        let export = self.export(ground.now)?;
+        let (mut months, mut unfinished) = (Vec::new(), Vec::new());
+        if let Some(export) = &export {
+            months = self.months(session, &role, export, &dues).await?;
+            unfinished = export.others(session, &role, &months).await?;
+        }
         let (mut found, mut kept) = (Vec::new(), 0);
         if self.args.put_back {
             kept = orphans::kept(session, &role).await?;
         } else if self.wants_orphans() {
             found = orphans::look(session, &role, verified_by()?).await?;
         }
-        Ok(Seen { role, dues, findings, export, months, orphans: found, kept })
+        Ok(Seen { role, dues, findings, export, months, unfinished, orphans: found, kept })
     }
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Seen>, Failure> {
         let work = seen.clone();
         let matched = work.dues.iter().map(|due| due.matched).sum::<u64>()
-            + work.months.iter().map(|months| months.rows).sum::<u64>()
+            + work.months.iter().map(|months| months.rows + months.begun).sum::<u64>()
             + work.orphans.iter().map(|orphans| orphans.rows).sum::<u64>()
             + work.kept;
         let step = |due: &Due| {
@@ -208,13 +222,9 @@ impl Operation for Rows {
             step
         };
         let mut steps: Vec<Step> = work.dues.iter().map(step).collect();
-        if let Some(export) = &work.export {
-            let risk = if work.months.iter().any(|m| m.rows > 0) {
-                Risk::Additive
-            } else {
-                Risk::ReadOnly
-            };
-            steps.push(Step::new("export", shown::export_title(export), risk));
+        let wanted = work.months.iter().any(|months| months.rows + months.begun > 0);
+        if let Some(export) = work.export.as_ref().filter(|_| wanted) {
+            steps.push(Step::new("export", shown::export_title(export), Risk::Additive));
         }
         steps.extend(shown::orphans_step(&work.orphans, work.kept));
         // That it ran is written down all the same, but a dry run has nothing to show.
@@ -222,13 +232,13 @@ impl Operation for Rows {
         if cx.settings.dry_run && matched == 0 && !takes_over {
             steps.clear();
         }
-        let mut screen = shown::screen(&work.dues, &work.months, &work.orphans);
+        let mut screen = shown::screen(&work.dues, &work.months, &work.unfinished, &work.orphans);
         let settled = steps.is_empty() && screen.is_empty();
         if settled {
             screen.push(Block::Text(format!("nothing to do: {}", what_is_not(&self.asked()))));
         }
         Ok(Plan {
-            data: json!({ "jobs": work.dues.iter().map(shown::planned).collect::<Vec<_>>(), "export": work.months, "orphans": work.orphans }),
+            data: json!({ "jobs": work.dues.iter().map(shown::planned).collect::<Vec<_>>(), "export": work.months, "unfinished": work.unfinished, "orphans": work.orphans }),
             screen,
             work,
             steps,
@@ -252,6 +262,14 @@ impl Operation for Rows {
             batch_time: self.args.batch_time,
             until: self.args.max_duration.map(|most| began + most),
         };
+        let work = &plan.work;
+        let export = match work.export.clone() {
+            None => None,
+            Some(mut export) => {
+                export.until = limits.until;
+                Some(export.ready(cx, session, &work.role, &work.months).await?)
+            }
+        };
         let many = plan.work.dues.iter().any(|due| due.matched >= MANY);
         let second = match many && self.args.jobs_at_once > 1 {
             true => Some(Session::open(&session.endpoint, &cx.settings, &cx.interrupt).await?),
@@ -259,34 +277,25 @@ impl Operation for Rows {
         };
         let second = second.as_ref();
         let run = Run { cx, session, second, guard: &guard, role: &plan.work.role, limits };
-        let mut done = Vec::new();
+        let mut all = Outcomes::default();
         for due in &plan.work.dues {
-            done.push(run.job(due).await.map_err(|failure| after(failure, &done))?);
+            let done = run.job(due).await.map_err(|failure| after(failure, &all))?;
+            all.done.push(done);
         }
-        let held = held(session, &done).await;
-        let moved =
-            self.orphans(cx, session, &plan.work).await.map_err(|failure| after(failure, &done))?;
-        let mut files = Vec::new();
+        all.held = held(session, &all.done).await;
+        all.asked = self.asked();
+        let moved = self.orphans(cx, session, &plan.work).await;
+        all.moved = moved.map_err(|failure| after(failure, &all))?;
         let began = Instant::now();
-        if let Some(export) = &plan.work.export {
-            for months in &plan.work.months {
-                let exported = export.carry_out(cx, session, &plan.work.role, months.archive).await;
-                files.extend(exported.map_err(|failure| after(failure, &done))?);
-            }
+        for (export, months) in export.iter().flat_map(|e| work.months.iter().map(move |m| (e, m)))
+        {
+            let (role, archive) = (&work.role, months.archive);
+            let left = export.carry_out(cx, session, role, archive, &mut all.files).await;
+            all.left += left.map_err(|failure| after(failure, &all))?;
         }
+        all.exported_in = began.elapsed();
         guard.end().await;
-        Ok(report(
-            &plan,
-            &Outcomes {
-                done,
-                held,
-                moved,
-                files,
-                exported_in: began.elapsed(),
-                asked: self.asked(),
-            },
-            self.again(),
-        ))
+        Ok(report(&plan, &all, self.again()))
     }
 }
 
@@ -353,15 +362,18 @@ fn role(survey: &Survey) -> Result<String, Failure> {
     }
 }
 
-/// Other jobs are done already.
-fn after(mut failure: Failure, done: &[Done]) -> Failure {
-    if done.iter().all(|done| done.deleted == 0) {
+/// Other work is done already.
+fn after(failure: Failure, all: &Outcomes) -> Failure {
+    let done = all.done.iter().filter(|done| done.deleted > 0).map(|done| (done.id, done.deleted));
+    let moved = all.moved.iter().map(|moved| (moved.what.as_str(), moved.rows));
+    let files = all.files.iter().map(|file| (file.name.as_str(), file.rows));
+    let all: Vec<_> = done.chain(moved).chain(files).collect();
+    if all.is_empty() {
         return failure;
     }
-    if failure.kind != Kind::Interrupted {
-        failure.kind = Kind::Partial;
-    }
-    done.iter().fold(failure, |failure, done| {
-        failure.because(format!("done before: {}, {} rows", done.id, done.deleted))
-    })
+    all.iter()
+        .fold(failure.after_changes(), |failure, (what, rows)| {
+            failure.because(format!("done before: {what}, {rows} rows"))
+        })
+        .hint("what is done stays done: run it again, and it goes on")
 }

@@ -109,7 +109,12 @@ pub(super) fn planned(due: &Due) -> Value {
 }
 
 /// Before the question.
-pub(super) fn screen(dues: &[Due], months: &[Months], orphans: &[Orphans]) -> Vec<Block> {
+pub(super) fn screen(
+    dues: &[Due],
+    months: &[Months],
+    unfinished: &[String],
+    orphans: &[Orphans],
+) -> Vec<Block> {
     let mut screen = Vec::new();
     if !dues.is_empty() {
         let columns = ["job", "rows", "before (UTC)", "oldest (UTC)", "into markenmate"];
@@ -125,6 +130,7 @@ pub(super) fn screen(dues: &[Due], months: &[Months], orphans: &[Orphans]) -> Ve
             from.unwrap_or_default()
         )));
     }
+    screen.extend(unfinished.iter().cloned().map(Block::Text));
     for due in dues.iter().filter(|due| !due.fit.additions.is_empty()) {
         screen.push(Block::Text(format!(
             "the archive of {} gets a column that the table has: {}",
@@ -164,7 +170,7 @@ fn due_row(due: &Due) -> Vec<String> {
 }
 
 /// Afterwards.
-pub(super) fn results(done: &[Done], moved: &[Moved], files: &[File]) -> Vec<Block> {
+pub(super) fn results(done: &[Done], moved: &[Moved], files: &[File], left: u64) -> Vec<Block> {
     let mut blocks = Vec::new();
     if !done.is_empty() {
         let columns = ["job", "rows left", "archived", "held by others", "remain", "ms", "longest"];
@@ -183,6 +189,11 @@ pub(super) fn results(done: &[Done], moved: &[Moved], files: &[File]) -> Vec<Blo
     for file in files {
         blocks
             .push(Block::Text(format!("{}: {} rows, {} bytes", file.name, file.rows, file.bytes)));
+    }
+    if left > 0 {
+        blocks.push(Block::Text(format!(
+            "{left} rows of whole months are in the archive still: --max-duration was over"
+        )));
     }
     blocks
 }
