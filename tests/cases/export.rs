@@ -180,7 +180,7 @@ fn killed_with_the_file_written_and_the_rows_still_there_the_next_run_ends_it() 
     )
     .assert_code(4);
     assert!(
-        refused.stdout.contains("to go on with it: markenmate cleanup --export"),
+        refused.stdout.contains("markenmate cleanup audit --export"),
         "{}",
         refused.stdout
     );
