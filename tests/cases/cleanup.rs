@@ -252,7 +252,7 @@ fn when_the_time_is_over_it_ends_and_says_what_is_left() {
         "{done:#}"
     );
     assert_eq!(audit["remaining"], audit["matched"]);
-    assert_eq!(done["next"], "markenmate cleanup audit");
+    assert_eq!(done["next"], "markenmate cleanup audit --max-duration 0s");
     cleanup(&db, &["audit", "--yes"]).assert_code(0);
     assert_eq!(audit_rows(&session), before);
 }
