@@ -179,11 +179,7 @@ fn killed_with_the_file_written_and_the_rows_still_there_the_next_run_ends_it() 
         &["audit", "--yes", "--export-older-than", "0s", "--export", other.to_str().unwrap()],
     )
     .assert_code(4);
-    assert!(
-        refused.stdout.contains("markenmate cleanup audit --export"),
-        "{}",
-        refused.stdout
-    );
+    assert!(refused.stdout.contains("markenmate cleanup audit --export"), "{}", refused.stdout);
     assert!(files(&other).is_empty());
     export(&db, &["audit"]).run().assert_code(0);
     assert_eq!(exported(&folder, "audit_log").len() as u64 + archived(&session, "audit_log"), all);
