@@ -99,8 +99,6 @@ impl Interrupt {
         let mut term = signal(SignalKind::terminate()).map_err(failed)?;
         // The terminal is gone: nobody sees the end, all the more it must be a clean one.
         let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
-        // A file that reached a limit (ulimit -f) is a full disk: an error of the write, not the end of us.
-        let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
         let this = self.clone();
         tokio::spawn(async move {
             loop {
