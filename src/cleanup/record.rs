@@ -104,7 +104,8 @@ async fn begin_once(
     let mut last_archived = "0".to_owned();
     if let Some(archive) = job.archive {
         for addition in &due.fit.additions {
-            sql += &format!("ALTER TABLE markenmate.{archive} ADD COLUMN {addition};");
+            sql +=
+                &format!("ALTER TABLE markenmate.{archive} ADD COLUMN IF NOT EXISTS {addition};");
         }
         last_archived =
             format!("(SELECT coalesce(max(a.archive_id), 0) FROM markenmate.{archive} a)");
