@@ -37,6 +37,9 @@ pub struct Receipt {
     pub ids: Option<[i64; 2]>,
     /// The sum of the archived rows' hashes.
     pub checksum: String,
+    /// How many of these the archive still had when a later run wrote this; none: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<u64>,
     /// How it ended.
     pub outcome: String,
     /// The run that did it, where that was another one.
@@ -54,6 +57,7 @@ impl Receipt {
             archived: row.get("archived")?.parse().ok()?,
             ids: number("first_id").zip(number("last_id")).map(|(first, last)| [first, last]),
             checksum: row.get("checksum")?.to_owned(),
+            found: None,
             outcome: outcome.to_owned(),
             run_id: None,
         })
@@ -126,7 +130,10 @@ async fn begin_once(
             receipt.run_id = row.get("run_id").map(str::to_owned);
             if job.archive.is_some() {
                 let sets = session.run(WHAT, &kept_sql(due, receipt.cleanup_id, 0)).await?;
-                receipt.checksum = Kept::read(&sets)?.checked(due, &receipt)?;
+                let kept = Kept::read(&sets)?;
+                // An erasure since then is no reason to clean up nothing ever again.
+                receipt.found = (kept.rows != receipt.archived).then_some(kept.rows);
+                receipt.checksum = kept.checksum;
                 let sql = format!(
                     "UPDATE markenmate.cleanup SET checksum = {} WHERE cleanup_id = {}",
                     literal(&receipt.checksum),

@@ -286,6 +286,21 @@ fn a_signal_keeps_what_was_done_and_the_next_run_has_its_receipt() {
 }
 
 #[test]
+fn rows_of_a_run_that_was_ended_and_then_erased_stop_nothing() {
+    let db = filled();
+    let session = db.session();
+    cleanup(&db, &["audit", "--yes"]).assert_code(0);
+    session.sql(
+        "UPDATE markenmate.cleanup SET finished_at = NULL, outcome = NULL WHERE job = 'audit';
+         BEGIN; SELECT markenmate.open_gate('erasure'); DELETE FROM markenmate.audit_log_archive WHERE id % 2 = 0; COMMIT",
+    );
+    let there = one(&session, "SELECT count(*) FROM markenmate.audit_log_archive");
+    cleanup(&db, &["audit", "--yes"]).assert_code(0);
+    let receipt = "SELECT detail::json ->> 'found' FROM markenmate.ledger WHERE command = 'cleanup' AND outcome = 'ended'";
+    assert_eq!(one(&session, receipt), there);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let db = filled();
     let seen = fingerprint(&db.session());
