@@ -21,15 +21,15 @@ ALTER TABLE markenmate.audit_log_archive ADD COLUMN cleanup_id bigint;
 COMMENT ON COLUMN markenmate.audit_log_archive.cleanup_id IS 'The row of markenmate.cleanup that moved it; null: a trigger kept it';
 COMMENT ON COLUMN markenmate.app_log_archive.cleanup_id IS 'The row of markenmate.cleanup that moved it';
 
--- A run of a job. Its counts are written with each batch, so that they are those of what was done, whenever
--- the run ended. Of runs that found nothing, one after the other, the latest has a row.
+-- A run of a job. Its counts are those of its batches, and stand here once it has ended. Of runs that found nothing,
+-- one after the other, the latest has a row.
 CREATE TABLE markenmate.cleanup (
     cleanup_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     job text NOT NULL,
     run_id text NOT NULL,
     cut_off timestamp with time zone NOT NULL,
     began_at timestamp with time zone DEFAULT now() NOT NULL,
-    -- Of the last batch.
+    -- When it last did something.
     last_at timestamp with time zone DEFAULT now() NOT NULL,
     -- Null: it is at work, or was ended in the middle.
     finished_at timestamp with time zone,
@@ -46,6 +46,20 @@ CREATE TABLE markenmate.cleanup (
     checksum numeric DEFAULT 0 NOT NULL
 );
 COMMENT ON TABLE markenmate.cleanup IS 'Runs of markenmate cleanup';
+
+-- What a run that has not ended did so far: each batch adds its row, with the rows that it moves, so that these are
+-- the counts of what was done, whenever the run ended, and no batch waits for another one's counts.
+CREATE TABLE markenmate.cleanup_batch (
+    batch_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    cleanup_id bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    deleted bigint NOT NULL,
+    archived bigint NOT NULL,
+    -- Of rows that go nowhere; of the others the archive tells.
+    first_id bigint,
+    last_id bigint
+);
+COMMENT ON TABLE markenmate.cleanup_batch IS 'Batches of runs of markenmate cleanup that have not ended';
 
 -- A file that holds rows which left an archive. Announced before it is written; done in the transaction that
 -- takes its rows out of the archive.
@@ -102,7 +116,8 @@ BEGIN
                   FROM pg_class c
                  CROSS JOIN aclexplode(c.relacl) acl
                  WHERE c.relnamespace = 'markenmate'::regnamespace
-                   AND c.relname IN ('app_log_archive', 'app_log_archive_archive_id_seq', 'cleanup', 'cleanup_cleanup_id_seq', 'export')
+                   AND c.relname IN ('app_log_archive', 'app_log_archive_archive_id_seq', 'cleanup', 'cleanup_cleanup_id_seq',
+                                     'cleanup_batch', 'cleanup_batch_batch_id_seq', 'export')
                  UNION ALL
                 SELECT format('FUNCTION %s', p.oid::regprocedure), p.proowner, acl.grantee, acl.privilege_type
                   FROM pg_proc p CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) acl
@@ -122,8 +137,9 @@ BEGIN
                             WHERE t.relnamespace = 'public'::regnamespace AND t.relkind IN ('r', 'p')
                               AND NOT has_table_privilege(acl.grantee, t.oid, 'SELECT'))
     LOOP
-        EXECUTE format('GRANT SELECT ON markenmate.app_log_archive, markenmate.cleanup, markenmate.export TO %s', held.grantee);
-        EXECUTE format('GRANT SELECT ON SEQUENCE markenmate.app_log_archive_archive_id_seq, markenmate.cleanup_cleanup_id_seq TO %s', held.grantee);
+        EXECUTE format('GRANT SELECT ON markenmate.app_log_archive, markenmate.cleanup, markenmate.cleanup_batch, markenmate.export TO %s', held.grantee);
+        EXECUTE format('GRANT SELECT ON SEQUENCE markenmate.app_log_archive_archive_id_seq, markenmate.cleanup_cleanup_id_seq, markenmate.cleanup_batch_batch_id_seq TO %s',
+                       held.grantee);
     END LOOP;
 END
 $$;

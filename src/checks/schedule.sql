@@ -3,9 +3,10 @@ WITH since AS (
     SELECT min(h.applied_on)::timestamptz AS at FROM markenmate.refinery_own_history h WHERE h.version = 4
 ), ran AS (
     -- What ended in the middle ran, as far as it took rows away.
-    SELECT c.job, max(c.last_at) AS at
+    SELECT c.job, max(coalesce(b.at, c.last_at)) AS at
       FROM markenmate.cleanup c
-     WHERE c.outcome IN ('done', 'stopped') OR c.deleted > 0
+      LEFT JOIN (SELECT cleanup_id, max(at) AS at FROM markenmate.cleanup_batch GROUP BY cleanup_id) b USING (cleanup_id)
+     WHERE c.outcome IN ('done', 'stopped') OR c.deleted > 0 OR b.at IS NOT NULL
      GROUP BY c.job
 ), late AS (
     SELECT j.job, ran.at, coalesce(ran.at, since.at) < now() - j.patience AS is_late

@@ -3,7 +3,7 @@
 use super::ground::Due;
 use super::jobs::GUIDE_ARCHIVE;
 use crate::db::identifiers::literal;
-use crate::db::session::Rows;
+use crate::db::session::{Mode, Rows};
 
 /// A job's batch but for its blocks.
 #[derive(Debug, Clone)]
@@ -24,6 +24,16 @@ pub(super) enum Rowwise {
     Skipping,
 }
 
+impl Rowwise {
+    /// What keeps a row from changing between the statements of a batch: that they see one moment, or a lock.
+    pub(super) fn mode(self) -> Mode {
+        match self {
+            Self::Waiting => Mode::Moment,
+            Self::Skipping => Mode::Write,
+        }
+    }
+}
+
 /// What a batch did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Batch {
@@ -38,11 +48,15 @@ impl Statement {
         let table = format!("public.{}", due.job.table);
         let sql = match due.job.archive {
             None => include_str!("batch_delete.sql").to_owned(),
-            Some(archive) => include_str!("batch_archive.sql")
-                .replace("%ARCHIVE%", archive)
-                .replace("%COLUMNS%", &due.fit.names())
-                .replace("%VALUES%", &due.fit.values())
-                .replace("%DOUBLED%", &doubled(due)),
+            Some(archive) => {
+                let (twice, once) = doubled(due).unwrap_or_default();
+                include_str!("batch_archive.sql")
+                    .replace("%ARCHIVE%", archive)
+                    .replace("%COLUMNS%", &due.fit.names())
+                    .replace("%VALUES%", &due.fit.values())
+                    .replace("%TWICE%", &twice)
+                    .replace("%ONCE%", once)
+            }
         };
         let sql = sql
             .replace("%TABLE%", &table)
@@ -53,18 +67,27 @@ impl Statement {
 
     /// For the blocks from `from` up to, not including, `to`.
     pub(super) fn sql(&self, from: u32, to: u32, rowwise: Rowwise) -> String {
-        let rows = format!("{} AND ({})", self.range(from, to), self.predicate);
+        let due = format!("{} AND ({})", self.range(from, to), self.predicate);
         let table = &self.table;
-        let (matched, rows) = match rowwise {
-            Rowwise::Waiting => (String::new(), rows),
+        let (lock, rows) = match rowwise {
+            Rowwise::Waiting => (String::new(), due),
             Rowwise::Skipping => (
-                format!("SELECT count(*) INTO matched FROM ONLY {table} t WHERE {rows};"),
                 format!(
-                    "t.ctid = ANY (ARRAY(SELECT t.ctid FROM ONLY {table} t WHERE {rows} FOR UPDATE SKIP LOCKED))"
+                    "SELECT count(*) INTO matched FROM ONLY {table} t WHERE {due};\n    \
+                     free := ARRAY(SELECT t.ctid FROM ONLY {table} t WHERE {due} FOR UPDATE SKIP LOCKED);"
                 ),
+                "t.ctid = ANY (free)".to_owned(),
             ),
         };
-        self.sql.replace("%MATCHED%", &matched).replace("%ROWS%", &rows)
+        self.sql.replace("%LOCK%", &lock).replace("%ROWS%", &rows)
+    }
+
+    /// Rows from block `from` on that have had their time.
+    pub(super) fn count_sql(&self, from: u32) -> String {
+        let Self { table, predicate, .. } = self;
+        format!(
+            "SELECT count(*) FROM ONLY {table} t WHERE t.ctid >= '({from},0)'::tid AND ({predicate})"
+        )
     }
 
     /// No index is needed: whichever there are, the app's push may take them away.
@@ -81,16 +104,18 @@ impl Statement {
     }
 }
 
-/// What stands in the application's own table still: it was copied, and not deleted.
-fn doubled(due: &Due) -> String {
-    if due.job != &GUIDE_ARCHIVE {
-        return "false".into();
-    }
-    format!(
-        "EXISTS (SELECT FROM public.audit_log l WHERE l.id = g.id AND {} = {})",
-        due.fit.hash("l"),
-        due.fit.hash("g")
-    )
+/// What stands in the application's own table still was copied by the guide, and not deleted there: how such rows are
+/// found, and told from the others.
+fn doubled(due: &Due) -> Option<(String, &'static str)> {
+    (due.job == &GUIDE_ARCHIVE).then(|| {
+        let twice = format!(
+            "twice := ARRAY(SELECT t.ctid FROM ONLY %TABLE% t WHERE %ROWS% AND EXISTS ( \
+               SELECT FROM public.audit_log l WHERE l.id = t.id AND {} = {}));",
+            due.fit.hash("l"),
+            due.fit.hash("t")
+        );
+        (twice, " AND t.ctid <> ALL (twice)")
+    })
 }
 
 impl Batch {

@@ -1,37 +1,34 @@
--- One batch: rows of these blocks whose time is over, out of the table and into the archive, all of them or none.
+-- One batch: rows of these blocks whose time is over, into the archive and out of the table, all of them or none. The
+-- statements see one moment (REPEATABLE READ) or rows that are locked: what leaves is what was copied.
 DO $batch$
 DECLARE
-    done record;
     matched bigint;
+    free tid[];
+    twice tid[] := '{}';
+    copied bigint;
+    gone bigint;
 BEGIN
-    %MATCHED%
-    WITH gone AS (
-        DELETE FROM ONLY %TABLE% t WHERE %ROWS% RETURNING %VALUES%
-    ), kept AS (
-        INSERT INTO markenmate.%ARCHIVE% AS a (%COLUMNS%, cleanup_id)
-        SELECT %COLUMNS%, %CLEANUP% FROM gone g WHERE NOT (%DOUBLED%)
-        RETURNING a.archive_id
-    )
-    SELECT g.*, k.* INTO done
-      FROM (SELECT count(*) AS deleted, count(*) FILTER (WHERE %DOUBLED%) AS doubled, min(g.id) AS first, max(g.id) AS last
-              FROM gone g) g,
-           (SELECT count(*) AS archived FROM kept) k;
-    IF done.deleted - done.doubled <> done.archived THEN
+    %LOCK%
+    %TWICE%
+    INSERT INTO markenmate.%ARCHIVE% (%COLUMNS%, cleanup_id)
+    SELECT %VALUES%, %CLEANUP% FROM ONLY %TABLE% t WHERE %ROWS%%ONCE%;
+    GET DIAGNOSTICS copied = ROW_COUNT;
+    DELETE FROM ONLY %TABLE% t WHERE %ROWS%;
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    IF gone - cardinality(twice) <> copied THEN
         RAISE EXCEPTION USING ERRCODE = 'MM192',
-            MESSAGE = format('%s rows left %s, and the archive has %s: something changes rows on their way',
-                             done.deleted, %TOLD%, done.archived),
+            MESSAGE = format('%s rows left %s, and the archive has %s: something changes rows on their way', gone, %TOLD%, copied),
             HINT = 'look for triggers and rules on both tables: \d+ in psql';
     END IF;
-    IF done.deleted > 0 THEN
-        UPDATE markenmate.cleanup
-           SET deleted = deleted + done.deleted, archived = archived + done.archived,
-               first_id = least(first_id, done.first), last_id = greatest(last_id, done.last), last_at = clock_timestamp()
-         WHERE cleanup_id = %CLEANUP%;
+    IF gone > 0 THEN
+        INSERT INTO markenmate.cleanup_batch (cleanup_id, deleted, archived)
+        SELECT c.cleanup_id, gone, copied
+          FROM markenmate.cleanup c WHERE c.cleanup_id = %CLEANUP% AND c.finished_at IS NULL FOR SHARE;
         IF NOT FOUND THEN
-            RAISE EXCEPTION 'the run''s row is gone from markenmate.cleanup' USING ERRCODE = 'MM192';
+            RAISE EXCEPTION 'by markenmate.cleanup, this run has ended' USING ERRCODE = 'MM192';
         END IF;
     END IF;
-    PERFORM set_config('markenmate.batch', concat_ws(' ', done.deleted, done.archived, greatest(matched - done.deleted, 0)), true);
+    PERFORM set_config('markenmate.batch', concat_ws(' ', gone, copied, greatest(matched - gone, 0)), true);
 END
 $batch$;
 SELECT current_setting('markenmate.batch') AS batch

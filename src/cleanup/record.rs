@@ -133,9 +133,12 @@ async fn begin_once(
                 let kept = Kept::read(&sets)?;
                 // An erasure since then is no reason to clean up nothing ever again.
                 receipt.found = (kept.rows != receipt.archived).then_some(kept.rows);
-                receipt.checksum = kept.checksum;
+                let [first, last] = kept.ids();
+                (receipt.checksum, receipt.ids) = (kept.checksum, receipt.ids.or(kept.ids));
                 let sql = format!(
-                    "UPDATE markenmate.cleanup SET checksum = {} WHERE cleanup_id = {}",
+                    "UPDATE markenmate.cleanup \
+                        SET checksum = {}, first_id = least(first_id, {first}), last_id = greatest(last_id, {last}) \
+                      WHERE cleanup_id = {}",
                     literal(&receipt.checksum),
                     receipt.cleanup_id
                 );
@@ -153,16 +156,28 @@ async fn begin_once(
 pub(super) struct Kept {
     rows: u64,
     checksum: String,
+    /// The lowest and the highest id.
+    ids: Option<[i64; 2]>,
 }
 
 impl Kept {
     fn read(sets: &[Rows]) -> Result<Self, Failure> {
         let row = sets.last().and_then(|rows| rows.first());
         let text = |name| row.and_then(|row| row.get(name));
+        let number = |name| text(name).and_then(|id| id.parse().ok());
         let rows = text("rows").and_then(|rows| rows.parse().ok());
         let kept = rows.zip(text("checksum").map(str::to_owned));
-        kept.map(|(rows, checksum)| Self { rows, checksum })
+        let ids = number("first_id").zip(number("last_id")).map(|(first, last)| [first, last]);
+        kept.map(|(rows, checksum)| Self { rows, checksum, ids })
             .ok_or_else(|| Failure::unexpected(WHAT))
+    }
+
+    /// The lowest and the highest id, as SQL.
+    fn ids(&self) -> [String; 2] {
+        let id = |at: usize| {
+            self.ids.map_or_else(|| "NULL::bigint".into(), |ids| format!("'{}'::bigint", ids[at]))
+        };
+        [id(0), id(1)]
     }
 
     /// The checksum, where the archive has as many rows as left the table.
@@ -184,7 +199,8 @@ impl Kept {
 
 fn kept_sql(due: &Due, cleanup: i64, after: i64) -> String {
     format!(
-        "SELECT count(*) AS rows, coalesce(sum({}), 0) AS checksum FROM markenmate.{} a \
+        "SELECT count(*) AS rows, min(a.id) AS first_id, max(a.id) AS last_id, coalesce(sum({}), 0) AS checksum \
+           FROM markenmate.{} a \
           WHERE a.archive_id > {after} AND a.cleanup_id = {cleanup}",
         due.fit.hash("a"),
         due.job.archive.unwrap_or_default()
@@ -199,7 +215,7 @@ pub(super) async fn read_back(
     begun: Begun,
 ) -> Result<Kept, Failure> {
     if due.job.archive.is_none() {
-        return Ok(Kept { rows: 0, checksum: "0".into() });
+        return Ok(Kept { checksum: "0".into(), ..Kept::default() });
     }
     let sql = kept_sql(due, begun.cleanup, begun.archived_before);
     let sets = session.once(Mode::Read, WHAT, &format!("{role}SET LOCAL jit = off;{sql}")).await?;
@@ -237,7 +253,10 @@ async fn finish_once(
     begun: Begun,
     end: &End<'_>,
 ) -> Result<Receipt, Failure> {
+    let [first, last] = end.kept.ids();
     let sql = include_str!("finish.sql")
+        .replace("%FIRST%", &first)
+        .replace("%LAST%", &last)
         .replace("%CLEANUP%", &begun.cleanup.to_string())
         .replace("%OUTCOME%", &literal(end.outcome))
         .replace("%CHECKSUM%", &literal(&end.kept.checksum))

@@ -10,7 +10,7 @@ use super::jobs::GUIDE_ARCHIVE;
 use super::pace::Pace;
 use super::patient::patiently;
 use super::pressure::Pressure;
-use super::record::{self, Begun, End, Kept, Receipt};
+use super::record::{self, Begun, End, Receipt};
 use crate::console::progress::Progress;
 use crate::context::Context;
 use crate::db::locks;
@@ -138,7 +138,10 @@ impl Run<'_> {
         let mut progress = self.cx.console.progress(due.job.id, due.matched);
         let passes = self.passes(due, begun, &mut tally, &mut progress).await;
         progress.end();
-        let (is_whole, (remaining, kept)) = passes.map_err(|failure| stopped(failure, &tally))?;
+        let (is_whole, remaining) = passes.map_err(|failure| stopped(failure, &tally))?;
+        let kept = record::read_back(self.session, self.role, due, begun)
+            .await
+            .map_err(|failure| stopped(failure, &tally))?;
         if due.job == &GUIDE_ARCHIVE && remaining == 0 {
             self.drop_guide_archive(due).await.map_err(|failure| stopped(failure, &tally))?;
         }
@@ -162,15 +165,15 @@ impl Run<'_> {
         })
     }
 
-    /// From the first block to the last, and again while that finds more than rows that others hold. Whether it
-    /// came to the end, or the time was over; and how many rows are left.
+    /// From the first block to the last, and again while rows are missing from the account. Whether it came to the
+    /// end, or the time was over; and how many rows are left.
     async fn passes(
         &self,
         due: &Due,
         begun: Begun,
         tally: &mut Tally,
         progress: &mut Progress<'_>,
-    ) -> Result<(bool, (u64, Kept)), Failure> {
+    ) -> Result<(bool, u64), Failure> {
         let statement = Statement::new(due, begun.cleanup, self.session.facts.server_version_num);
         let mut pace = Pace::new(self.limits.batch_time, due.table.rows, due.table.blocks);
         let mut pressure = Pressure::default();
@@ -183,15 +186,17 @@ impl Run<'_> {
             tally.skipped = 0;
             while at < blocks {
                 if self.is_over() || !self.relieved(&mut pressure, progress).await? {
-                    return Ok((false, self.look_back(due, begun).await?));
+                    let ahead = self.number(&statement.count_sql(at)).await?;
+                    return Ok((false, tally.skipped + ahead));
                 }
                 at = self.step(due, &statement, [at, blocks], &mut pace, tally).await?;
                 progress.set(tally.deleted);
             }
-            let seen = self.look_back(due, begun).await?;
-            // What an update moved to where we had been is come back to.
-            if tally.deleted == before || seen.0 <= tally.skipped || pass == MOST_PASSES {
-                return Ok((true, seen));
+            // No look at the whole table: it would have the server tidy up in one go all that was deleted, and whoever
+            // commits meanwhile wait for that. What an update moved to where we had been is missing, and come back to.
+            let is_accounted_for = tally.deleted + tally.skipped == due.matched;
+            if is_accounted_for || tally.deleted == before || pass == MOST_PASSES {
+                return Ok((true, tally.skipped));
             }
         }
     }
@@ -222,17 +227,6 @@ impl Run<'_> {
             }
         }
         failed.map_or(Ok(to), Err)
-    }
-
-    /// How many rows are left, and what the archive has of this run.
-    async fn look_back(&self, due: &Due, begun: Begun) -> Result<(u64, Kept), Failure> {
-        let session = self.second.unwrap_or(self.session);
-        let kept = record::read_back(session, self.role, due, begun);
-        let (remaining, kept) = match self.second {
-            Some(_) => tokio::join!(self.remaining(due), kept),
-            None => (self.remaining(due).await, kept.await),
-        };
-        Ok((remaining?, kept?))
     }
 
     fn is_over(&self) -> bool {
@@ -292,7 +286,7 @@ impl Run<'_> {
             for rowwise in [Rowwise::Waiting, Rowwise::Skipping] {
                 let began = Instant::now();
                 let sql = format!("{opening}{}", statement.sql(from, to, rowwise));
-                match session.once(Mode::Write, &what, &sql).await {
+                match session.once(rowwise.mode(), &what, &sql).await {
                     Ok(sets) => {
                         let batch = Batch::read(&sets).ok_or_else(|| Failure::unexpected(&what))?;
                         return Ok((batch, began.elapsed()));
@@ -321,11 +315,6 @@ impl Run<'_> {
             due.job.table
         );
         self.number(&sql).await.map(|blocks| u32::try_from(blocks).unwrap_or(u32::MAX))
-    }
-
-    async fn remaining(&self, due: &Due) -> Result<u64, Failure> {
-        let (condition, table) = (&due.condition, due.job.table);
-        self.number(&format!("SELECT count(*) FROM ONLY public.{table} t WHERE {condition}")).await
     }
 
     async fn number(&self, sql: &str) -> Result<u64, Failure> {

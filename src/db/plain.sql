@@ -5,7 +5,7 @@
 DO $$
 DECLARE
     ours constant text[] := ARRAY['refinery_schema_history', 'refinery_own_history', 'run', 'audit_log_archive', 'ledger', 'gate',
-                                  'turn', 'set_aside', 'app_log_archive', 'cleanup', 'export'];
+                                  'turn', 'set_aside', 'app_log_archive', 'cleanup', 'cleanup_batch', 'export'];
     relation text;
     found text;
 BEGIN

@@ -44,6 +44,9 @@ pub enum Mode {
     Guard,
     /// READ WRITE, READ COMMITTED.
     Write,
+    /// READ WRITE, REPEATABLE READ: several statements change the rows of one moment, or fail (busy) where others
+    /// changed one since.
+    Moment,
 }
 
 /// An open session.
@@ -339,11 +342,12 @@ fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
         Mode::Read | Mode::Guard => "ISOLATION LEVEL READ COMMITTED READ ONLY",
         Mode::Snapshot | Mode::Held => "ISOLATION LEVEL REPEATABLE READ READ ONLY",
         Mode::Write => "ISOLATION LEVEL READ COMMITTED READ WRITE",
+        Mode::Moment => "ISOLATION LEVEL REPEATABLE READ READ WRITE",
     };
     // A server whose client was killed would otherwise go on waiting for its lock; where the system
     // cannot tell, the server refuses the setting. And what is reported as committed is on disk.
     let write = match mode {
-        Mode::Write => {
+        Mode::Write | Mode::Moment => {
             "DO $$ BEGIN \
                  SET LOCAL client_connection_check_interval = '200ms'; \
              EXCEPTION WHEN OTHERS THEN NULL; \
@@ -355,7 +359,7 @@ fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
     };
     // What takes as long as a dump or a restore is not to be ended for it.
     let patient = match mode {
-        Mode::Write | Mode::Held | Mode::Guard => {
+        Mode::Write | Mode::Moment | Mode::Held | Mode::Guard => {
             "SELECT set_config('transaction_timeout', '0', true) \
               WHERE current_setting('server_version_num')::int >= 170000;"
         }

@@ -1,13 +1,16 @@
 SELECT DISTINCT ON (c.job)
        c.job, c.run_id, c.outcome,
        to_char(c.began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS began_at,
-       to_char(c.last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS last_at,
+       to_char(coalesce(b.at, c.last_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS last_at,
        to_char(c.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS finished_at,
-       c.deleted::text AS deleted, c.archived::text AS archived, c.remaining::text AS remaining,
+       (c.deleted + coalesce(b.deleted, 0))::text AS deleted, (c.archived + coalesce(b.archived, 0))::text AS archived, c.remaining::text AS remaining,
        -- Whoever is at work holds the lock between cleanups.
        (c.finished_at IS NULL
         AND EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
                        AND l.classid = %CLASS% AND l.objid = %OBJECT%
                        AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())))::text AS at_work
   FROM markenmate.cleanup c
- ORDER BY c.job, c.last_at DESC, c.cleanup_id DESC
+  -- Of one that has not ended.
+  LEFT JOIN (SELECT cleanup_id, max(at) AS at, sum(deleted) AS deleted, sum(archived) AS archived
+               FROM markenmate.cleanup_batch GROUP BY cleanup_id) b USING (cleanup_id)
+ ORDER BY c.job, coalesce(b.at, c.last_at) DESC, c.cleanup_id DESC
