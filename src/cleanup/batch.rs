@@ -54,6 +54,7 @@ impl Statement {
                     .replace("%ARCHIVE%", archive)
                     .replace("%COLUMNS%", &due.fit.names())
                     .replace("%VALUES%", &due.fit.values())
+                    .replace("%SHAPE%", &due.fit.shape())
                     .replace("%TWICE%", &twice)
                     .replace("%ONCE%", once)
             }

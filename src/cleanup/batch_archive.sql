@@ -8,6 +8,14 @@ DECLARE
     copied bigint;
     gone bigint;
 BEGIN
+    -- A column that was added since is in no plan, and would be lost. Parsed anew each time, this sees it, in a moment
+    -- that was before as well; and from here on none is added.
+    BEGIN
+        PERFORM FROM (SELECT * FROM ONLY %TABLE% WHERE false UNION ALL SELECT %SHAPE%) shape;
+    EXCEPTION WHEN syntax_error OR datatype_mismatch OR undefined_object THEN
+        RAISE EXCEPTION USING ERRCODE = 'MM194', MESSAGE = format('%s got another shape meanwhile', %TOLD%), DETAIL = SQLERRM,
+            HINT = 'run it again: it sees the columns as they are then';
+    END;
     %LOCK%
     %TWICE%
     INSERT INTO markenmate.%ARCHIVE% (%COLUMNS%, cleanup_id)

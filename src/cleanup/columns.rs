@@ -25,8 +25,10 @@ const OURS: [&str; 4] = ["archived_at", "archive_id", "reason", "cleanup_id"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     name: String,
+    /// Its type in the archive.
     kind: String,
-    is_text_of: bool,
+    /// Its type in the table.
+    of: String,
 }
 
 /// How a row fits.
@@ -76,7 +78,7 @@ pub fn fit(table: &[Column], archive: &[Column]) -> Result<Fit, (String, String)
         fit.places.push(Place {
             name: name.clone(),
             kind: kind.to_owned(),
-            is_text_of: kind != column.kind,
+            of: column.kind.clone(),
         });
     }
     let lacking = |kept: &&Column| {
@@ -107,10 +109,16 @@ impl Fit {
     pub fn values(&self) -> String {
         let value = |place: &Place| {
             let name = quoted(&place.name);
-            let cast = if place.is_text_of { "::text" } else { "" };
+            let cast = if place.kind == place.of { "" } else { "::text" };
             format!("t.{name}{cast} AS {name}")
         };
         self.places.iter().map(value).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A row of the table's shape, as SQL: its columns by number and type.
+    pub fn shape(&self) -> String {
+        let empty = |place: &Place| format!("NULL::{}", place.of);
+        self.places.iter().map(empty).collect::<Vec<_>>().join(", ")
     }
 
     /// A number of 64 bits for all that a row says, as SQL; the sum of them is the rows' checksum, in whatever
@@ -156,6 +164,7 @@ mod tests {
             fit.values(),
             "t.\"id\" AS \"id\", t.\"level\"::text AS \"level\", t.\"new\" AS \"new\""
         );
+        assert_eq!(fit.shape(), "NULL::integer, NULL::public.log_level, NULL::inet");
         assert_eq!(fit.additions, ["\"new\" inet"]);
         assert!(fit.hash("a").contains("a.\"id\"::text"));
     }

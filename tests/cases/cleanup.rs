@@ -359,6 +359,24 @@ fn a_column_more_is_kept_and_one_that_does_not_fit_is_said() {
 }
 
 #[test]
+fn a_column_that_comes_meanwhile_is_not_lost() {
+    let db = filled();
+    let session = db.session();
+    let before = audit_rows(&session);
+    let holder = db.session();
+    holder.sql("BEGIN; LOCK TABLE public.audit_log IN EXCLUSIVE MODE");
+    let running = markenmate(&["cleanup", "audit", "--yes", "--format", "json"]).db(&db).spawn();
+    running.wait_for_stderr("waiting: pid");
+    holder.sql("ALTER TABLE public.audit_log ADD COLUMN device text DEFAULT 'phone'; COMMIT");
+    let refused = running.wait().assert_code(4);
+    assert!(refused.stdout.contains("got another shape meanwhile"), "{}", refused.stdout);
+    cleanup(&db, &["audit", "--yes"]).assert_code(0);
+    let kept = "SELECT count(*) = count(device) AND count(*) > 0 FROM markenmate.audit_log_archive";
+    assert_eq!(one(&session, kept), "t");
+    assert_eq!(audit_rows(&session), before);
+}
+
+#[test]
 fn an_archive_made_by_the_guide_is_taken_over_row_by_row() {
     let db = filled();
     let session = db.session();
