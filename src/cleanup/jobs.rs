@@ -29,8 +29,8 @@ macro_rules! sql {
 #[rustfmt::skip]
 pub static ALL: [Job; 3] = [
     Job { id: "tokens", title: "delete expired step-up tokens", table: "step_up_token", archive: None, predicate: sql!("tokens.sql"), by: Some("expires_at"), aged: false },
-    Job { id: "audit", title: "move old audit rows to the archive", table: "audit_log", archive: Some("audit_log_archive"), predicate: sql!("audit.sql"), by: Some("created_at"), aged: true },
-    Job { id: "app-log", title: "move old log rows to the archive", table: "app_log", archive: Some("app_log_archive"), predicate: sql!("app_log.sql"), by: Some("created_at"), aged: true },
+    Job { id: "audit", title: "move old audit rows to the archive", table: "audit_log", archive: Some("audit_log_archive"), predicate: sql!("aged.sql"), by: Some("created_at"), aged: true },
+    Job { id: "app-log", title: "move old log rows to the archive", table: "app_log", archive: Some("app_log_archive"), predicate: sql!("aged.sql"), by: Some("created_at"), aged: true },
 ];
 
 /// What somebody archived by following the guide, into a table that keeps the app's push from working. It goes

@@ -11,7 +11,6 @@ pub mod rehearse;
 pub mod rollback;
 mod scheduled;
 pub mod set_master_admin;
-mod shell;
 pub mod stats;
 pub mod status;
 pub mod util;

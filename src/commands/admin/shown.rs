@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 use crate::admin::change::Done;
 use crate::admin::people::Person;
 use crate::admin::record;
-use crate::commands::shell;
 use crate::console::escape;
 use crate::context::Context;
 use crate::db::locks::Holder;
 use crate::failure::Failure;
 use crate::report::{Block, Finding, Severity};
+use crate::tools::shell;
 
 /// What stands on the screen beside the user.
 #[derive(Debug)]

@@ -53,7 +53,7 @@ pub async fn verify(
             detail: "nobody has seen that it can be decrypted and read".into(),
             remedy: format!(
                 "where the secret key is: markenmate backup verify {} --identity FILE",
-                crate::commands::shell::word(&path.to_string_lossy())
+                crate::tools::shell::word(&path.to_string_lossy())
             ),
         });
     }

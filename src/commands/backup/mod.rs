@@ -10,7 +10,6 @@ use crate::backup::form::{self, Compression, Form};
 use crate::backup::manifest::{Archive, Checksums, File, Manifest, SUFFIX, Schema, Table};
 use crate::backup::place::{Place, beside};
 use crate::backup::proof;
-use crate::commands::shell;
 use crate::context::Context;
 use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::Session;
@@ -21,6 +20,7 @@ use crate::report::{Block, Finding, Next, Outcome, Report, StepStatus};
 use crate::settings::Format;
 use crate::tools::age::Age;
 use crate::tools::postgres_client::ClientProgram;
+use crate::tools::shell;
 
 mod args;
 mod kept;

@@ -1,11 +1,11 @@
 //! Master admins that the guards do not allow: `migrate` refuses to put them up, or somebody got round them. Pure.
 
 use crate::checks::registry::{self as checks};
-use crate::commands::shell;
 use crate::console::escape;
 use crate::migrations::standing::State;
 use crate::migrations::survey::{Master, Survey};
 use crate::report::Finding;
+use crate::tools::shell;
 
 /// Why `migrate` would refuse the guards, or what they would not have let pass, with the command that puts it
 /// in order.

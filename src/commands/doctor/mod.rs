@@ -4,7 +4,6 @@
 use crate::backup::kept::{self, Kept};
 use crate::backup::staging::beside::Beside;
 use crate::checks::registry::{self as checks, Source};
-use crate::commands::shell;
 use crate::console::escape;
 use crate::db::identifiers::{identifier, quoted};
 use crate::db::ledger;
@@ -15,6 +14,7 @@ use crate::migrations::registry;
 use crate::migrations::standing::State;
 use crate::migrations::survey::{History, Survey};
 use crate::report::{Finding, Severity};
+use crate::tools::shell;
 
 mod advice;
 mod masters;

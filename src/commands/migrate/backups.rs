@@ -5,9 +5,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::backup::gate::{Fallback, USUAL_AGE};
-use crate::commands::shell;
 use crate::failure::Failure;
 use crate::report::{Finding, Severity};
+use crate::tools::shell;
 
 const TAKE_ONE: &str = "markenmate backup";
 

@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 
 use crate::backup::gate::{self, Fallback, Identity, Requirement};
 use crate::backup::rehearsed;
-use crate::commands::{backup, forecast as foreseen, shell};
+use crate::commands::{backup, forecast as foreseen};
 use crate::context::Context;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
@@ -24,6 +24,7 @@ use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Finding, Next, Outcome, Report, Severity, StepStatus};
 use crate::settings::Consent;
+use crate::tools::shell;
 
 mod backups;
 pub mod beside;

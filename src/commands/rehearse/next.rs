@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::backup::gate::Identity;
 use crate::backup::manifest::Database;
-use crate::commands::shell;
 use crate::report::Next;
+use crate::tools::shell;
 
 /// Whether what was rehearsed is what `migrate` would do now.
 pub(super) fn counts(of: &Database, live: &Identity, is_same_schema: bool) -> bool {

@@ -13,7 +13,7 @@ use crate::backup::restore::{self, Hands, How, Source};
 use crate::backup::restored::{self, Owners};
 use crate::backup::staging::{Maintenance, Staged};
 use crate::backup::swap::{self, Swapped};
-use crate::commands::{backup, shell};
+use crate::commands::backup;
 use crate::context::Context;
 use crate::db::identifiers::quoted;
 use crate::db::ledger;
@@ -23,6 +23,7 @@ use crate::failure::{Failure, Kind};
 use crate::pipeline::{self, Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Finding, Next, Outcome, Report, StepResult, StepStatus};
+use crate::tools::shell;
 
 use super::{Args, recorded, shown, source};
 

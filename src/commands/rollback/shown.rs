@@ -4,9 +4,9 @@ use crate::backup::dump::megabytes;
 use crate::backup::preflight::Live;
 use crate::backup::restore::Source;
 use crate::backup::staging::Staged;
-use crate::commands::shell;
 use crate::plan::{Risk, Step};
 use crate::report::{Block, Finding, Severity};
+use crate::tools::shell;
 
 /// The steps' ids, in their order.
 pub(super) const BACKUP: &str = "safety-backup";

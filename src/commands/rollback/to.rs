@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Args, ways};
 use crate::backup::gate::{self, Fallback, Identity};
 use crate::backup::preflight;
-use crate::commands::{forecast as foreseen, shell};
+use crate::commands::forecast as foreseen;
 use crate::context::Context;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
@@ -20,6 +20,7 @@ use crate::migrations::survey::Survey;
 use crate::pipeline::{self, Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Finding, Next, Outcome, Report, Severity, StepStatus};
+use crate::tools::shell;
 
 /// The command.
 pub struct To {

@@ -2,10 +2,10 @@
 
 use crate::checks::registry::{Check, Source};
 use crate::checks::verdict::{Status, Verdict};
-use crate::commands::shell;
 use crate::db::ledger::Head;
 use crate::failure::Failure;
 use crate::report::{Finding, Severity};
+use crate::tools::shell;
 
 use super::{Args, Since};
 

@@ -6,12 +6,12 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::admin::password::{self, Verdict as Said};
 use crate::checks::registry::Check;
 use crate::checks::verdict::Verdict;
-use crate::commands::shell;
 use crate::db::catalogue::Catalogue;
 use crate::db::interrupt::Interrupt;
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
 use crate::report::{Finding, Severity};
+use crate::tools::shell;
 
 /// The check's id.
 pub(super) const ID: &str = "default-password";

@@ -9,13 +9,13 @@ use crate::cleanup::schedule::changes::{self, Change, Changes};
 use crate::cleanup::schedule::files::File;
 use crate::cleanup::schedule::names::Names;
 use crate::cleanup::schedule::{Setup, Via, systemd};
-use crate::commands::shell;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::pipeline::local;
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Next, Outcome, Report, StepStatus};
 use crate::settings::{Address, Endpoint};
+use crate::tools::shell;
 use crate::tools::systemctl::Systemctl;
 
 use super::{Wish, data, setup};

@@ -1,1 +1,0 @@
-t.created_at < %CUT_OFF%
