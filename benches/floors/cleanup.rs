@@ -165,6 +165,7 @@ fn once(g: &Ground, template: &str, program: &dyn Fn(&Ground, &str) -> Program) 
     g.create(NAME, Some(template));
     g.execute(NAME, "CHECKPOINT");
     let url = g.url(NAME);
+    caught_up(g, &url);
     let over = AtomicBool::new(false);
     let longest = AtomicU64::new(0);
     let seen = [const { AtomicU64::new(0) }; 3];
@@ -179,7 +180,8 @@ fn once(g: &Ground, template: &str, program: &dyn Fn(&Ground, &str) -> Program) 
         seen.iter().for_each(|seen| seen.store(0, Relaxed));
         let (cost, said) = listen(&program(g, &url));
         let during = take();
-        thread::sleep(Duration::from_millis(500));
+        // How far it is behind at the end is seen, too.
+        caught_up(g, &url);
         over.store(true, Relaxed);
         let [writer, snapshot, lag] =
             [0, 1, 2].map(|at| Duration::from_micros(seen[at].load(Relaxed)));
@@ -191,6 +193,18 @@ fn once(g: &Ground, template: &str, program: &dyn Fn(&Ground, &str) -> Program) 
     eprintln!("    {round:?}");
     g.wait(g.server.drop_database(NAME)).unwrap();
     round
+}
+
+/// Waits until the standby has all that was done so far.
+fn caught_up(g: &Ground, url: &str) {
+    let sql = "SELECT count(*)::int FROM pg_stat_replication
+                WHERE state = 'streaming' AND replay_lsn >= pg_current_wal_lsn()";
+    let client = g.wait(connect(url));
+    let began = Instant::now();
+    while g.wait(client.query_one(sql, &[])).unwrap().get::<_, i32>(0) == 0 {
+        assert!(began.elapsed() < Duration::from_secs(120), "the standby does not follow");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn client(url: &str, over: &AtomicBool, longest: &AtomicU64) {
@@ -265,7 +279,21 @@ impl Standby {
         let data = standby.data.to_str().unwrap().to_owned();
         standby.run(
             "pg_basebackup",
-            &["-d", &g.url("postgres"), "-D", &data, "-R", "-X", "stream", "-c", "fast"],
+            &[
+                "-d",
+                &g.url("postgres"),
+                "-D",
+                &data,
+                "-R",
+                "-X",
+                "stream",
+                "-c",
+                "fast",
+                // Else what it has not read yet is thrown away under it, and nothing is measured.
+                "-C",
+                "-S",
+                "bench_standby",
+            ],
         );
         let socket = format!(
             "-c listen_addresses='' -c unix_socket_directories={} -c port=5433 -c max_connections=200",
