@@ -360,6 +360,7 @@ CREATE TRIGGER markenmate_inserted AFTER INSERT ON public.step_up_token
 CREATE TRIGGER markenmate_conflict AFTER UPDATE ON public.step_up_token
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION
     markenmate.guard_conflict('used', 'markenmate.step_up_conflicts', 'Step-up authentication required');
--- Within another trigger: it is the key's cascade. Whoever deletes audit rows as such looks after them.
-CREATE TRIGGER markenmate_keep_audit BEFORE DELETE ON public.audit_log
+-- Within another trigger: it is the key's cascade. Whoever deletes audit rows as such looks after them, and does not pay
+-- for this: for a BEFORE trigger each row would be locked first, whether it fires or not.
+CREATE TRIGGER markenmate_keep_audit AFTER DELETE ON public.audit_log
     FOR EACH ROW WHEN (pg_trigger_depth() > 0) EXECUTE FUNCTION markenmate.keep_audit();
