@@ -1,5 +1,5 @@
-//! What the database tells about its use: one `.sql` file a metric, one line each in the registry; and
-//! the review of the audit log.
+//! What the database tells about its use: one `.sql` file a thing that is read, one line a metric in
+//! the registry; and the review of the audit log.
 
 pub mod audit;
 pub mod reading;

@@ -2,11 +2,14 @@
 
 use super::registry::{Limit, Metric};
 
+/// Names and texts, in the statement's order.
+pub type Labels = Vec<(String, String)>;
+
 /// One value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// Names and texts, in the statement's order.
-    pub labels: Vec<(String, String)>,
+    /// Of what; none where there is one only.
+    pub labels: Labels,
     /// In the metric's unit; finite.
     pub value: f64,
 }
@@ -31,6 +34,8 @@ pub struct Reading {
     pub limit: Limit,
     /// None: there is nothing of it, which is no value either.
     pub samples: Vec<Sample>,
+    /// Of what nobody knows the value.
+    pub unknown: Vec<Labels>,
     /// Why it was skipped.
     pub skipped: Option<(Why, String)>,
 }
@@ -38,7 +43,7 @@ pub struct Reading {
 impl Reading {
     /// These values.
     pub fn of(metric: &'static Metric, limit: Limit, samples: Vec<Sample>) -> Self {
-        Self { metric, limit, samples, skipped: None }
+        Self { metric, limit, samples, unknown: Vec::new(), skipped: None }
     }
 
     /// None, and why.
@@ -48,6 +53,6 @@ impl Reading {
         why: Why,
         reason: impl Into<String>,
     ) -> Self {
-        Self { metric, limit, samples: Vec::new(), skipped: Some((why, reason.into())) }
+        Self { skipped: Some((why, reason.into())), ..Self::of(metric, limit, Vec::new()) }
     }
 }

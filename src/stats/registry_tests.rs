@@ -6,7 +6,7 @@ use super::*;
 const NOT_METRICS: [&str; 1] = ["statements"];
 
 #[test]
-fn list_and_folder_are_equal() {
+fn statements_and_folder_are_equal() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/stats");
     let names =
         std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
@@ -14,12 +14,30 @@ fn list_and_folder_are_equal() {
         .filter_map(|name| name.strip_suffix(".sql").map(str::to_owned))
         .filter(|stem| !NOT_METRICS.contains(&stem.as_str()))
         .collect();
-    let listed: BTreeSet<String> = ALL
-        .iter()
-        .filter(|metric| matches!(metric.source, Source::Sql(_)))
-        .map(|metric| metric.id.replace('-', "_"))
-        .collect();
-    assert_eq!(files, listed);
+    let used: BTreeSet<String> = statements().map(|statement| statement.file.to_owned()).collect();
+    assert_eq!(files, used);
+}
+
+#[test]
+fn a_statement_tells_of_the_metrics_that_name_it_and_of_no_other() {
+    let quoted = |sql: &'static str| -> BTreeSet<&'static str> {
+        sql.split('\'').filter(|word| ALL.iter().any(|metric| metric.id == *word)).collect()
+    };
+    for statement in statements() {
+        let mut told = quoted(statement.sql);
+        for metric in ALL.iter().filter(|metric| metric.source == Source::Sql(statement)) {
+            assert!(told.remove(metric.id), "{}: {}", statement.file, metric.id);
+        }
+        // A table that has a statement of its own is counted there.
+        told.remove("table-growth");
+        assert_eq!(told, BTreeSet::new(), "{}", statement.file);
+    }
+    let growth = TABLE_GROWTH.sql;
+    let counted = |table: &str| growth.contains(&format!("'{table}'"));
+    for statement in statements().filter(|s| **s != TABLE_GROWTH) {
+        let tells = quoted(statement.sql).contains("table-growth");
+        assert_eq!(tells, counted(statement.file), "{}", statement.file);
+    }
 }
 
 #[test]
@@ -45,9 +63,8 @@ fn names_are_unique_and_what_prometheus_expects() {
 
 #[test]
 fn statements_stand_alone_and_name_their_schema() {
-    for metric in &ALL {
-        let Source::Sql(sql) = metric.source else { continue };
-        assert!(!sql.trim_end().ends_with(';'), "{}: a savepoint follows", metric.id);
+    for Statement { file, sql, .. } in statements() {
+        assert!(!sql.trim_end().ends_with(';'), "{file}: a savepoint follows");
         for table in [
             "token_lending",
             "audit_log",
@@ -57,7 +74,7 @@ fn statements_stand_alone_and_name_their_schema() {
             "lending_conflicts",
         ] {
             for keyword in ["FROM", "JOIN"] {
-                assert!(!sql.contains(&format!("{keyword} {table}")), "{}: {table}", metric.id);
+                assert!(!sql.contains(&format!("{keyword} {table}")), "{file}: {table}");
             }
         }
     }

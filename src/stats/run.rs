@@ -1,5 +1,5 @@
-//! Reading metrics: in one read-only transaction for all of them, one round trip each, and a savepoint
-//! around each so that one failure does not hide the rest.
+//! Reading metrics: in one read-only transaction for all of them, one round trip and one look at each thing, and a
+//! savepoint around each so that one failure does not hide the rest.
 
 use tokio_postgres::SimpleQueryRow;
 
@@ -8,8 +8,8 @@ use crate::db::identifiers::identifier;
 use crate::db::session::{Rows, Session, set_local};
 use crate::failure::{Failure, Kind};
 
-use super::reading::{Reading, Sample, Why};
-use super::registry::{ALL, Metric, Source};
+use super::reading::{Labels, Reading, Sample, Why};
+use super::registry::{self, ALL, Limit, Metric, Source, Statement};
 use super::threshold::{Threshold, limit};
 
 /// What is known of the database already.
@@ -33,22 +33,36 @@ const WHAT: &str = "cannot read the metrics";
 pub async fn run(session: &Session, request: &Request<'_>) -> Result<Vec<Reading>, Failure> {
     session.run(WHAT, &set_local("since", request.since)).await?;
     let uncounted = uncounted(session).await?;
+    let missing = |metric: &Metric| request.missing(metric, uncounted.as_ref());
+    let mut answers = Vec::new();
+    for statement in registry::statements() {
+        let of = |metric: &&Metric| metric.source == Source::Sql(statement);
+        if ALL.iter().filter(of).any(|metric| missing(metric).is_none()) {
+            let answer = match fenced(session, statement.about, statement.sql).await {
+                Ok(rows) => Ok(rows),
+                Err(failure) => Err(refused_or_broken(failure)?),
+            };
+            answers.push(Answer { statement, answer });
+        }
+    }
     let mut readings = Vec::new();
     for metric in &ALL {
-        let Source::Sql(sql) = metric.source else { continue };
+        let Source::Sql(statement) = metric.source else { continue };
         let limit = limit(metric, request.thresholds);
-        readings.push(match request.missing(metric, uncounted.as_ref()) {
+        let failed = answers.iter().find(|a| a.statement == statement);
+        let failed = failed.and_then(|answer| answer.answer.as_ref().err().cloned());
+        readings.push(match missing(metric).or(failed) {
             Some((why, reason)) => Reading::skipped(metric, limit, why, reason),
-            None => match fenced(session, metric.id, sql).await {
-                Ok(rows) => Reading::of(metric, limit, samples(metric, &rows)?),
-                Err(failure) => {
-                    let (why, reason) = refused_or_broken(failure)?;
-                    Reading::skipped(metric, limit, why, reason)
-                }
-            },
+            None => reading(metric, limit, &answers)?,
         });
     }
     Ok(readings)
+}
+
+/// What a statement told, or why nothing.
+struct Answer {
+    statement: &'static Statement,
+    answer: Result<Rows, (Why, String)>,
 }
 
 impl Request<'_> {
@@ -94,24 +108,31 @@ async fn uncounted(session: &Session) -> Result<Option<(Why, String)>, Failure> 
     })
 }
 
-/// What is no number is a fault of the statement, not of the database.
-fn samples(metric: &Metric, rows: &Rows) -> Result<Vec<Sample>, Failure> {
-    let sample = |row: &SimpleQueryRow| {
-        let mut labels = Vec::new();
-        let mut value = None;
-        for (n, column) in row.columns().iter().enumerate() {
-            match column.name() {
-                "value" => value = row.get(n).and_then(|text| text.parse::<f64>().ok()),
-                name => labels.push((name.to_owned(), row.get(n).unwrap_or_default().to_owned())),
+/// The rows that name the metric. What is no number is a fault of the statement, not of the database.
+fn reading(metric: &'static Metric, limit: Limit, answers: &[Answer]) -> Result<Reading, Failure> {
+    let mut reading = Reading::of(metric, limit, Vec::new());
+    let rows = answers.iter().flat_map(|answer| answer.answer.iter().flatten());
+    for row in rows.filter(|row| row.get("metric") == Some(metric.id)) {
+        let labels = labels(row);
+        match row.get("value").map(str::parse::<f64>) {
+            Some(Ok(value)) if value.is_finite() => reading.samples.push(Sample { labels, value }),
+            Some(_) => {
+                return Err(Failure::unexpected(format!("cannot read metric {}", metric.id))
+                    .because("the server gave a value that is no number"));
             }
+            None if labels.is_empty() => {}
+            None => reading.unknown.push(labels),
         }
-        let value = value.filter(|value| value.is_finite());
-        value.map(|value| Sample { labels, value }).ok_or_else(|| {
-            Failure::unexpected(format!("cannot read metric {}", metric.id))
-                .because("the server gave a value that is no number")
-        })
-    };
-    rows.iter().map(sample).collect()
+    }
+    Ok(reading)
+}
+
+fn labels(row: &SimpleQueryRow) -> Labels {
+    let columns = row.columns().iter().enumerate();
+    let labels = columns.filter(|(_, column)| !["metric", "value"].contains(&column.name()));
+    labels
+        .filter_map(|(n, column)| Some((column.name().to_owned(), row.get(n)?.to_owned())))
+        .collect()
 }
 
 /// A missing privilege says nothing about the database; any other error is said for what it is.

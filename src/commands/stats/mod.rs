@@ -208,9 +208,11 @@ fn own_version(survey: &Survey) -> Result<i32, String> {
     }
 }
 
+/// A statement stands with the first metric that it tells of.
 fn step(metric: &Metric, with_sql: bool) -> Step {
+    let is_first = ALL.iter().find(|m| m.source == metric.source) == Some(metric);
     let sql = match metric.source {
-        Source::Sql(sql) if with_sql => Some(sql.to_owned()),
+        Source::Sql(statement) if with_sql && is_first => Some(statement.sql.to_owned()),
         Source::Sql(_) | Source::Folder => None,
     };
     let limit = metric

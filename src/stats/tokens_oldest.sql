@@ -1,2 +1,0 @@
--- No row, no age; what is infinitely old has none.
-SELECT extract(epoch FROM now() - min(created_at))::float8 AS value FROM public.step_up_token WHERE isfinite(created_at) HAVING count(*) > 0

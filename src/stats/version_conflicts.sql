@@ -1,2 +1,0 @@
--- A sequence that was never used says 1, too.
-SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS value FROM markenmate.lending_conflicts
