@@ -704,3 +704,82 @@ fn whoever_locks_a_table_is_waited_for_and_a_member_reads_as_the_owner() {
     member(&["stats", "audit"]);
     sql(&db, &format!("DROP ROLE {role}"));
 }
+
+/// As often as the server counts it; what a session did is counted once it has ended.
+fn reads(db: &TestDb, table: &str) -> u64 {
+    let sql = format!(
+        "SELECT seq_scan + coalesce(idx_scan, 0) FROM pg_stat_all_tables WHERE relid = '{table}'::regclass"
+    );
+    one(&db.session(), &sql).parse().unwrap()
+}
+
+#[test]
+fn a_scrape_reads_each_table_once() {
+    let db = TestDb::migrated();
+    fill(&db);
+    let tables =
+        ["public.audit_log", "public.step_up_token", "public.app_log", "markenmate.cleanup"];
+    let settled = || {
+        let mut before = Vec::new();
+        assert!(wait_until(Duration::from_secs(20), || {
+            std::thread::sleep(Duration::from_millis(600));
+            let now: Vec<_> = tables.iter().map(|table| reads(&db, table)).collect();
+            std::mem::replace(&mut before, now.clone()) == now
+        }));
+        before
+    };
+    let before = settled();
+    stats(&db, &[]).assert_code(0);
+    let expected: Vec<_> = before.iter().map(|reads| reads + 1).collect();
+    assert!(wait_until(Duration::from_secs(20), || reads(&db, tables[0]) > before[0]));
+    assert_eq!(settled(), expected, "{tables:?}");
+}
+
+/// A table, or a column of it, that is not there takes only what needs it.
+#[test]
+fn what_is_missing_takes_nothing_else_down() {
+    let db = TestDb::migrated();
+    fill(&db);
+    sql(
+        &db,
+        "DROP TABLE public.step_up_token; ALTER TABLE public.audit_log DROP COLUMN metadata, DROP COLUMN correlation_id;
+         ALTER TABLE public.app_log DROP COLUMN correlation_id; DROP TABLE public.ticket_comment",
+    );
+    let seen = stats(&db, &[]).assert_code(0).json();
+    for id in ["tokens-issued", "tokens-used", "tokens-expired", "tokens-waiting"] {
+        let reason = skipped(&seen, id).unwrap();
+        assert_eq!(reason, "there is no public.step_up_token.used: markenmate migrate");
+    }
+    for (id, column) in [
+        ("tokens-oldest", "step_up_token.created_at"),
+        ("version-mismatches", "audit_log.metadata"),
+        ("correlation-ids", "audit_log.correlation_id"),
+        ("log-correlation-ids", "app_log.correlation_id"),
+    ] {
+        assert!(skipped(&seen, id).unwrap().contains(column), "{id}");
+        assert_eq!(value(&seen, id, &[]), None);
+    }
+    for (id, expected) in [
+        ("step-up-failures", 9.0),
+        ("role-failures", 3.0),
+        ("audit-growth", 19.0),
+        ("audit-oldest", seconds(100.0)),
+        ("app-log-oldest", seconds(50.0)),
+        ("version-conflicts", 250.0),
+        ("cleanup-audit-age", seconds(40.0)),
+    ] {
+        assert_value(&seen, id, expected);
+    }
+    assert_eq!(value(&seen, "step-up-failures-by-actor", &[("actor", "a1")]), Some(7.0));
+    assert_close(&seen, "table-growth", &[("table", "public.audit_log")], 19.0);
+    assert_close(&seen, "table-growth", &[("table", "public.app_log")], 4.0);
+    assert!(value(&seen, "table-growth", &[("table", "public.session")]).is_some());
+    // Empty is none of it, not unknown.
+    sql(&db, "TRUNCATE public.audit_log; TRUNCATE public.app_log");
+    let seen = stats(&db, &[]).assert_code(0).json();
+    for id in ["step-up-failures", "role-failures", "audit-growth"] {
+        assert_value(&seen, id, 0.0);
+    }
+    assert_eq!(value(&seen, "audit-oldest", &[]), None);
+    assert_eq!(skipped(&seen, "audit-oldest"), None);
+}
