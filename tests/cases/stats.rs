@@ -676,6 +676,48 @@ fn rows_that_nobody_counted_are_left_out() {
     assert_eq!(value(&seen, "table-rows", &user), None);
     assert_eq!(value(&seen, "table-dead-rows", &user), None);
     assert_eq!(value(&seen, "table-rows", &[("table", "public.step_up_token")]), Some(0.0));
+    let unknown = |seen: &Value, table: &str| {
+        let all = seen["data"]["skipped"].as_array().unwrap();
+        let of = all.iter().find(|e| e["id"] == "table-rows" && e["labels"]["table"] == table);
+        of.is_some_and(|entry| entry["reason"].as_str().unwrap().contains("ANALYZE"))
+    };
+    assert!(unknown(&seen, "public.\"user\"") && !unknown(&seen, "public.step_up_token"));
+    // What has happened since the server forgot is not all that is there.
+    sql(
+        &db,
+        "CREATE TABLE public.forgotten (n int) WITH (autovacuum_enabled = off); INSERT INTO public.forgotten SELECT generate_series(1, 3000);
+         CREATE TABLE public.estimated (n int) WITH (autovacuum_enabled = off); INSERT INTO public.estimated SELECT generate_series(1, 3000);
+         CREATE TABLE public.counted (n int) WITH (autovacuum_enabled = off); INSERT INTO public.counted SELECT generate_series(1, 3000)",
+    );
+    sql(&db, "ANALYZE public.estimated");
+    let rows = |table: &str| {
+        let seen = stats(&db, &[]).assert_code(0).json();
+        (value(&seen, "table-rows", &[("table", table)]), unknown(&seen, table))
+    };
+    assert!(wait_until(Duration::from_secs(20), || rows("public.counted") == (Some(3000.0), false)));
+    for table in ["forgotten", "estimated"] {
+        let reset =
+            format!("SELECT pg_stat_reset_single_table_counters('public.{table}'::regclass)");
+        sql(&db, &reset);
+        sql(&db, &format!("INSERT INTO public.{table} VALUES (0)"));
+        let counted =
+            format!("SELECT n_live_tup FROM pg_stat_all_tables WHERE relname = '{table}'");
+        assert!(wait_until(Duration::from_secs(20), || one(&db.session(), &counted) == "1"));
+    }
+    sql(&db, "UPDATE public.\"user\" SET name = name");
+    let updated =
+        "SELECT n_tup_upd > 0 FROM pg_stat_all_tables WHERE relid = 'public.\"user\"'::regclass";
+    assert!(wait_until(Duration::from_secs(20), || one(&db.session(), updated) == "t"));
+    assert_eq!(rows("public.forgotten"), (None, true));
+    assert_eq!(rows("public.estimated"), (Some(3000.0), false));
+    assert_eq!(rows("public.\"user\""), (None, true), "no zero");
+    let human = markenmate(&["stats"]).db(&db).run().assert_code(0).stdout;
+    assert!(
+        human.contains("unknown table-rows: the server has not counted them: ANALYZE"),
+        "{human}"
+    );
+    let line = human.lines().find(|line| line.contains("│ forgotten ")).unwrap();
+    assert!(line.contains("┆ unknown"), "{line}");
     sql(&db, "ANALYZE public.\"user\"");
     let rows: f64 = one(&db.session(), "SELECT count(*) FROM public.\"user\"").parse().unwrap();
     assert_close(&stats(&db, &[]).json(), "table-rows", &user, rows);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::kept;
 use crate::report::{Block, Finding, Outcome, Report, Severity};
-use crate::stats::reading::{Reading, Sample, Why};
+use crate::stats::reading::{Labels, Reading, Sample, Why};
 use crate::stats::registry::{BACKUP, Limit, Metric};
 
 /// The report: values, then tables of those that have a label, findings, what was skipped.
@@ -21,19 +21,21 @@ pub(super) fn report(readings: &[Reading], since: &str, backups: &Path, fails: b
     report.data = json!({
         "since": since,
         "metrics": readings.iter().flat_map(json_of).collect::<Vec<_>>(),
-        "skipped": readings.iter().filter_map(skipped_json).collect::<Vec<_>>(),
+        "skipped": readings.iter().flat_map(skipped_json).collect::<Vec<_>>(),
     });
     report.body = body(readings, since);
     report.findings = findings;
     report
 }
 
+/// Why rows have no number where the server has forgotten it, or never had one.
+const UNKNOWN: &str = "the server has not counted them: ANALYZE";
+
 fn json_of(reading: &Reading) -> impl Iterator<Item = Value> {
     reading.samples.iter().map(|sample| {
-        let labels = sample.labels.iter().map(|(name, text)| (name.clone(), text.clone().into()));
         json!({
             "id": reading.metric.id,
-            "labels": labels.collect::<serde_json::Map<_, _>>(),
+            "labels": labels_json(&sample.labels),
             "value": sample.value,
             "unit": reading.metric.unit,
             "threshold": reading.limit.value(),
@@ -42,9 +44,19 @@ fn json_of(reading: &Reading) -> impl Iterator<Item = Value> {
     })
 }
 
-fn skipped_json(reading: &Reading) -> Option<Value> {
-    let (_, reason) = reading.skipped.as_ref()?;
-    Some(json!({ "id": reading.metric.id, "reason": reason }))
+/// All of a metric, or that of one label.
+fn skipped_json(reading: &Reading) -> impl Iterator<Item = Value> {
+    let id = reading.metric.id;
+    let all = reading.skipped.iter().map(move |(_, reason)| json!({ "id": id, "reason": reason }));
+    let unknown = reading
+        .unknown
+        .iter()
+        .map(move |labels| json!({ "id": id, "labels": labels_json(labels), "reason": UNKNOWN }));
+    all.chain(unknown)
+}
+
+fn labels_json(labels: &Labels) -> Value {
+    labels.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect()
 }
 
 fn over(reading: &Reading) -> impl Iterator<Item = Finding> {
@@ -166,9 +178,12 @@ fn by_label(readings: &[Reading], label: &'static str) -> Option<Block> {
     let columns = std::iter::once(label.to_owned()).chain(of.iter().map(title)).collect();
     let row = |name: &&str| {
         let cell = |reading: &&Reading| {
-            let has = |sample: &&Sample| sample.labels.iter().any(|(_, text)| text == name);
-            let sample = reading.samples.iter().find(has);
-            sample.map(|sample| reading.metric.unit.shown(sample.value)).unwrap_or_default()
+            let has = |labels: &Labels| labels.iter().any(|(_, text)| text == name);
+            match reading.samples.iter().find(|sample| has(&sample.labels)) {
+                Some(sample) => reading.metric.unit.shown(sample.value),
+                None if reading.unknown.iter().any(has) => "unknown".to_owned(),
+                None => String::new(),
+            }
         };
         let name = (*name).trim_start_matches("public.").to_owned();
         std::iter::once(name).chain(of.iter().map(cell)).collect()
@@ -188,7 +203,9 @@ fn skipped(readings: &[Reading]) -> Vec<String> {
         }
     }
     let line = |(reason, ids): (&str, Vec<&str>)| format!("skipped {}: {reason}", ids.join(", "));
-    reasons.into_iter().map(line).collect()
+    let unknown = readings.iter().filter(|reading| !reading.unknown.is_empty());
+    let unknown = unknown.map(|reading| format!("unknown {}: {UNKNOWN}", reading.metric.id));
+    reasons.into_iter().map(line).chain(unknown).collect()
 }
 
 fn last_line(readings: &[Reading]) -> String {
