@@ -561,8 +561,6 @@ fn a_reader_a_stranger_and_a_baseline_are_told_what_is_skipped() {
     );
     assert!(value(&seen, "app-log-oldest", &[]).is_some());
     assert!(value(&seen, "table-bytes", &[("table", "public.\"user\"")]).is_some());
-    let empty = stats(&TestDb::empty(), &["--fail-on", "warning"]).assert_code(0).json();
-    assert_eq!(empty["data"]["metrics"], Value::Array(Vec::new()));
     // A table of another shape is said to be one, and the rest is read.
     let odd = TestDb::migrated();
     sql(
@@ -824,4 +822,29 @@ fn what_is_missing_takes_nothing_else_down() {
     }
     assert_eq!(value(&seen, "audit-oldest", &[]), None);
     assert_eq!(skipped(&seen, "audit-oldest"), None);
+}
+
+/// Zeros, or a way to it by `migrate`, would be wrong there.
+#[test]
+fn another_database_than_the_applications_is_refused() {
+    let db = TestDb::empty();
+    sql(&db, "CREATE TABLE public.invoices (id int, created_at timestamptz)");
+    let servers = db.url.replacen(&db.name, "postgres", 1);
+    for url in [db.url.as_str(), &servers] {
+        for args in [&["stats"][..], &["stats", "audit"], &["stats", "--prometheus", "m.prom"]] {
+            let run = markenmate(args).db(&db).url(url).run().assert_code(4);
+            assert!(
+                run.stderr.contains("none of the application's tables is in database"),
+                "{}",
+                run.stderr
+            );
+            assert!(run.stderr.contains("-d markenmate"), "{}", run.stderr);
+            assert_eq!(run.stdout, "");
+        }
+    }
+    assert!(!db.folder().join("m.prom").exists());
+    // One that has lost some of them is the application's.
+    let lost = TestDb::migrated();
+    sql(&lost, "DROP TABLE public.\"user\" CASCADE; DROP TABLE public.step_up_token");
+    assert!(value(&stats(&lost, &[]).assert_code(0).json(), "audit-growth", &[]).is_some());
 }

@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::sink::{Readers, Sink};
-use super::{audit_shown, own_version, rfc3339, window};
+use super::{audit_shown, own_version, refuse_foreign, rfc3339, window};
 use crate::checks::run::TABLES;
 use crate::commands::verify::{self, Since};
 use crate::context::Context;
@@ -136,6 +136,7 @@ impl Audit {
         attempt: Attempt,
     ) -> Result<Seen, Failure> {
         let survey = Survey::opening(session, attempt.timeouts).await?;
+        refuse_foreign(&survey)?;
         let catalogue = survey.catalogue.as_ref();
         if catalogue.is_none_or(lacks_audit_log) {
             return Err(Failure::refused("there is no audit log in this database")

@@ -1,5 +1,5 @@
 //! `stats`: what the database tells about its use, with thresholds; and the review of the audit log. Reads
-//! only, also on a standby, for a reader, and on a database in any state.
+//! only, also on a standby, for a reader, and on the application's database in any state.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -14,6 +14,7 @@ use crate::db::locks::Wanted;
 use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::Session;
 use crate::failure::Failure;
+use crate::migrations::standing::{State, standing};
 use crate::migrations::survey::{History, Survey};
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
@@ -172,6 +173,7 @@ impl Stats {
         attempt: Attempt,
     ) -> Result<(Vec<Reading>, Identity), Failure> {
         let survey = Survey::opening(session, attempt.timeouts).await?;
+        refuse_foreign(&survey)?;
         verify::read_as_owner(session, &survey).await?;
         let nothing = Catalogue::default();
         let own = own_version(&survey);
@@ -190,6 +192,22 @@ impl Stats {
         };
         Ok((readings, identity))
     }
+}
+
+/// Where nothing is the application's, zeros would say that all is well with it.
+///
+/// # Errors
+/// Refused (exit 4) where none of its tables is there.
+fn refuse_foreign(survey: &Survey) -> Result<(), Failure> {
+    let state = survey.catalogue.as_ref().map(|c| standing(&survey.histories, c).state);
+    if state != Some(State::Pristine) {
+        return Ok(());
+    }
+    Err(Failure::refused(format!(
+        "none of the application's tables is in database {:?}: there is nothing to tell of it",
+        survey.database
+    ))
+    .hint("name the application's database, for example: -d markenmate"))
 }
 
 /// The version of the tool's own schema, or why it cannot be told.
