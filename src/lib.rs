@@ -92,12 +92,7 @@ async fn dispatch(cx: &Context, command: Command) -> Ending {
             }
             Some(backups::Kept::List { dir }) => alone(backups::list(cx, dir.as_deref())),
         },
-        Command::Stats(args) => match args.what {
-            None => pipeline::drive(cx, &statistics::Stats::new(args)).await,
-            Some(statistics::What::Audit(args)) => {
-                pipeline::drive(cx, &statistics::Audit::new(args)).await
-            }
-        },
+        Command::Stats(args) => statistics::run(cx, args).await,
         Command::Cleanup(args) => cleanups::run(cx, args).await,
         Command::Demo(args) => alone(demo::run(cx, args).await),
         Command::Util(args) => alone(util::run(cx, args)),

@@ -319,7 +319,7 @@ fn a_spreadsheet_calculates_nothing_and_a_terminal_obeys_nothing() {
     );
     let run = markenmate(&["stats", "audit", "--csv", "-"]).db(&db).run().assert_code(0);
     let lines: Vec<_> = run.stdout.split("\r\n").collect();
-    assert_eq!(lines[0], "kind,actor,email,role,action,count,archived,first,last,detail");
+    assert_eq!(lines[0], "kind,actor,email,role,action,count,archived,first,last,detail,object");
     assert_eq!(lines.len(), 5, "{}", run.stdout);
     assert!(
         lines[1].starts_with("action,\"'-i\",\"'\\t=1@x\",user,\"'-1+1\",1,0,"),
@@ -340,9 +340,9 @@ fn a_spreadsheet_calculates_nothing_and_a_terminal_obeys_nothing() {
         "{}",
         lines[3]
     );
-    // A real reader of CSV sees ten cells in each, none of which begins a formula.
+    // A real reader of CSV sees eleven cells in each, none of which begins a formula.
     let script = "import csv, sys; rows = list(csv.reader(sys.stdin)); \
-                  assert all(len(r) == 10 for r in rows), rows; \
+                  assert all(len(r) == 11 for r in rows), rows; \
                   assert not any(c[:1] in '=+-@\\t\\r' for r in rows for c in r if c), rows";
     let python = std::process::Command::new("python3")
         .args(["-c", script])
@@ -420,4 +420,151 @@ fn without_an_audit_log_or_the_right_to_read_it() {
     let seen = audit(&db, &[]).assert_code(0).json();
     let said = findings(&seen);
     assert!(said.len() == 1 && said[0].2.contains("SQLSTATE 42703"), "{said:?}");
+}
+
+/// A column holds one kind of thing: ids, addresses or objects.
+#[test]
+fn a_column_of_the_csv_is_of_one_kind() {
+    let db = TestDb::migrated();
+    users(&db);
+    row(&db, "was", "STEP_UP_AUTH_SUCCESS", 305, "n", None, "");
+    row(&db, "was", "CHANGE_ROLE", 300, "n", Some("plain"), "{}");
+    row(&db, "gone", "REVOKE_SESSIONS", 300, "n", Some("plain"), "{bad");
+    row(&db, "chief", "CHANGE_ROLE", 400, "n", Some("chief"), "{}");
+    for minutes in [601, 603, 605, 607, 609] {
+        row(&db, "plain", "STEP_UP_AUTH_FAILURE", minutes, "n", None, "");
+    }
+    row(&db, "plain", "STEP_UP_AUTH_SUCCESS", 600, "n", None, "");
+    row(&db, "boss", " ", 700, "", None, "");
+    sql(
+        &db,
+        "UPDATE public.audit_log SET created_at = 'infinity' WHERE user_id = 'boss'; DELETE FROM public.\"user\" WHERE id = 'gone'",
+    );
+    let run = markenmate(&["stats", "audit", "--csv", "-"]).db(&db).run().assert_code(0);
+    let rows: Vec<Vec<&str>> =
+        run.stdout.split("\r\n").skip(1).map(|line| line.split(',').collect()).collect();
+    let found: Vec<_> = rows
+        .iter()
+        .filter(|row| row.len() > 1 && row[0] != "action")
+        .map(|row| (row[0], row[1], row[2], *row.last().unwrap()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("not-admin", "gone", "", ""),
+            ("not-admin", "was", "was@x", ""),
+            ("own-role", "chief", "chief@x", ""),
+            ("no-step-up", "chief", "chief@x", ""),
+            ("failure-burst", "plain", "plain@x", ""),
+            ("guessed", "plain", "plain@x", ""),
+            ("no-correlation-id", "", "", "public.audit_log.correlation_id"),
+            ("no-action", "", "", "public.audit_log.action"),
+            ("no-time", "", "", "public.audit_log.created_at"),
+            ("not-json", "", "", "public.audit_log.metadata"),
+        ],
+        "{}",
+        run.stdout
+    );
+    let actors = ["boss", "chief", "gone", "plain", "was"];
+    for row in rows.iter().filter(|row| row[0] == "action") {
+        assert!(actors.contains(&row[1]) && row.last() == Some(&""), "{row:?}");
+    }
+}
+
+#[test]
+fn an_actor_whom_nobody_knows_is_said_to_be_none() {
+    let db = TestDb::migrated();
+    users(&db);
+    row(&db, "plain", "X", 60 * 24 * 40, "c", None, "");
+    row(&db, "gone", "X", 60 * 24 * 40, "c", None, "");
+    sql(&db, "DELETE FROM public.\"user\" WHERE id = 'gone'");
+    for (actor, known) in [
+        ("nobody", false),
+        ("nobody@x", false),
+        ("x' OR true --", false),
+        ("PLAIN", false),
+        ("boss", true),
+        ("BOSS@x", true),
+        ("plain", true),
+        ("gone", true),
+    ] {
+        let run = audit(&db, &["--actor", actor, "--fail-on", "warning"]).assert_code(0);
+        let document = run.json();
+        let notices = document["data"]["notices"].as_array().unwrap();
+        let said = format!("no user and no audit row has the actor {actor:?}");
+        assert_eq!(notices.len(), usize::from(!known), "{actor}: {notices:?}");
+        assert_eq!(run.stderr.contains(&format!("notice: {said}")), !known, "{}", run.stderr);
+        assert!(known || notices[0].as_str().unwrap().starts_with(&said), "{notices:?}");
+    }
+    assert_eq!(audit(&db, &[]).assert_code(0).json()["data"]["notices"], Value::Array(vec![]));
+}
+
+#[test]
+fn times_that_are_none_fail_nothing_and_are_counted() {
+    let db = TestDb::migrated();
+    users(&db);
+    let times = [
+        "-infinity",
+        "infinity",
+        "4714-11-24 00:00:00+00 BC",
+        "0044-03-15 12:00:00+00 BC",
+        "0001-12-31 23:59:59+00 BC",
+        "10000-01-01 00:00:00+00",
+        "294276-12-31 23:59:59.999999+00",
+    ];
+    for time in times {
+        sql(
+            &db,
+            &format!(
+                "INSERT INTO public.audit_log (user_id, action, metadata, correlation_id, created_at)
+                 SELECT 'boss', a, '{{', 'c', '{time}' FROM unnest(ARRAY['CHANGE_ROLE', 'STEP_UP_AUTH_FAILURE', 'STEP_UP_AUTH_FAILURE', 'STEP_UP_AUTH_SUCCESS']) a"
+            ),
+        );
+    }
+    // Times, if odd ones: before the window, and to come.
+    sql(&db, "INSERT INTO public.audit_log (user_id, action, correlation_id, created_at)
+              VALUES ('boss', 'X', 'c', '0001-01-01 00:00:00+00'), ('boss', 'X', 'c', '9999-12-31 23:59:59+00')");
+    // And in the archive.
+    sql(&db, "INSERT INTO public.audit_log (user_id, action, correlation_id, created_at) VALUES ('gone', 'Y', 'c', 'infinity');
+              DELETE FROM public.\"user\" WHERE id = 'gone'");
+    let seen = audit(&db, &["--since", "1h"]).assert_code(0).json();
+    let said = findings(&seen);
+    let detail = |id: &str| {
+        let of: Vec<_> = said.iter().filter(|(of, ..)| *of == id).collect();
+        assert_eq!(of.len(), 1, "{id}: {said:#?}");
+        of[0].2
+    };
+    let none = 4 * times.len() + 1;
+    assert!(detail("no-time").starts_with(&format!("{none} row(s) have a time that is none")));
+    assert!(detail("to-come").starts_with("1 row(s)"), "{}", detail("to-come"));
+    assert!(detail("no-step-up").contains("7 time(s), the last at a time that is none"));
+    assert!(detail("not-json").starts_with("28 row(s)"), "{}", detail("not-json"));
+    assert_eq!(said.len(), 4, "{said:#?}");
+    assert_eq!(seen["data"]["rows"], none + 1);
+    let deeds = seen["data"]["actions"].as_array().unwrap();
+    let of = |action: &str| deeds.iter().find(|deed| deed["action"] == action).unwrap();
+    assert_eq!(
+        (&of("CHANGE_ROLE")["first"], &of("CHANGE_ROLE")["last"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(of("X")["last"], "9999-12-31T23:59:59Z");
+    // Whoever asks for somebody or something else does not see them.
+    let other = audit(&db, &["--actor", "chief", "--fail-on", "warning"]).assert_code(0).json();
+    assert_eq!(other["data"]["rows"], 0);
+    assert_eq!(subjects(&audit(&db, &["--action", "X"]).json(), "no-time"), [""; 0]);
+    markenmate(&["stats", "audit", "--csv", "-"]).db(&db).run().assert_code(0);
+    markenmate(&["stats", "audit"]).db(&db).run().assert_code(0);
+    markenmate(&["stats", "--fail-on", "warning"]).db(&db).run().assert_code(3);
+}
+
+#[test]
+fn two_documents_for_standard_output_are_refused_without_a_database() {
+    for args in [&["stats", "--prometheus", "-"][..], &["stats", "audit", "--csv", "-"]] {
+        let run = markenmate(&[args, &["--format", "json"]].concat())
+            .url("postgresql://postgres@/gone?host=/nowhere")
+            .run()
+            .assert_code(2);
+        assert!(run.stdout.contains("both want standard output"), "{}", run.stdout);
+        assert!(run.stdout.contains("to a file"), "{}", run.stdout);
+    }
 }

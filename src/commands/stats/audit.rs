@@ -15,10 +15,11 @@ use crate::failure::Failure;
 use crate::migrations::survey::Survey;
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
-use crate::report::{Finding, Report};
+use crate::report::Report;
+use crate::stats::audit::Scope;
+use crate::stats::audit::anomalies::{self, Found};
 use crate::stats::audit::metadata::{self, Unparsed};
 use crate::stats::audit::who::{self, Deed};
-use crate::stats::audit::{Scope, anomalies};
 
 /// Flags of `stats audit`.
 #[derive(Debug, clap::Args)]
@@ -32,7 +33,8 @@ pub struct Args {
     /// Only this action, as the audit log has it: CHANGE_ROLE for example
     #[arg(long, value_name = "ACTION")]
     pub action: Option<String>,
-    /// Write who did what, and what does not look right, as CSV; - to standard output, and no report then
+    /// Write who did what, and what does not look right, as CSV; - to standard output, and no report
+    /// then, so that --format json is refused
     #[arg(long, value_name = "FILE|-", value_parser = Sink::parse)]
     pub csv: Option<Sink>,
     /// End with exit code 3 where something does not look right
@@ -50,6 +52,11 @@ impl Audit {
     pub fn new(args: Args) -> Self {
         Self { args }
     }
+
+    /// Refuses what contradicts itself, before there is a connection.
+    pub(super) fn check(&self, cx: &Context) -> Result<(), Failure> {
+        self.args.csv.iter().try_for_each(|sink| sink.check("--csv", cx.settings.format))
+    }
 }
 
 /// What was seen, in one moment.
@@ -59,7 +66,9 @@ pub(super) struct Seen {
     pub(super) unread: Option<String>,
     pub(super) deeds: Vec<Deed>,
     pub(super) unparsed: Unparsed,
-    pub(super) anomalies: Vec<Finding>,
+    pub(super) anomalies: Vec<Found>,
+    /// Nobody is, or was, the actor that was asked for.
+    pub(super) lacks_actor: bool,
 }
 
 impl Operation for Audit {
@@ -70,16 +79,13 @@ impl Operation for Audit {
         Access::Read
     }
 
-    /// The flags only: all that is read is of one moment.
+    /// The window only: all that is read is of one moment.
     async fn inspect(
         &self,
         cx: &Context,
         _session: &Session,
         _attempt: Attempt,
     ) -> Result<String, Setback> {
-        if let Some(sink) = &self.args.csv {
-            sink.check("--csv", cx.settings.format)?;
-        }
         Ok(rfc3339(window(self.args.since, cx.started_at)?))
     }
 
@@ -119,9 +125,12 @@ impl Operation for Audit {
             seen.map_err(Setback::from)
         });
         let seen = read.await?.value;
+        if let Some(notice) = audit_shown::notice(&seen) {
+            cx.console.say(&format!("notice: {notice}"));
+        }
         let mut report = audit_shown::report(&seen, self.args.fail_on.is_some());
         if let Some(sink) = &self.args.csv {
-            let text = audit_shown::csv(&seen, &report.findings);
+            let text = audit_shown::csv(&seen);
             sink.write(cx, &text, Readers::Owner, &mut report)?;
         }
         Ok(report)
@@ -160,9 +169,11 @@ impl Audit {
         };
         scope.archive &= unread.is_none();
         let deeds = who::read(session, &scope).await?;
+        let lacks_actor =
+            scope.actor.is_some() && deeds.is_empty() && !who::knows_actor(session, &scope).await?;
         let unparsed = metadata::look(session, &scope).await?;
         let anomalies = anomalies::find(session, &scope).await?;
-        Ok(Seen { scope, unread, deeds, unparsed, anomalies })
+        Ok(Seen { scope, unread, deeds, unparsed, anomalies, lacks_actor })
     }
 }
 

@@ -18,9 +18,8 @@ pub(super) const UNPARSED_TITLE: &str = "Rows whose metadata is no JSON";
 /// The report: a table a user, rates, findings.
 pub(super) fn report(seen: &Seen, fails: bool) -> Report {
     let rates = who::rates(&seen.deeds);
-    let mut findings = seen.anomalies.clone();
-    findings.extend(unparsed(&seen.unparsed));
-    findings.extend(seen.unread.as_deref().map(unread));
+    let mut findings: Vec<_> = seen.anomalies.iter().map(|found| found.finding.clone()).collect();
+    findings.extend(beside(seen));
     let failed = fails && !findings.is_empty();
     let mut report = Report::new(if failed { Outcome::Findings } else { Outcome::Done });
     report.data = json!({
@@ -33,10 +32,24 @@ pub(super) fn report(seen: &Seen, fails: bool) -> Report {
         "actions": seen.deeds,
         "rates": rates,
         "not_json": seen.unparsed,
+        "notices": notice(seen).into_iter().collect::<Vec<_>>(),
     });
     report.body = body(seen, &rates);
     report.findings = findings;
     report
+}
+
+/// What was found, and is no anomaly of a statement.
+fn beside(seen: &Seen) -> impl Iterator<Item = Finding> {
+    unparsed(&seen.unparsed).into_iter().chain(seen.unread.as_deref().map(unread))
+}
+
+/// What is no fault, and yet to be known.
+pub(super) fn notice(seen: &Seen) -> Option<String> {
+    let actor = seen.scope.actor.as_ref().filter(|_| seen.lacks_actor)?;
+    Some(format!(
+        "no user and no audit row has the actor {actor:?}: leave out --actor to see who there is"
+    ))
 }
 
 fn rows(deeds: &[Deed]) -> u64 {
@@ -114,8 +127,11 @@ fn heading(deed: &Deed) -> String {
 
 fn table_of(deeds: &[Deed]) -> Block {
     let columns = ["action", "count", "first", "last"].map(str::to_owned).to_vec();
-    let day = |time: &str| time.chars().take(10).collect::<String>();
-    let minute = |time: &str| time.chars().take(16).collect::<String>().replace('T', " ");
+    let day =
+        |time: &Option<String>| time.iter().flat_map(|t| t.chars()).take(10).collect::<String>();
+    let minute = |time: &Option<String>| {
+        time.iter().flat_map(|t| t.chars()).take(16).collect::<String>().replace('T', " ")
+    };
     let row = |deed: &Deed| {
         vec![deed.action.clone(), deed.count.to_string(), day(&deed.first), minute(&deed.last)]
     };
@@ -142,31 +158,44 @@ fn rates_of(rates: &[Rate]) -> Option<[Block; 2]> {
         .then_some([Block::Heading("Failures".into()), Block::Table { columns, rows }])
 }
 
-/// Who did what, a row each; then what does not look right.
-pub(super) fn csv(seen: &Seen, findings: &[Finding]) -> String {
-    const COLUMNS: [&str; 10] = [
+/// Who did what, a row each; then what does not look right, about somebody or an object.
+pub(super) fn csv(seen: &Seen) -> String {
+    const COLUMNS: [&str; 11] = [
         "kind", "actor", "email", "role", "action", "count", "archived", "first", "last", "detail",
+        "object",
     ];
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let deeds = seen.deeds.iter().map(|deed| {
         vec![
             "action".to_owned(),
             deed.actor.clone(),
-            deed.email.clone().unwrap_or_default(),
-            deed.role.clone().unwrap_or_default(),
+            text(&deed.email),
+            text(&deed.role),
             deed.action.clone(),
             deed.count.to_string(),
             deed.archived.to_string(),
-            deed.first.clone(),
-            deed.last.clone(),
+            text(&deed.first),
+            text(&deed.last),
+            String::new(),
             String::new(),
         ]
     });
-    let findings = findings.iter().map(|finding| {
+    let found = |finding: &Finding, [actor, email, object]: [String; 3]| {
         let mut row = vec![String::new(); COLUMNS.len()];
         row[0] = finding.id.clone();
-        row[1] = finding.subject.clone();
+        row[1] = actor;
+        row[2] = email;
         row[9] = finding.detail.clone();
+        row[10] = object;
         row
+    };
+    let anomalies = seen.anomalies.iter().map(|anomaly| {
+        let about = [&anomaly.actor, &anomaly.email, &anomaly.object].map(text);
+        found(&anomaly.finding, about)
     });
-    table::document(&COLUMNS, deeds.chain(findings))
+    let beside = beside(seen).map(|finding| {
+        let object = finding.subject.clone();
+        found(&finding, [String::new(), String::new(), object])
+    });
+    table::document(&COLUMNS, deeds.chain(anomalies).chain(beside))
 }

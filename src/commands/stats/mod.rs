@@ -13,10 +13,10 @@ use crate::db::identifiers::identifier;
 use crate::db::locks::Wanted;
 use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::Session;
-use crate::failure::Failure;
+use crate::failure::{Ending, Failure};
 use crate::migrations::standing::{State, standing};
 use crate::migrations::survey::{History, Survey};
-use crate::pipeline::{Access, Operation};
+use crate::pipeline::{self, Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::render::prometheus::{self, Origin};
 use crate::report::Report;
@@ -50,7 +50,8 @@ pub struct Args {
     /// End with exit code 3 where a metric is over
     #[arg(long, value_name = "WEIGHT", value_parser = PossibleValuesParser::new(["warning"]).map(|_| ()))]
     pub fail_on: Option<()>,
-    /// Write the metrics for node_exporter's textfile collector; - to standard output, and no report then
+    /// Write the metrics for node_exporter's textfile collector; - to standard output, and no report then, so that
+    /// --format json is refused
     #[arg(long, value_name = "FILE|-", value_parser = Sink::parse)]
     pub prometheus: Option<Sink>,
 }
@@ -62,6 +63,25 @@ pub enum What {
     Audit(audit::Args),
 }
 
+/// Runs it.
+pub async fn run(cx: &Context, args: Args) -> Ending {
+    match args.what {
+        None => checked(cx, Stats::new(args), Stats::check).await,
+        Some(What::Audit(args)) => checked(cx, Audit::new(args), Audit::check).await,
+    }
+}
+
+async fn checked<O: Operation>(
+    cx: &Context,
+    operation: O,
+    check: impl Fn(&O, &Context) -> Result<(), Failure>,
+) -> Ending {
+    match check(&operation, cx) {
+        Ok(()) => pipeline::drive(cx, &operation).await,
+        Err(failure) => Ending { target: None, result: Err(failure) },
+    }
+}
+
 /// The command.
 pub struct Stats {
     args: Args,
@@ -71,6 +91,12 @@ impl Stats {
     /// With these flags.
     pub fn new(args: Args) -> Self {
         Self { args }
+    }
+
+    /// Refuses what contradicts itself, before there is a connection.
+    fn check(&self, cx: &Context) -> Result<(), Failure> {
+        let format = cx.settings.format;
+        self.args.prometheus.iter().try_for_each(|sink| sink.check("--prometheus", format))
     }
 }
 
@@ -100,16 +126,13 @@ impl Operation for Stats {
         Access::Read
     }
 
-    /// The flags only: all that is read is of one moment.
+    /// The window only: all that is read is of one moment.
     async fn inspect(
         &self,
         cx: &Context,
         _session: &Session,
         _attempt: Attempt,
     ) -> Result<DateTime<Utc>, Setback> {
-        if let Some(sink) = &self.args.prometheus {
-            sink.check("--prometheus", cx.settings.format)?;
-        }
         Ok(window(self.args.since, cx.started_at)?)
     }
 

@@ -1,5 +1,7 @@
 //! What does not look right in an audit log, one line each.
 
+use tokio_postgres::SimpleQueryRow;
+
 use crate::db::session::Session;
 use crate::failure::Failure;
 use crate::report::{Finding, Severity};
@@ -16,8 +18,9 @@ pub struct Anomaly {
     pub title: &'static str,
     /// What to do about it.
     pub remedy: &'static str,
-    /// The rest of a statement that returns `(subject, detail)`; no rows: there is nothing of it. Before it
-    /// stands `WITH every …, audit …`, to which it may add.
+    /// The rest of a statement that returns `(actor, email, detail)` where it is about somebody, else
+    /// `(object, detail)`; no rows: there is nothing of it. Before it stands `WITH every …, audit …`, to which it
+    /// may add.
     pub sql: &'static str,
 }
 
@@ -25,7 +28,7 @@ const ASK: &str = "ask the person whether it was them; if not: markenmate admin 
 
 /// All of them. A test holds this list and the folder equal.
 #[rustfmt::skip]
-pub static ALL: [Anomaly; 8] = [
+pub static ALL: [Anomaly; 9] = [
     Anomaly { id: "not-admin", title: "Somebody who is no admin now did what admins do", remedy: "was the role taken away on purpose? What they did: markenmate stats audit --actor with their id", sql: include_str!("not_admin.sql") },
     Anomaly { id: "own-role", title: "Somebody changed their own role, which the application refuses", remedy: "was it done past the application? markenmate verify --only last-admin-guard,master-admin-guard", sql: include_str!("own_role.sql") },
     Anomaly { id: "no-step-up", title: "A role was changed without a step-up", remedy: "is an application at work that does not ask for one? markenmate verify --only step-up-guard,step-up-tokens", sql: include_str!("no_step_up.sql") },
@@ -33,19 +36,37 @@ pub static ALL: [Anomaly; 8] = [
     Anomaly { id: "guessed", title: "A step-up succeeded after many that failed", remedy: ASK, sql: include_str!("guessed.sql") },
     Anomaly { id: "no-correlation-id", title: "Rows that belong to no action", remedy: "is an older application at work? markenmate verify --only correlation-ids", sql: include_str!("no_correlation_id.sql") },
     Anomaly { id: "no-action", title: "Rows that do not say what was done", remedy: "who wrote them, if not the application?", sql: include_str!("no_action.sql") },
+    Anomaly { id: "no-time", title: "Rows whose time is none", remedy: "who wrote them, if not the application? what is infinitely young is never moved into the archive", sql: include_str!("no_time.sql") },
     Anomaly { id: "to-come", title: "Rows of a time to come", remedy: "does the clock of the server, or of the application's host, run ahead?", sql: include_str!("to_come.sql") },
 ];
 
+/// Something that was found, and about whom or what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// As people read it: its subject is an email address, an id or an object.
+    pub finding: Finding,
+    /// A user's id.
+    pub actor: Option<String>,
+    /// None where the user is gone, too.
+    pub email: Option<String>,
+    /// A table or a column, where it is about nobody.
+    pub object: Option<String>,
+}
+
 impl Anomaly {
-    fn finding(&self, subject: String, detail: String) -> Finding {
-        Finding {
+    fn found(&self, row: &SimpleQueryRow) -> Found {
+        let text = |name| row.try_get(name).ok().flatten().map(str::to_owned);
+        let [actor, email, object] = ["actor", "email", "object"].map(text);
+        let subject = email.as_ref().or(actor.as_ref()).or(object.as_ref());
+        let finding = Finding {
             id: self.id.into(),
             severity: Severity::Warning,
             title: self.title.into(),
-            subject,
-            detail,
+            subject: subject.cloned().unwrap_or_default(),
+            detail: text("detail").unwrap_or_default(),
             remedy: self.remedy.into(),
-        }
+        };
+        Found { finding, actor, email, object }
     }
 }
 
@@ -53,18 +74,13 @@ impl Anomaly {
 ///
 /// # Errors
 /// What the server says.
-pub async fn find(session: &Session, scope: &Scope) -> Result<Vec<Finding>, Failure> {
-    let mut findings = Vec::new();
+pub async fn find(session: &Session, scope: &Scope) -> Result<Vec<Found>, Failure> {
+    let mut found = Vec::new();
     for anomaly in &ALL {
         let rows = fenced(session, anomaly.id, &scope.sql(anomaly.sql)).await?;
-        let text = |row: &tokio_postgres::SimpleQueryRow, name| {
-            row.get(name).unwrap_or_default().to_owned()
-        };
-        findings.extend(
-            rows.iter().map(|row| anomaly.finding(text(row, "subject"), text(row, "detail"))),
-        );
+        found.extend(rows.iter().map(|row| anomaly.found(row)));
     }
-    Ok(findings)
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -80,7 +96,7 @@ mod tests {
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let files: BTreeSet<String> = names
             .filter_map(|name| name.strip_suffix(".sql").map(str::to_owned))
-            .filter(|stem| !["every", "archived", "who", "page"].contains(&stem.as_str()))
+            .filter(|stem| !["every", "archived", "who", "page", "actor"].contains(&stem.as_str()))
             .collect();
         let listed: BTreeSet<String> =
             ALL.iter().map(|anomaly| anomaly.id.replace('-', "_")).collect();

@@ -60,7 +60,11 @@ impl Scope {
 
     /// The same as a condition on a table's own columns, for reading it page by page.
     pub(super) fn condition(&self) -> String {
-        let mut condition = format!("created_at >= {}::timestamptz", literal(&self.since));
+        // A time that is none is in every window; what is infinitely young is so already.
+        let mut condition = format!(
+            "(created_at >= {}::timestamptz OR created_at < '0001-01-01 00:00:00+00')",
+            literal(&self.since)
+        );
         if let Some(actor) = &self.actor {
             let actor = literal(actor);
             condition.push_str(&format!(

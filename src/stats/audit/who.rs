@@ -24,10 +24,10 @@ pub struct Deed {
     pub count: u64,
     /// How many of these are in the archive.
     pub archived: u64,
-    /// When it was first done: RFC 3339.
-    pub first: String,
-    /// When it was last done: RFC 3339.
-    pub last: String,
+    /// When it was first done: RFC 3339; none where no row has a time that is one.
+    pub first: Option<String>,
+    /// When it was last done, likewise.
+    pub last: Option<String>,
 }
 
 /// What failed of what one user tried.
@@ -74,6 +74,15 @@ pub async fn read(session: &Session, scope: &Scope) -> Result<Vec<Deed>, Failure
     Ok(rows.iter().map(deed).collect())
 }
 
+/// Whether the actor that is asked for is a user, or that of any row there is, be it out of scope.
+///
+/// # Errors
+/// What the server says.
+pub async fn knows_actor(session: &Session, scope: &Scope) -> Result<bool, Failure> {
+    let rows = fenced(session, "the actor", &scope.sql(include_str!("actor.sql"))).await?;
+    Ok(rows.first().and_then(|row| row.get(0)) == Some("t"))
+}
+
 fn deed(row: &SimpleQueryRow) -> Deed {
     let text = |name| row.get(name).map(str::to_owned);
     let number = |name| row.get(name).and_then(|n| n.parse().ok()).unwrap_or_default();
@@ -84,8 +93,8 @@ fn deed(row: &SimpleQueryRow) -> Deed {
         action: text("action").unwrap_or_default(),
         count: number("count"),
         archived: number("archived"),
-        first: text("first").unwrap_or_default(),
-        last: text("last").unwrap_or_default(),
+        first: text("first"),
+        last: text("last"),
     }
 }
 
@@ -133,8 +142,8 @@ mod tests {
             action: action.into(),
             count,
             archived: 0,
-            first: String::new(),
-            last: String::new(),
+            first: None,
+            last: None,
         }
     }
 
