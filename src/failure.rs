@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::report::{Block, Finding, Outcome, Report, Target};
+use crate::report::{Block, Finding, Outcome, Report, StepResult, Target};
 
 /// What sort of failure this is; it alone decides exit code and outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub struct Failure {
     pub hints: Vec<String>,
     /// What was found and led to a refusal.
     pub findings: Vec<Finding>,
+    /// What became of the plan's steps, where some were begun.
+    pub steps: Vec<StepResult>,
     /// The command's `data`, where a failure has some.
     pub data: Option<serde_json::Value>,
     /// What is seen all the same, above the message.
@@ -89,6 +91,7 @@ impl Failure {
             sqlstate: None,
             hints: Vec::new(),
             findings: Vec::new(),
+            steps: Vec::new(),
             data: None,
             body: Vec::new(),
             next: None,

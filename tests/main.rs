@@ -18,6 +18,7 @@ mod cases {
     mod backup;
     mod cleanup;
     mod cleanup_kills;
+    mod cleanup_partial;
     mod cleanup_pressure;
     mod command_line;
     mod concurrency;

@@ -100,6 +100,7 @@ impl<'a> Document<'a> {
 
     fn fail(&mut self, failure: &'a Failure) {
         self.outcome = failure.kind.outcome();
+        self.steps = &failure.steps;
         self.findings = &failure.findings;
         self.data = failure.data.as_ref().unwrap_or(&NOTHING);
         self.next = failure.next.as_deref();

@@ -6,6 +6,7 @@ use crate::pipeline;
 
 mod args;
 mod outcome;
+mod partial;
 mod rows;
 pub(super) mod schedule;
 mod set_aside;

@@ -1,6 +1,6 @@
 //! What became of a cleanup.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -26,9 +26,26 @@ pub(super) async fn held(session: &Session, done: &[Done]) -> Vec<Finding> {
     found
 }
 
+/// How far it came.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    /// Nothing is begun.
+    #[default]
+    Nothing,
+    /// A job, by its place in the plan.
+    Job(usize),
+    /// What points to nothing.
+    Orphans,
+    /// Files.
+    Export,
+}
+
 /// What became of everything.
 #[derive(Default)]
 pub(super) struct Outcomes {
+    pub(super) at: At,
+    /// Since when.
+    pub(super) since: Option<Instant>,
     pub(super) done: Vec<Done>,
     pub(super) held: Vec<Finding>,
     pub(super) moved: Vec<Moved>,
@@ -37,6 +54,14 @@ pub(super) struct Outcomes {
     pub(super) left: u64,
     pub(super) exported_in: Duration,
     pub(super) asked: Vec<&'static str>,
+}
+
+impl Outcomes {
+    /// Something else is begun.
+    pub(super) fn begin(&mut self, at: At) {
+        self.at = at;
+        self.since = Some(Instant::now());
+    }
 }
 
 /// Why nothing was done.

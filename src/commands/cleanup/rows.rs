@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::args::{Args, JobArg, USUAL_AGE, before};
-use super::outcome::{Outcomes, PUT_BACK, held, report, what_is_not};
+use super::outcome::{At, Outcomes, PUT_BACK, held, report, what_is_not};
+use super::partial;
 use super::shown;
 use crate::checks::registry::{self as checks, Source};
 use crate::cleanup::export::{Export, Months};
@@ -40,7 +41,7 @@ pub struct Rows {
 pub struct Seen {
     /// What makes us the owner, if it takes that.
     role: String,
-    dues: Vec<Due>,
+    pub(super) dues: Vec<Due>,
     findings: Vec<Finding>,
     export: Option<Export>,
     months: Vec<Months>,
@@ -255,6 +256,23 @@ impl Operation for Rows {
         session: &Session,
         plan: Plan<Seen>,
     ) -> Result<Report, Failure> {
+        let mut all = Outcomes::default();
+        match self.carry_out(cx, session, &plan.work, &mut all).await {
+            Ok(()) => Ok(report(&plan, &all, self.again())),
+            Err(failure) => Err(partial::ended(failure, &plan, &all)),
+        }
+    }
+}
+
+impl Rows {
+    /// Everything, in its order; `all` has what was done, also where it ends in the middle.
+    async fn carry_out(
+        &self,
+        cx: &Context,
+        session: &Session,
+        work: &Seen,
+        all: &mut Outcomes,
+    ) -> Result<(), Failure> {
         let began = Instant::now();
         let guard = Session::open(&session.endpoint, &cx.settings, &cx.interrupt).await?;
         Run::lock(&guard).await?;
@@ -262,7 +280,6 @@ impl Operation for Rows {
             batch_time: self.args.batch_time,
             until: self.args.max_duration.map(|most| began + most),
         };
-        let work = &plan.work;
         let export = match work.export.clone() {
             None => None,
             Some(mut export) => {
@@ -270,32 +287,34 @@ impl Operation for Rows {
                 Some(export.ready(cx, session, &work.role, &work.months).await?)
             }
         };
-        let many = plan.work.dues.iter().any(|due| due.matched >= MANY);
+        let many = work.dues.iter().any(|due| due.matched >= MANY);
         let second = match many && self.args.jobs_at_once > 1 {
             true => Some(Session::open(&session.endpoint, &cx.settings, &cx.interrupt).await?),
             false => None,
         };
         let second = second.as_ref();
-        let run = Run { cx, session, second, guard: &guard, role: &plan.work.role, limits };
-        let mut all = Outcomes::default();
-        for due in &plan.work.dues {
-            let done = run.job(due).await.map_err(|failure| after(failure, &all))?;
+        let run = Run { cx, session, second, guard: &guard, role: &work.role, limits };
+        for (n, due) in work.dues.iter().enumerate() {
+            all.begin(At::Job(n));
+            let done = run.job(due).await.map_err(|failure| {
+                let sessions = [Some(session), second, Some(&guard)];
+                partial::counted(failure, sessions.iter().flatten().any(|s| s.is_closed()))
+            })?;
             all.done.push(done);
         }
         all.held = held(session, &all.done).await;
         all.asked = self.asked();
-        let moved = self.orphans(cx, session, &plan.work).await;
-        all.moved = moved.map_err(|failure| after(failure, &all))?;
-        let began = Instant::now();
+        all.begin(At::Orphans);
+        all.moved = self.orphans(cx, session, work).await?;
+        all.begin(At::Export);
         for (export, months) in export.iter().flat_map(|e| work.months.iter().map(move |m| (e, m)))
         {
             let (role, archive) = (&work.role, months.archive);
-            let left = export.carry_out(cx, session, role, archive, &mut all.files).await;
-            all.left += left.map_err(|failure| after(failure, &all))?;
+            all.left += export.carry_out(cx, session, role, archive, &mut all.files).await?;
         }
-        all.exported_in = began.elapsed();
+        all.exported_in = all.since.map(|since| since.elapsed()).unwrap_or_default();
         guard.end().await;
-        Ok(report(&plan, &all, self.again()))
+        Ok(())
     }
 }
 
@@ -360,20 +379,4 @@ fn role(survey: &Survey) -> Result<String, Failure> {
         false => Err(Failure::refused(format!("the tables belong to {}", rights.owner()))
             .hint(format!("connect as {}, or as a member of that role", rights.owner()))),
     }
-}
-
-/// Other work is done already.
-fn after(failure: Failure, all: &Outcomes) -> Failure {
-    let done = all.done.iter().filter(|done| done.deleted > 0).map(|done| (done.id, done.deleted));
-    let moved = all.moved.iter().map(|moved| (moved.what.as_str(), moved.rows));
-    let files = all.files.iter().map(|file| (file.name.as_str(), file.rows));
-    let all: Vec<_> = done.chain(moved).chain(files).collect();
-    if all.is_empty() {
-        return failure;
-    }
-    all.iter()
-        .fold(failure.after_changes(), |failure, (what, rows)| {
-            failure.because(format!("done before: {what}, {rows} rows"))
-        })
-        .hint("what is done stays done: run it again, and it goes on")
 }
