@@ -53,7 +53,7 @@ WITH known(child, child_column, parent, parent_column, set_null) AS (VALUES
       JOIN relation c ON c.oid = k.child
       JOIN relation p ON p.oid = k.parent
      CROSS JOIN LATERAL (
-           SELECT array_agg(a.attname::text ORDER BY u.n) AS names,
+           SELECT array_agg(a.attname::text ORDER BY u.n) AS names, array_agg(b.attname::text ORDER BY u.n) AS parent_names,
                   string_agg(format('%I', a.attname), ', ' ORDER BY u.n) AS child_columns,
                   string_agg(format('%I', b.attname), ', ' ORDER BY u.n) AS parent_columns,
                   string_agg(format('c.%I IS NOT NULL', a.attname), ' AND ' ORDER BY u.n) AS filled,

@@ -16,7 +16,7 @@ fn rows(session: &Session) -> String {
     );
     let of = |table: String| {
         format!(
-            "SELECT '{table} ' || count(*) || ' ' || coalesce(md5(string_agg(t::text, E'\\n' ORDER BY t::text)), '') FROM public.\"{table}\" t"
+            "SELECT $n${table}$n$ || ' ' || count(*) || ' ' || coalesce(md5(string_agg(t::text, E'\\n' ORDER BY t::text)), '') FROM public.\"{table}\" t"
         )
     };
     let tables: Vec<_> = tables.into_iter().flatten().flatten().map(of).collect();
@@ -376,4 +376,122 @@ fn what_is_said() {
     );
     let none = run_orphans(&db, &["--put-back"]).assert_code(0);
     assert!(none.stdout.contains("nothing is set aside that could be put back"), "{}", none.stdout);
+}
+
+/// Sets aside, brings the user back that was missing, puts back; all rows are as they were.
+fn there_and_back(db: &TestDb, session: &Session) {
+    let before = rows(session);
+    run_orphans(db, &[]).assert_code(0);
+    assert_ne!(rows(session), before);
+    session.sql("INSERT INTO public.\"user\" (id, name, email) VALUES ('gone', 'g', 'parent-g')");
+    let back = cleanup(db, &["orphans", "--put-back", "--yes"]).assert_code(0).json();
+    assert!(back["data"]["orphans"].as_array().unwrap().iter().all(|m| m["left"] == 0), "{back:#}");
+    session.sql("SET session_replication_role = replica; DELETE FROM public.\"user\" WHERE id = 'gone'; RESET session_replication_role");
+    assert_eq!(rows(session), before);
+    assert_eq!(kept_rows(session, ""), 0);
+    let left =
+        "SELECT count(*) FROM pg_class WHERE relnamespace = 'markenmate_quarantine'::regnamespace";
+    assert_eq!(one(session, left), "0");
+}
+
+/// Where no column may be empty no order of statements would do.
+#[test]
+fn rows_that_point_at_each_other_in_a_circle_go_back_together() {
+    let (db, session) = one_orphan();
+    session.sql(
+        "CREATE TABLE public.\"Thread's\" (id int PRIMARY KEY, ticket_id int NOT NULL REFERENCES public.ticket ON DELETE CASCADE, first_post int NOT NULL);
+         CREATE TABLE public.post (id int PRIMARY KEY, thread int NOT NULL REFERENCES public.\"Thread's\" ON DELETE CASCADE,
+             answer int REFERENCES public.post ON DELETE CASCADE, twice int GENERATED ALWAYS AS (id * 2) STORED);
+         ALTER TABLE public.\"Thread's\" ADD CONSTRAINT \"first's\" FOREIGN KEY (first_post) REFERENCES public.post ON DELETE CASCADE;
+         WITH t AS (INSERT INTO public.\"Thread's\" VALUES (1, 900, 11), (2, 900, 12)) INSERT INTO public.post (id, thread, answer) VALUES
+             (11, 1, 12), (12, 2, 11), (13, 2, 13), (14, 1, 11), (15, 1, 14)",
+    );
+    there_and_back(&db, &session);
+}
+
+#[test]
+fn of_a_circle_that_lacks_a_row_nothing_goes_back_and_why_is_said() {
+    let (db, session) = one_orphan();
+    session.sql(
+        "CREATE TABLE public.a (id int PRIMARY KEY, b int NOT NULL, ticket_id int REFERENCES public.ticket ON DELETE CASCADE);
+         CREATE TABLE public.b (id int PRIMARY KEY, a int NOT NULL REFERENCES public.a ON DELETE CASCADE);
+         ALTER TABLE public.a ADD FOREIGN KEY (b) REFERENCES public.b ON DELETE CASCADE;
+         WITH a AS (INSERT INTO public.a VALUES (1, 1, NULL), (2, 2, 900)) INSERT INTO public.b VALUES (1, 2), (2, 2)",
+    );
+    run_orphans(&db, &[]).assert_code(0);
+    assert_eq!(one(&session, "SELECT count(*) FROM public.a"), "0");
+    let said = run_orphans(&db, &["--put-back"]).assert_code(0).stdout;
+    assert!(said.contains("nothing could be put back"), "{said}");
+    assert!(said.contains("stays: 2: a finds no row in public.a"), "{said}");
+    assert_eq!(kept_rows(&session, "a") + kept_rows(&session, "b"), 4);
+    // The same row was made anew, and set aside anew: only one of the two is for its place.
+    session.sql(
+        "SET session_replication_role = replica; INSERT INTO public.a VALUES (2, 3, 900); INSERT INTO public.b VALUES (3, 2); RESET session_replication_role",
+    );
+    run_orphans(&db, &[]).assert_code(0);
+    session.sql("INSERT INTO public.\"user\" (id, name, email) VALUES ('gone', 'g', 'parent-g')");
+    let said = run_orphans(&db, &["--put-back"]).assert_code(0).stdout;
+    assert!(said.contains("1: a row of the same primary key is there"), "{said}");
+    assert_eq!(
+        one(&session, "SELECT string_agg(id || ' ' || b, ', ' ORDER BY id) FROM public.a"),
+        "1 1, 2 2"
+    );
+}
+
+/// It goes whole: the value that points to nothing goes with it, and returns with it.
+#[test]
+fn a_row_that_one_key_deletes_and_another_empties_goes_whole_and_returns_whole() {
+    let db = TestDb::migrated();
+    let session = db.session();
+    session.sql(
+        "SET session_replication_role = replica;
+         INSERT INTO public.ticket (id, user_id, title, description, assigned_to_admin_id, closed_by_admin_id)
+         VALUES (900, 'gone', 't', E'it''s\n\"d\"', 'gone', 'gone too'), (901, (SELECT min(id) FROM public.\"user\"), 't', 'd', 'gone', NULL);
+         RESET session_replication_role",
+    );
+    let before = rows(&session);
+    let done = cleanup(&db, &["orphans", "--yes"]).assert_code(0).json();
+    let told: Vec<_> = done["data"]["orphans"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| format!("{} {}", m["what"], m["rows"]))
+        .collect();
+    assert_eq!(told, ["\"public.ticket.assigned_to_admin_id\" 1", "\"public.ticket\" 1"]);
+    let whole = done["data"]["orphans"][1]["kept_as"].as_str().unwrap();
+    let kept = format!(
+        "SELECT concat_ws(' ', id, user_id, assigned_to_admin_id, closed_by_admin_id) FROM {whole}"
+    );
+    assert_eq!(one(&session, &kept), "900 gone gone gone too");
+    assert_eq!(orphans(&db), 0);
+    // With one of its rows missing it stays: what it pointed to is not forgotten on the way back.
+    session.sql("INSERT INTO public.\"user\" (id, name, email) VALUES ('gone', 'g', 'parent-g')");
+    let said = run_orphans(&db, &["--put-back"]).assert_code(0).stdout;
+    assert!(
+        said.contains("stays: 1: closed_by_admin_id finds no row in public.\"user\""),
+        "{said}"
+    );
+    assert_eq!(
+        one(&session, "SELECT assigned_to_admin_id FROM public.ticket WHERE id = 901"),
+        "gone"
+    );
+    session
+        .sql("INSERT INTO public.\"user\" (id, name, email) VALUES ('gone too', 'g', 'parent-g2')");
+    run_orphans(&db, &["--put-back"]).assert_code(0);
+    session.sql("SET session_replication_role = replica; DELETE FROM public.\"user\" WHERE email LIKE 'parent-%'; RESET session_replication_role");
+    assert_eq!(rows(&session), before);
+}
+
+#[test]
+fn a_trigger_that_takes_a_row_on_its_way_back_makes_it_refuse() {
+    let (db, session) = one_orphan();
+    run_orphans(&db, &[]).assert_code(0);
+    session.sql(
+        "INSERT INTO public.\"user\" (id, name, email) VALUES ('gone', 'g', 'parent-g');
+         CREATE FUNCTION public.keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+         CREATE TRIGGER keeps BEFORE INSERT ON public.ticket FOR EACH ROW EXECUTE FUNCTION public.keeps()",
+    );
+    let refused = run_orphans(&db, &["--put-back"]).assert_code(4);
+    assert!(refused.stderr.contains("a trigger keeps the others"), "{}", refused.stderr);
+    assert_eq!(kept_rows(&session, "ticket"), 1);
 }

@@ -95,10 +95,9 @@ pub async fn set_aside(
         .iter()
         .map(|o| json!({ "child": o.child, "table_name": o.table, "condition": o.condition, "emptied": o.emptied, "sets": o.sets }))
         .collect();
-    let tag: String = cx.run_id.simple().to_string().chars().take(8).collect();
     let sql = include_str!("aside.sql")
         .replace("%RUN%", &literal(&cx.run_id.to_string()))
-        .replace("%TAG%", &literal(&tag))
+        .replace("%TAG%", &tag(cx))
         .replace("%KEYS%", KEYS)
         .replace("%FOUND%", &format!("{}::jsonb", literal(&json!(found).to_string())));
     carry_out(cx, session, role, &sql, "orphans").await
@@ -109,8 +108,13 @@ pub async fn set_aside(
 /// # Errors
 /// As for [`set_aside`].
 pub async fn put_back(cx: &Context, session: &Session, role: &str) -> Result<Vec<Moved>, Failure> {
-    let sql = include_str!("back.sql").replace("%KEYS%", KEYS);
+    let sql = include_str!("back.sql").replace("%TAG%", &tag(cx)).replace("%KEYS%", KEYS);
     carry_out(cx, session, role, &sql, "orphans put back").await
+}
+
+/// What tells this run's tables from another's.
+fn tag(cx: &Context) -> String {
+    literal(&cx.run_id.simple().to_string().chars().take(8).collect::<String>())
 }
 
 /// How many tables of what is set aside are there.
