@@ -12,6 +12,7 @@ pub mod plan;
 pub mod registry;
 pub mod rights;
 pub mod run;
+pub mod setup;
 pub mod standing;
 pub mod statements;
 pub mod survey;

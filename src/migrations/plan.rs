@@ -240,10 +240,19 @@ pub(super) fn refuse(standing: &Standing, survey: &Survey, command: &str) -> Res
             "a start of the old application drops what it does not know: deploy the new one first",
         );
     }
+    if standing.findings.iter().any(|f| KEYS.iter().any(|key| f.remedy.contains(key))) {
+        failure = failure.hint(
+            "where a key cannot be made, or not be validated, over rows that point to nothing, set those aside first: \
+             markenmate cleanup orphans",
+        );
+    }
     let mut findings = standing.findings.clone();
     mending::to_paste(&mut findings, &survey.conninfo);
     Err(failure.with_findings(findings))
 }
+
+/// What makes a key hold for all rows.
+const KEYS: [&str; 2] = ["FOREIGN KEY", "VALIDATE CONSTRAINT"];
 
 /// Nothing is taken for returned that somebody dropped.
 fn refuse_lost(returns: &[Kept]) -> Result<(), Failure> {

@@ -204,7 +204,7 @@ async fn take_lock(session: &Session, attempt: Attempt) -> Result<Facts, Setback
 
 /// Schema, role, what the history's rows say about this run, and how long this attempt may queue:
 /// the transaction may be the one that looked. Returns the server's timeline.
-async fn prepare(
+pub(super) async fn prepare(
     cx: &Context,
     session: &Session,
     work: &Work,

@@ -495,3 +495,104 @@ fn a_trigger_that_takes_a_row_on_its_way_back_makes_it_refuse() {
     assert!(refused.stderr.contains("a trigger keeps the others"), "{}", refused.stderr);
     assert_eq!(kept_rows(&session, "ticket"), 1);
 }
+
+/// What `verify` and `migrate` ask for cannot be done over such rows, and what sets them aside must not wait for it.
+#[test]
+fn what_keeps_a_database_from_being_migrated_is_set_aside_before_it_is_migrated() {
+    let db = TestDb::empty();
+    sql(&db, markenmate::migrations::registry::find(1).unwrap().sql);
+    sql(&db, &Sample { users: 30, orphans: false }.sql());
+    let session = db.session();
+    session.sql(
+        "SET session_replication_role = replica;
+         INSERT INTO public.favorite (user_id, restaurant_id) SELECT 'gone', min(id) FROM public.restaurant;
+         INSERT INTO public.ticket (id, user_id, title, description) VALUES (900, 'gone', 't', 'd');
+         RESET session_replication_role;
+         ALTER TABLE public.favorite DROP CONSTRAINT favorite_user_id_user_id_fk;
+         ALTER TABLE public.ticket DROP CONSTRAINT ticket_user_id_user_id_fk;
+         ALTER TABLE public.ticket ADD CONSTRAINT ticket_user_id_user_id_fk FOREIGN KEY (user_id) REFERENCES public.\"user\" ON DELETE CASCADE NOT VALID",
+    );
+    let migrate = || markenmate(&["migrate", "--yes", "--format", "json"]).db(&db).run();
+    let refused = migrate().assert_code(4).json();
+    let hints = refused["error"]["hints"].to_string();
+    assert!(hints.contains("markenmate cleanup orphans"), "{refused:#}");
+    let findings = refused["findings"].as_array().unwrap();
+    let remedies: Vec<_> = findings.iter().map(|f| f["remedy"].as_str().unwrap()).collect();
+    assert_eq!(remedies.len(), 2, "{refused:#}");
+    // The rest of cleanup waits for the migration, and so does what puts back; a dry run makes nothing.
+    cleanup(&db, &["orphans", "tokens", "--yes"]).assert_code(4);
+    cleanup(&db, &["orphans", "--put-back", "--yes"]).assert_code(4);
+    cleanup(&db, &["orphans", "--dry-run"]).assert_code(0);
+    assert_eq!(one(&session, "SELECT to_regnamespace('markenmate') IS NULL"), "t");
+
+    let done = cleanup(&db, &["orphans", "--yes"]).assert_code(0).json();
+    assert_eq!(
+        (&done["steps"][0]["id"], &done["steps"][0]["status"]),
+        (&"set-up".into(), &"done".into())
+    );
+    assert_eq!(orphans(&db), 0);
+    let told =
+        "SELECT string_agg(command || ' ' || subject, ', ' ORDER BY number) FROM markenmate.ledger";
+    assert_eq!(one(&session, told), "cleanup schema markenmate, cleanup orphans");
+    for remedy in remedies {
+        session.sql(remedy);
+    }
+    migrate().assert_code(0);
+    markenmate(&[
+        "verify",
+        "--only",
+        "contract,keys-validated,orphans,own-schema,ledger-chain,history",
+    ])
+    .db(&db)
+    .run()
+    .assert_code(0);
+    session.sql("INSERT INTO public.\"user\" (id, name, email) VALUES ('gone', 'g', 'parent-g')");
+    run_orphans(&db, &["--put-back"]).assert_code(0);
+    session.sql("SET session_replication_role = replica; DELETE FROM public.\"user\" WHERE id = 'gone'; RESET session_replication_role");
+    assert_eq!(one(&session, "SELECT count(*) FROM public.favorite WHERE user_id = 'gone'"), "1");
+    assert_eq!(one(&session, "SELECT count(*) FROM public.ticket WHERE user_id = 'gone'"), "1");
+}
+
+#[test]
+fn schema_markenmate_is_made_in_no_other_database() {
+    let db = TestDb::empty();
+    let session = db.session();
+    session.sql(
+        "CREATE TABLE public.\"user\" (id text PRIMARY KEY);
+         CREATE TABLE public.note (id int PRIMARY KEY, user_id text); INSERT INTO public.note VALUES (1, 'gone');
+         ALTER TABLE public.note ADD FOREIGN KEY (user_id) REFERENCES public.\"user\" ON DELETE CASCADE NOT VALID",
+    );
+    let refused = run_orphans(&db, &[]).assert_code(4);
+    assert!(
+        refused.stderr.contains("not known to be the application's database"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(one(&session, "SELECT to_regnamespace('markenmate') IS NULL"), "t");
+}
+
+/// As a member of the owner, in a database whose schema the owner makes; and where the rows are held nothing is said to be untouched.
+#[test]
+fn the_owner_makes_the_schema_and_what_is_made_is_told() {
+    let db = TestDb::baseline();
+    let session = db.session();
+    session.sql("DO $$ BEGIN CREATE ROLE orphans_app LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$");
+    session.sql(&crate::support::state::owned_by("orphans_app"));
+    session.sql(&format!("GRANT CREATE ON DATABASE {} TO orphans_app", db.name));
+    session.sql(ORPHAN);
+    let holder = db.session();
+    holder.sql("BEGIN; UPDATE public.ticket SET title = title WHERE id = 900");
+    let partial = cleanup(&db, &["orphans", "--yes", "--max-wait", "1s"]).assert_code(6).json();
+    let causes = partial["error"]["causes"].to_string();
+    assert!(causes.contains("schema markenmate was set up"), "{partial:#}");
+    assert!(!partial["error"].to_string().contains("nothing was changed"), "{partial:#}");
+    assert_eq!(
+        (&partial["steps"][0]["status"], &partial["steps"][1]["status"]),
+        (&"done".into(), &"failed".into())
+    );
+    holder.sql("ROLLBACK");
+    run_orphans(&db, &[]).assert_code(0);
+    let owners = "SELECT string_agg(DISTINCT pg_get_userbyid(relowner), ',') FROM pg_class WHERE relnamespace = 'markenmate'::regnamespace";
+    assert_eq!(one(&session, owners), "orphans_app");
+    markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+}

@@ -6,6 +6,7 @@ use crate::pipeline;
 
 mod args;
 mod outcome;
+mod owner;
 mod partial;
 mod rows;
 pub(super) mod schedule;

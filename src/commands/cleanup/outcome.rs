@@ -34,6 +34,8 @@ pub(super) enum At {
     Nothing,
     /// A job, by its place in the plan.
     Job(usize),
+    /// Schema `markenmate`.
+    SetUp,
     /// What points to nothing.
     Orphans,
     /// Files.
@@ -46,6 +48,8 @@ pub(super) struct Outcomes {
     pub(super) at: At,
     /// Since when.
     pub(super) since: Option<Instant>,
+    /// Schema `markenmate` was brought up to date.
+    pub(super) set_up: bool,
     pub(super) done: Vec<Done>,
     pub(super) held: Vec<Finding>,
     pub(super) moved: Vec<Moved>,
@@ -88,8 +92,11 @@ pub(super) fn report(plan: &Plan<Seen>, all: &Outcomes, again: Next) -> Report {
     let took_over = done.iter().any(|done| done.id == GUIDE_ARCHIVE.id);
     let nothing =
         deleted == 0 && remaining + left == 0 && files.is_empty() && moved.is_empty() && !took_over;
-    let none_moved =
-        deleted == 0 && !took_over && files.is_empty() && moved.iter().all(|moved| moved.rows == 0);
+    let none_moved = !all.set_up
+        && deleted == 0
+        && !took_over
+        && files.is_empty()
+        && moved.iter().all(|moved| moved.rows == 0);
     let mut report = Report::new(match nothing || remaining + left == 0 && none_moved {
         true => Outcome::NothingToDo,
         false => Outcome::Done,

@@ -83,6 +83,7 @@ fn became(
     let begun = match all.at {
         At::Nothing => None,
         At::Job(n) => plan.work.dues.get(n).map(|due| due.job.id),
+        At::SetUp => Some("set-up"),
         At::Orphans => Some("orphans"),
         At::Export => Some("export"),
     };
@@ -92,7 +93,12 @@ fn became(
         result.title = shown::title_of(done, &result.title);
         return result;
     }
-    if step.id == "orphans" && all.at == At::Export {
+    let is_over = match step.id.as_str() {
+        "set-up" => all.set_up,
+        "orphans" => all.at == At::Export,
+        _ => false,
+    };
+    if is_over {
         return step.result(StepStatus::Done, None);
     }
     let is_begun = begun == Some(step.id.as_str());
@@ -118,6 +124,10 @@ fn after(failure: Failure, all: &Outcomes) -> Failure {
     let done = all.done.iter().filter(|done| done.deleted > 0).map(|done| (done.id, done.deleted));
     let moved = all.moved.iter().map(|moved| (moved.what.as_str(), moved.rows));
     let files = all.files.iter().map(|file| (file.name.as_str(), file.rows));
+    let failure = match all.set_up {
+        true => failure.after_changes().because("done before: schema markenmate was set up"),
+        false => failure,
+    };
     let all: Vec<_> = done.chain(moved).chain(files).collect();
     if all.is_empty() {
         return failure;

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::args::{Args, JobArg, USUAL_AGE, before};
 use super::outcome::{At, Outcomes, PUT_BACK, held, report, what_is_not};
+use super::owner;
 use super::partial;
 use super::shown;
 use crate::checks::registry::{self as checks, Source};
@@ -17,12 +18,11 @@ use crate::cleanup::orphans::{self, Moved, Orphans};
 use crate::cleanup::patient::patiently;
 use crate::cleanup::run::{Limits, Run};
 use crate::context::Context;
-use crate::db::identifiers::quoted;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
 use crate::failure::{Failure, Kind};
-use crate::migrations::registry;
-use crate::migrations::survey::{History, Survey, refuse_damage};
+use crate::migrations::setup;
+use crate::migrations::survey::Survey;
 use crate::pipeline::{Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Finding, Next, Report};
@@ -41,6 +41,8 @@ pub struct Rows {
 pub struct Seen {
     /// What makes us the owner, if it takes that.
     role: String,
+    /// Schema `markenmate` is brought up to date first.
+    sets_up: bool,
     pub(super) dues: Vec<Due>,
     findings: Vec<Finding>,
     export: Option<Export>,
@@ -174,7 +176,9 @@ impl Operation for Rows {
     async fn inspect(&self, _cx: &Context, session: &Session, _: Attempt) -> Result<Seen, Setback> {
         self.check()?;
         let survey = Survey::look(session).await?;
-        let role = role(&survey)?;
+        // A key over such rows keeps migrate from its work: what is to be mended first does not wait for it.
+        let may_set_up = self.args.jobs == [JobArg::Orphans] && !self.args.put_back;
+        let (role, sets_up) = owner::role(&survey, may_set_up)?;
         let ground = Ground::look(session).await?;
         let jobs = self.jobs();
         let (mut dues, mut findings, mut stays) = (Vec::new(), Vec::new(), false);
@@ -205,7 +209,7 @@ impl Operation for Rows {
         } else if self.wants_orphans() {
             found = orphans::look(session, &role, verified_by()?).await?;
         }
-        Ok(Seen { role, dues, findings, export, months, unfinished, orphans: found, kept })
+        Ok(Seen { role, sets_up, dues, findings, export, months, unfinished, orphans: found, kept })
     }
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Seen>, Failure> {
@@ -227,6 +231,7 @@ impl Operation for Rows {
         if let Some(export) = work.export.as_ref().filter(|_| wanted) {
             steps.push(Step::new("export", shown::export_title(export), Risk::Additive));
         }
+        steps.extend(shown::set_up(work.sets_up && !work.orphans.is_empty()));
         steps.extend(shown::orphans_step(&work.orphans, work.kept));
         // That it ran is written down all the same, but a dry run has nothing to show.
         let takes_over = work.dues.iter().any(|due| due.job == &GUIDE_ARCHIVE);
@@ -304,6 +309,10 @@ impl Rows {
         }
         all.held = held(session, &all.done).await;
         all.asked = self.asked();
+        if work.sets_up && !work.orphans.is_empty() {
+            all.begin(At::SetUp);
+            all.set_up = setup::set_up(cx, session).await?;
+        }
         all.begin(At::Orphans);
         all.moved = self.orphans(cx, session, work).await?;
         all.begin(At::Export);
@@ -340,43 +349,5 @@ fn verified_by() -> Result<&'static str, Failure> {
     match checks::find("orphans").map(|check| &check.source) {
         Ok(Source::Sql(sql)) => Ok(sql),
         _ => Err(Failure::unexpected("there is no check for rows that point to nothing")),
-    }
-}
-
-/// # Errors
-/// Refused (4): the tool's own schema is not there yet; the tables are not ours.
-fn role(survey: &Survey) -> Result<String, Failure> {
-    match &survey.history {
-        History::Known => {}
-        History::Damaged(damage) => return Err(refuse_damage(damage)),
-        History::Denied => {
-            return Err(Failure::refused(format!(
-                "role {} may not read the history",
-                survey.rights.user
-            ))
-            .hint(format!("connect as {}, or as a member of that role", survey.rights.owner())));
-        }
-    }
-    if survey.rights.table_owner.is_none() {
-        return Err(Failure::refused("none of the application's tables are here")
-            .because(format!("the database is {}", survey.database))
-            .hint("name the application's database, for example: -d markenmate"));
-    }
-    let own = survey.histories.own.iter().filter_map(|row| row.number()).max().unwrap_or_default();
-    if own < registry::CLEANUP {
-        return Err(Failure::refused("there is no archive in this database yet")
-            .because(
-                "what is cleaned up goes into schema markenmate, which migrate brings up to date",
-            )
-            .hint("markenmate migrate"));
-    }
-    let rights = &survey.rights;
-    match rights.owner() == rights.user {
-        true => Ok(String::new()),
-        false if rights.becomes_table_owner => {
-            Ok(format!("SET LOCAL ROLE {};", quoted(rights.owner())))
-        }
-        false => Err(Failure::refused(format!("the tables belong to {}", rights.owner()))
-            .hint(format!("connect as {}, or as a member of that role", rights.owner()))),
     }
 }

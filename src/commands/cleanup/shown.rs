@@ -86,6 +86,12 @@ pub(super) fn export_title(export: &Export) -> String {
     )
 }
 
+/// The step that comes first in a database that was never migrated.
+pub(super) fn set_up(is_wanted: bool) -> Option<Step> {
+    const TITLE: &str = "set up schema markenmate, where it is written down what is set aside; no table of the application's is changed by that";
+    is_wanted.then(|| Step::new("set-up", TITLE, Risk::Additive))
+}
+
 /// What is done with rows that point to nothing.
 pub(super) fn orphans_step(orphans: &[Orphans], kept: u64) -> Option<Step> {
     let rows: u64 = orphans.iter().map(|orphans| orphans.rows).sum();
