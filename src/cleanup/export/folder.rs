@@ -41,6 +41,9 @@ fn cannot_use(folder: &Path, error: &io::Error) -> Failure {
         io::ErrorKind::PermissionDenied => {
             "give whoever runs this the right to write there, or name another folder".to_owned()
         }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "mount that file system for writing, or name another folder".to_owned()
+        }
         _ if is_full(error) => "make room there, or name another folder".to_owned(),
         _ => "name a folder that can be made and written, on a disk".to_owned(),
     };

@@ -48,6 +48,8 @@ pub struct Months {
     pub months: u64,
     /// The oldest, as `2025-11`.
     pub oldest: Option<String>,
+    /// Rows that never go into a file: their time is before the year 1, or infinite.
+    pub stay: u64,
     /// Files that an earlier run began.
     #[serde(skip)]
     pub begun: u64,
@@ -135,6 +137,7 @@ impl Export {
             rows: number(row, "rows")?,
             months: number(row, "months")?,
             oldest: row.get("oldest").map(str::to_owned),
+            stay: number(row, "stay")?,
             begun: number(row, "begun")?,
         })
     }

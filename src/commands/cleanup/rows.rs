@@ -201,6 +201,7 @@ impl Operation for Rows {
         let (mut months, mut unfinished) = (Vec::new(), Vec::new());
         if let Some(export) = &export {
             months = self.months(session, &role, export, &dues).await?;
+            findings.extend(months.iter().filter_map(shown::stays));
             unfinished = export.others(session, &role, &months).await?;
         }
         let (mut found, mut kept) = (Vec::new(), 0);

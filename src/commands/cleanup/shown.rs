@@ -77,6 +77,23 @@ pub(super) fn held(done: &Done, table: &str, holders: &[Holder]) -> Finding {
     }
 }
 
+/// Rows that no export takes.
+pub(super) fn stays(months: &Months) -> Option<Finding> {
+    const THESE: &str = "NOT isfinite(created_at) OR created_at < '0001-01-01T00:00:00Z'";
+    let archive = months.archive;
+    (months.stay > 0).then(|| Finding {
+        id: "never-exported".into(),
+        severity: Severity::Info,
+        title: "Rows that no export takes stay in the archive".into(),
+        subject: format!("markenmate.{archive}: {} row(s)", months.stay),
+        detail: "their created_at is infinite, or before the year 1: no month's folder is theirs".into(),
+        remedy: format!(
+            "SELECT * FROM markenmate.{archive} WHERE {THESE};  -- to give them a month: BEGIN; \
+             SELECT markenmate.open_gate('why'); UPDATE markenmate.{archive} SET created_at = archived_at WHERE {THESE}; COMMIT;"
+        ),
+    })
+}
+
 /// Where files go.
 pub(super) fn export_title(export: &Export) -> String {
     format!(
