@@ -28,6 +28,7 @@ mod cases {
     mod doctor;
     mod elsewhere;
     mod export;
+    mod export_files;
     mod export_rights;
     mod forecast;
     mod grants;

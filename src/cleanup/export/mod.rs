@@ -21,8 +21,8 @@ mod file;
 mod folder;
 mod work;
 
-use chunk::{first, number};
-use work::Work;
+use chunk::{Chunk, first, number};
+use work::{Became, Work};
 
 /// Where files go, and what they take.
 #[derive(Debug, Clone)]
@@ -193,23 +193,41 @@ impl Export {
     ) -> Result<u64, Failure> {
         let work = Work { export: self, cx, session, role, archive };
         let mut begun = work.begun().await?.into_iter();
-        let mut bound = None;
+        let mut planned: Option<(i64, std::vec::IntoIter<Chunk>)> = None;
+        let mut again = false;
         loop {
             cx.interrupt.check()?;
             if self.is_over() {
                 return Ok(self.months(session, role, archive, &[]).await?.rows);
             }
             if let Some(chunk) = begun.next() {
-                done.push(work.file(chunk).await?);
+                match work.file(chunk).await? {
+                    Became::Done(file) => done.push(file),
+                    Became::Outdated(failure) => return Err(failure),
+                }
                 continue;
             }
-            let upto = match bound {
-                Some(bound) => bound,
-                None => *bound.insert(work.bound().await?),
+            let (bound, files) = match &mut planned {
+                Some(planned) => planned,
+                None => {
+                    let bound = work.bound().await?;
+                    planned.insert((bound, work.files(bound).await?.into_iter()))
+                }
             };
-            let Some(chunk) = work.next(upto).await? else { return Ok(0) };
+            let Some(chunk) = files.next() else { return Ok(0) };
             work.announce(&chunk).await?;
-            done.push(work.file(chunk).await?);
+            match work.file(chunk).await? {
+                Became::Done(file) => {
+                    done.push(file);
+                    again = false;
+                }
+                // All files are planned in one read: what was erased since then is planned anew, once.
+                Became::Outdated(_) if !again => {
+                    *files = work.files(*bound).await?.into_iter();
+                    again = true;
+                }
+                Became::Outdated(failure) => return Err(failure),
+            }
         }
     }
 }

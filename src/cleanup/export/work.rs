@@ -25,6 +25,17 @@ const FIRST_PAGE: usize = 100;
 /// What is fetched at once, about; one row comes in any case.
 const PAGE_BYTES: usize = 8 << 20;
 
+/// An erasure took rows of a file that was announced.
+const CHANGED: &str = "the archive changed while it was exported";
+
+/// What became of a file.
+pub(super) enum Became {
+    /// It is there, and its rows are only in it.
+    Done(File),
+    /// Its rows are others by now: it was given up, and nothing is left of it.
+    Outdated(Failure),
+}
+
 /// An archive that is exported.
 pub(super) struct Work<'a> {
     pub(super) export: &'a Export,
@@ -105,14 +116,20 @@ impl Work<'_> {
         number(first(&sets)?, "bound")
     }
 
-    pub(super) async fn next(&self, bound: i64) -> Result<Option<Chunk>, Failure> {
-        let sql = include_str!("next.sql")
+    /// Every file that there is to write, in order; found in one read.
+    pub(super) async fn files(&self, bound: i64) -> Result<Vec<Chunk>, Failure> {
+        let sql = include_str!("files.sql")
             .replace("%BEFORE%", &moment(self.export.before))
             .replace("%BOUND%", &bound.to_string())
             .replace("%MOST%", &MOST.to_string());
         let sets = self.session.once(Mode::Write, WHAT, &self.sql(&sql, None)).await?;
-        let Some(row) = sets.last().and_then(|rows| rows.first()) else { return Ok(None) };
-        let mut chunk = Chunk::read(row, String::new())?;
+        let rows = sets.last().ok_or_else(|| Failure::unexpected(WHAT))?;
+        rows.iter()
+            .map(|row| Chunk::read(row, String::new()).map(|chunk| self.named(chunk)))
+            .collect()
+    }
+
+    fn named(&self, mut chunk: Chunk) -> Chunk {
         let (month, [first, last]) = (chunk.month, chunk.ids);
         chunk.name = format!(
             "{0}/year={1}/month={2:02}/{0}-{first}-{last}.jsonl.gz",
@@ -120,7 +137,7 @@ impl Work<'_> {
             month.year(),
             month.month()
         );
-        Ok(Some(chunk))
+        chunk
     }
 
     pub(super) async fn announce(&self, chunk: &Chunk) -> Result<(), Failure> {
@@ -136,12 +153,16 @@ impl Work<'_> {
         self.session.once(Mode::Write, WHAT, &sql).await.map(drop)
     }
 
-    pub(super) async fn file(&self, chunk: Chunk) -> Result<File, Failure> {
+    pub(super) async fn file(&self, chunk: Chunk) -> Result<Became, Failure> {
         let written = match self.write(&chunk).await {
             Ok(written) => written,
             Err(failure) => {
-                self.give_up(&chunk, &failure).await;
-                return Err(failure.hint("its rows are in the archive still"));
+                let is_given_up = self.give_up(&chunk, &failure).await;
+                let failure = failure.hint("its rows are in the archive still");
+                return match is_given_up && failure.message == CHANGED {
+                    true => Ok(Became::Outdated(failure)),
+                    false => Err(failure),
+                };
             }
         };
         let file = File {
@@ -160,7 +181,7 @@ impl Work<'_> {
             finished
         })
         .await?;
-        Ok(file)
+        Ok(Became::Done(file))
     }
 
     async fn patiently<T>(
@@ -172,27 +193,28 @@ impl Work<'_> {
     }
 
     /// A signal leaves it to the next run. Where the disk is full there may be no next one in this folder.
-    async fn give_up(&self, chunk: &Chunk, failure: &Failure) {
+    /// True: nothing is left of it.
+    async fn give_up(&self, chunk: &Chunk, failure: &Failure) -> bool {
         if failure.kind == Kind::Interrupted || self.session.is_closed() {
-            return;
+            return false;
         }
         let this = "folder = %FOLDER% AND name = %NAME% AND state = 'writing'";
         let sql = format!("SELECT name FROM markenmate.export WHERE {this}");
         let sets = self.session.once(Mode::Write, WHAT, &self.sql(&sql, Some(chunk))).await;
         if !sets.is_ok_and(|sets| sets.last().is_some_and(|rows| !rows.is_empty())) {
-            return;
+            return false;
         }
         // An earlier run may have named it: whoever reads the folder would find its rows there and in the next file.
         let (target, manifest) =
             (self.export.folder.join(&chunk.name), self.manifest_of(&chunk.name));
         if file::remove(&target).is_err() || file::remove(&manifest).is_err() {
-            return;
+            return false;
         }
         let sql = format!(
             "UPDATE markenmate.export SET state = 'given_up', finished_at = clock_timestamp() WHERE {this}"
         );
         // Else the next run takes it up.
-        let _ = self.session.once(Mode::Write, WHAT, &self.sql(&sql, Some(chunk))).await;
+        self.session.once(Mode::Write, WHAT, &self.sql(&sql, Some(chunk))).await.is_ok()
     }
 
     async fn write(&self, chunk: &Chunk) -> Result<Written, Failure> {
@@ -218,7 +240,7 @@ impl Work<'_> {
             size = (PAGE_BYTES / (bytes / page.len()).max(1)).clamp(1, PAGE);
         }
         if rows != chunk.rows || checksum != chunk.checksum {
-            return Err(Failure::unexpected("the archive changed while it was exported")
+            return Err(Failure::unexpected(CHANGED)
                 .because(format!("{} rows were announced, {rows} came", chunk.rows))
                 .hint("run it again: what is there now is written anew"));
         }
