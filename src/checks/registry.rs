@@ -88,7 +88,7 @@ use Severity::{Error, Warning};
 
 /// All of them. A test holds this list and the folder equal.
 #[rustfmt::skip]
-pub static ALL: [Check; 40] = [
+pub static ALL: [Check; 41] = [
     Check { id: "history", severity: Error, title: "The migration history is the one this binary writes", remedy: "use the markenmate that wrote it", source: Source::Computed, requires: NOTHING },
     Check { id: "migrations-pending", severity: Error, title: "Every migration is applied", remedy: "markenmate migrate", source: Source::Computed, requires: NOTHING },
     Check { id: "contract", severity: Error, title: "Success criterion: all tables and columns are as the contract has them", remedy: "markenmate migrate", source: Source::Computed, requires: NOTHING },
@@ -114,6 +114,7 @@ pub static ALL: [Check; 40] = [
     Check { id: "performance", severity: Warning, title: "Success criterion: audit writes and version checks are within the guide's times", remedy: "look at what else is slow: SELECT * FROM pg_stat_statements ORDER BY mean_exec_time DESC LIMIT 20; and shorten the audit log: markenmate cleanup audit", source: Source::Statements(include_str!("performance.sql")), requires: v2(&["audit_log.id", "token_lending.version"]) },
     Check { id: "guide-archive", severity: Warning, title: "No archive table stands in the way of the app's push", remedy: "markenmate cleanup audit", source: sql!("guide_archive.sql"), requires: NOTHING },
     Check { id: "schedule", severity: Warning, title: "Guide, cleanup jobs: whatever has had its time does not wait", remedy: "markenmate cleanup", source: sql!("schedule.sql"), requires: cleanup(&["step_up_token.expires_at", "audit_log.created_at"]) },
+    Check { id: "export-unfinished", severity: Warning, title: "No export of an archive ended in the middle", remedy: "markenmate cleanup --export DIR", source: sql!("export_unfinished.sql"), requires: Requires { own: CLEANUP, ..NOTHING } },
     Check { id: "step-up-guard", severity: Error, title: "Success criterion: step-up auth works for role changes: a token is spent once", remedy: "markenmate migrate", source: sql!("step_up_guard.sql"), requires: GUARDS },
     Check { id: "master-admin-guard", severity: Error, title: "Success criterion: the master admin cannot be demoted", remedy: "markenmate migrate", source: sql!("master_admin_guard.sql"), requires: GUARDS },
     Check { id: "last-admin-guard", severity: Error, title: "Success criterion: the last admin cannot be removed", remedy: "markenmate migrate", source: sql!("last_admin_guard.sql"), requires: GUARDS },

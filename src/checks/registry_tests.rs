@@ -60,6 +60,13 @@ fn only_and_skip_select_in_the_lists_order() {
 }
 
 #[test]
+fn who_is_at_work_is_told_by_the_lock_between_cleanups() {
+    let Source::Sql(sql) = find("export-unfinished").unwrap().source else { panic!() };
+    let (class, object) = crate::db::locks::CLEANUP_KEY;
+    assert!(sql.contains(&format!("l.classid = {class} AND l.objid = {object}")), "{sql}");
+}
+
+#[test]
 fn an_unknown_id_names_the_known_ones() {
     let said = find("orphan").unwrap_err();
     assert!(said.contains("orphans, keys-validated"), "{said}");

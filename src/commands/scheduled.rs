@@ -3,17 +3,20 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use tokio_postgres::SimpleQueryRow;
 
+use crate::checks::registry::{self as checks, Source};
 use crate::cleanup::schedule::names::Names;
 use crate::cleanup::schedule::pg_cron::{self, Here, There};
 use crate::cleanup::schedule::standing::{self, LastRun, Scheduled, last_runs_sql};
 use crate::context::Context;
 use crate::db::foreign;
 use crate::db::identifiers::quoted;
-use crate::db::session::{Mode, Session};
+use crate::db::session::{Mode, Rows, Session};
 use crate::failure::{Failure, Kind};
 use crate::migrations::registry;
 use crate::migrations::survey::Survey;
+use crate::report::Finding;
 
 use super::cleanup::schedule::beside;
 
@@ -24,6 +27,8 @@ pub struct Schedule {
     last: Vec<LastRun>,
     /// Why the server's own jobs could not be seen.
     unseen: Option<String>,
+    /// Exports that did not end.
+    pub(super) unfinished: Vec<Finding>,
 }
 
 /// Looks; none where the tool's own schema keeps no runs yet.
@@ -44,6 +49,7 @@ pub(super) async fn look(
         jobs: standing::on_machine(Path::new("/"), &names, place),
         last: last_runs(session, survey).await?,
         unseen: None,
+        unfinished: unfinished(session, survey).await?,
     };
     match in_server(cx, session, &seen.last).await {
         Ok(jobs) => seen.jobs.extend(jobs),
@@ -53,15 +59,31 @@ pub(super) async fn look(
     Ok(Some(seen))
 }
 
-/// Who may not read them sees none.
+/// How each job last ran.
 async fn last_runs(session: &Session, survey: &Survey) -> Result<Vec<LastRun>, Failure> {
+    let rows = rows(session, survey, &last_runs_sql()).await?;
+    Ok(rows.iter().map(LastRun::from_row).collect())
+}
+
+/// Exports that ended in the middle, as `verify` tells them.
+async fn unfinished(session: &Session, survey: &Survey) -> Result<Vec<Finding>, Failure> {
+    let Ok(check) = checks::find("export-unfinished") else { return Ok(Vec::new()) };
+    let Source::Sql(sql) = check.source else { return Ok(Vec::new()) };
+    let text = |row: &SimpleQueryRow, name| row.get(name).unwrap_or_default().to_owned();
+    let finding =
+        |row| check.finding(text(row, "subject"), text(row, "detail"), Some(text(row, "remedy")));
+    Ok(rows(session, survey, sql).await?.iter().map(finding).collect())
+}
+
+/// Who may not read them sees none.
+async fn rows(session: &Session, survey: &Survey, sql: &str) -> Result<Rows, Failure> {
     let role = match survey.rights.becomes_table_owner {
         true => format!("SET LOCAL ROLE {};", quoted(survey.rights.owner())),
         false => String::new(),
     };
-    let sql = format!("{role}{};{}", foreign::plain(), last_runs_sql());
+    let sql = format!("{role}{};{sql}", foreign::plain());
     match session.once(Mode::Read, "cannot read the runs of cleanup", &sql).await {
-        Ok(sets) => Ok(sets.last().into_iter().flatten().map(LastRun::from_row).collect()),
+        Ok(mut sets) => Ok(sets.pop().unwrap_or_default()),
         // Whether it is gone is another check's to say: undefined_table, insufficient_privilege.
         Err(failure) if matches!(failure.sqlstate.as_deref(), Some("42P01" | "42501")) => {
             Ok(Vec::new())

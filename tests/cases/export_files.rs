@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::support::state::one;
 use crate::support::{Session, TestDb, markenmate, wait_until};
 
@@ -107,4 +109,66 @@ fn what_is_erased_meanwhile_is_in_no_file_and_the_rest_goes_on() {
     assert_eq!(count(&session, "SELECT count(*) FROM markenmate.audit_log_archive"), 0);
     let states = one(&session, "SELECT string_agg(DISTINCT state, ',') FROM markenmate.export");
     assert_eq!(states, "done,given_up");
+}
+
+/// A run that was killed, or whose host is gone: nobody would know otherwise.
+#[test]
+fn an_export_that_did_not_end_is_told_with_what_goes_on_with_it() {
+    let (db, session) = archive();
+    let folder = db.folder().join("it's a \"folder\"");
+    let verify = || {
+        let args = ["verify", "--only", "export-unfinished", "--format", "json"];
+        markenmate(&args).db(&db).run().assert_code(0).json()["findings"].clone()
+    };
+    let status = || {
+        let seen = markenmate(&["status", "--format", "json"]).db(&db).run().assert_code(0).json();
+        let findings = seen["findings"].as_array().unwrap().iter();
+        Value::from(
+            findings.filter(|f| f["id"] == "export-unfinished").cloned().collect::<Vec<_>>(),
+        )
+    };
+    let none = serde_json::json!([]);
+    assert_eq!((verify(), status()), (none.clone(), none.clone()));
+    let holder = db.session();
+    holder.sql("BEGIN; LOCK TABLE markenmate.gate IN SHARE MODE");
+    let args = ["cleanup", "audit", "--yes", "--export", folder.to_str().unwrap()];
+    let running = markenmate(&args).db(&db).spawn();
+    running.wait_for_stderr("waiting");
+    // While it is at work there is nothing to tell.
+    assert_eq!(one(&session, "SELECT string_agg(state, ',') FROM markenmate.export"), "writing");
+    assert_eq!((verify(), status()), (none.clone(), none.clone()));
+    running.signal("KILL");
+    running.wait();
+    holder.sql("COMMIT");
+    let gone = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'markenmate' AND datname = current_database()";
+    assert!(wait_until(Duration::from_secs(10), || one(&session, gone) == "t"));
+    let found = verify();
+    assert_eq!(found, status());
+    assert_eq!(
+        (found.as_array().unwrap().len(), &found[0]["severity"]),
+        (1, &"warning".into()),
+        "{found:#}"
+    );
+    assert!(found[0]["detail"].as_str().unwrap().contains("500 row(s) of 1 file(s)"), "{found:#}");
+    let remedy = found[0]["remedy"].as_str().unwrap();
+    assert!(remedy.starts_with("markenmate cleanup audit --export '/"), "{remedy}");
+    // Another cleanup that is at work does not hide it.
+    holder.sql(&format!("BEGIN; {}", markenmate::db::locks::try_cleanup_lock_sql()));
+    let session_of = "SELECT count(*) FROM markenmate.export e, pg_stat_activity s WHERE s.pid = pg_backend_pid() AND s.backend_start <= e.began_at";
+    // The holder is older than the export: only a younger one is known to be another's.
+    assert_eq!((one(&holder, session_of).as_str(), verify()), ("1", none.clone()));
+    holder.sql("ROLLBACK");
+    let young = db.session();
+    young.sql(&format!("BEGIN; {}", markenmate::db::locks::try_cleanup_lock_sql()));
+    assert_eq!(verify(), found);
+    young.sql("ROLLBACK");
+    // As a shell takes it.
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_markenmate")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", &format!("{remedy} --yes")]).env("PATH", path).env("DATABASE_URL", &db.url);
+    let ended = shell.output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!((verify(), status()), (none.clone(), none));
+    assert_eq!(exported(&folder, "audit_log").len(), 4000);
 }
