@@ -240,7 +240,8 @@ pub(super) fn refuse(standing: &Standing, survey: &Survey, command: &str) -> Res
             "a start of the old application drops what it does not know: deploy the new one first",
         );
     }
-    if standing.findings.iter().any(|f| KEYS.iter().any(|key| f.remedy.contains(key))) {
+    let mut keys = standing.findings.iter().filter(|f| f.subject.starts_with("constraint "));
+    if keys.any(|f| KEYS.iter().any(|key| f.remedy.contains(key))) {
         failure = failure.hint(
             "where a key cannot be made, or not be validated, over rows that point to nothing, set those aside first: \
              markenmate cleanup orphans",
