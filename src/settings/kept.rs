@@ -78,6 +78,19 @@ impl Endpoint {
     }
 }
 
+/// What leads to the database of that [`Keepable::place`]: enough to name it, as whoever asks.
+pub fn uri_of(place: &str) -> String {
+    let (database, hosts) = place.split_once('@').unwrap_or((place, ""));
+    let (mut names, mut ports) = (Vec::new(), Vec::new());
+    for host in hosts.split(',') {
+        let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
+        // An address of version 6 is shown in brackets.
+        names.push(name.trim_start_matches("%5B").trim_end_matches("%5D"));
+        ports.push(port);
+    }
+    format!("postgresql:///{database}?host={}&port={}", names.join(","), ports.join(","))
+}
+
 fn list(hosts: &[Host], part: impl Fn(&Host) -> String) -> String {
     hosts.iter().map(part).collect::<Vec<_>>().join(",")
 }
@@ -130,6 +143,12 @@ mod tests {
             let plain = |c: char| c.is_ascii_graphic() && !"'\"\\$`".contains(c);
             assert!(first.keepable.uri.chars().all(plain), "{}", first.keepable.uri);
             assert!(first.keepable.is_whole);
+            let flags = EndpointFlags {
+                database_url: Some(uri_of(&first.keepable.place)),
+                ..EndpointFlags::default()
+            };
+            let third = Endpoint::resolve(&flags, &Env::of([("PGUSER", "other")])).expect(url);
+            assert_eq!(third.keepable.place, first.keepable.place);
         }
     }
 

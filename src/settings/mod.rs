@@ -23,7 +23,7 @@ pub use child::Login;
 pub use endpoint::{Endpoint, EndpointFlags};
 pub use env::Env;
 pub use hosts::{Address, Host};
-pub use kept::Keepable;
+pub use kept::{Keepable, uri_of};
 pub use transport::{
     ChannelBinding, ClientCertificate, Roots, SslMode, TargetSession, Tcp, TlsSettings,
 };

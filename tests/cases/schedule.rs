@@ -300,14 +300,22 @@ fn what_was_changed_by_hand_is_kept_and_what_is_not_ours_is_left() {
     let kept = root.path().join("etc/cron.d/markenmate-markenmate.by-hand");
     assert_eq!(fs::read_to_string(&kept).unwrap(), mine);
     // What was kept once is not lost to the next change.
-    fs::write(&crontab, mine.replace("17 3", "18 3")).unwrap();
-    run(&install, 4);
-    run(&["--remove", "--yes"], 4);
+    let again = mine.replace("17 3", "18 3");
+    fs::write(&crontab, &again).unwrap();
+    let said = run(&install, 0);
+    let second = root.path().join("etc/cron.d/markenmate-markenmate.by-hand-2");
+    assert!(said.stdout.contains(&format!("kept as {}", second.display())), "{}", said.stdout);
     assert_eq!(fs::read_to_string(&kept).unwrap(), mine);
-    fs::remove_file(&kept).unwrap();
-    run(&["--remove", "--yes"], 0);
-    assert!(!crontab.exists() && kept.exists());
-    fs::remove_file(&kept).unwrap();
+    assert_eq!(fs::read_to_string(&second).unwrap(), again);
+    fs::write(&crontab, again.replace("18 3", "19 3")).unwrap();
+    let said = run(&["--remove", "--yes"], 0);
+    let third = root.path().join("etc/cron.d/markenmate-markenmate.by-hand-3");
+    assert!(said.stdout.contains(&format!("kept as {}", third.display())), "{}", said.stdout);
+    assert!(!crontab.exists() && kept.exists() && second.exists());
+    assert_eq!(fs::read_to_string(&third).unwrap(), again.replace("18 3", "19 3"));
+    for kept in [kept, second, third] {
+        fs::remove_file(kept).unwrap();
+    }
 
     // A file of somebody else's stops it; another database of the same name, too.
     fs::write(&crontab, "0 0 * * * root true\n").unwrap();
@@ -321,6 +329,26 @@ fn what_was_changed_by_hand_is_kept_and_what_is_not_ours_is_left() {
     let elsewhere = "postgresql://app@staging/markenmate";
     let said = schedule(&install, root.path()).url(elsewhere).run().assert_code(4);
     assert!(said.stderr.contains("markenmate@db.internal:5433"), "{}", said.stderr);
+    // What is said there takes away that one, wherever it is pasted.
+    let typed = [
+        &["-d", elsewhere, "cleanup", "schedule", "--root", root.path().to_str().unwrap()],
+        &install[..],
+    ]
+    .concat();
+    for said in [said, markenmate(&typed).run().assert_code(4)] {
+        let hint =
+            said.stderr.lines().find_map(|line| line.split_once("take that one away: ")).unwrap();
+        let mut words = Command::new("/bin/sh");
+        words.args(["-c", &format!("markenmate() {{ printf '%s\\n' \"$@\"; }}; {}", hint.1)]);
+        let words = succeed(&mut words);
+        let words: Vec<&str> = words.lines().chain(["--via", "cron", "--yes"]).collect();
+        assert_eq!(words[1], "postgresql:///markenmate?host=db.internal&port=5433");
+        let before = files(root.path());
+        markenmate(&words).run().assert_code(0);
+        assert_eq!(files(root.path()), BTreeMap::new());
+        run(&install, 0);
+        assert_eq!(files(root.path()), before);
+    }
     schedule(&["--remove", "--yes"], root.path()).url(elsewhere).run().assert_code(0);
     assert_eq!(files(root.path()).len(), 2);
     // A mode that was opened is no change of ours to keep: it is mended.
@@ -334,6 +362,98 @@ fn what_was_changed_by_hand_is_kept_and_what_is_not_ours_is_left() {
     assert!(environment.exists());
     run(&["--remove", "--yes"], 0);
     assert_eq!(files(root.path()), BTreeMap::new());
+}
+
+/// crontab(5) has it set in the file; what else is there is whoever's put it there.
+#[test]
+fn environment_and_what_stands_before_ours_stay_in_the_crontab() {
+    let root = TempDir::new().unwrap();
+    let run = |args: &[&str], code| schedule(args, root.path()).url(URL).run().assert_code(code);
+    let install = ["--via", "cron", "--install", "--yes"];
+    let remove = ["--via", "cron", "--remove", "--yes"];
+    let crontab = root.path().join("etc/cron.d/markenmate-markenmate");
+    let read = || fs::read_to_string(&crontab).unwrap();
+    run(&install, 0);
+    let ours = read();
+    let theirs = "# the machine's own\n0 0 * * * root true\nMAILTO=\"ops@example.org\"\n";
+    // Before ours, within it, and behind it.
+    let within =
+        ours.replace("SHELL=/bin/sh\n", "SHELL=/bin/sh\nPATH = /usr/bin:/bin\n") + "HOME=/tmp\n";
+    fs::write(&crontab, format!("{theirs}{within}")).unwrap();
+    assert_eq!(
+        run(&[&install[..], &["--format", "json"]].concat(), 0).json()["outcome"],
+        "nothing_to_do"
+    );
+    assert_eq!(read(), format!("{theirs}{within}"));
+    let names = Names::of("markenmate");
+    let seen = || {
+        let seen = standing::on_machine(root.path(), &names, "markenmate@db.internal:5433");
+        seen.iter().map(|job| format!("{} {}", job.job, job.state)).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(), ["tokens installed", "audit installed"]);
+    // Of another run: ours is replaced, and nothing else.
+    let env = format!("{theirs}PATH = /usr/bin:/bin\nHOME=/tmp\n");
+    let (first, rest) = ours.split_once('\n').unwrap();
+    let old = rest.replace("*/10", "*/20");
+    let stamped = format!(
+        "{}{}\n{old}",
+        &first[..first.len() - 64],
+        hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&old))
+    );
+    fs::write(&crontab, format!("{env}{stamped}")).unwrap();
+    run(&install, 0);
+    assert_eq!(read(), format!("{env}{ours}"));
+    // Changed by hand: what was changed is kept beside it, theirs is in both.
+    let by_hand = read().replace("*/10", "*/5");
+    fs::write(&crontab, &by_hand).unwrap();
+    assert_eq!(seen()[0], "tokens changed_by_hand");
+    run(&install, 0);
+    assert_eq!(read(), format!("{env}{ours}"));
+    let kept = root.path().join("etc/cron.d/markenmate-markenmate.by-hand");
+    assert_eq!(fs::read_to_string(&kept).unwrap(), by_hand);
+    fs::write(&crontab, &by_hand).unwrap();
+    let said = run(&remove, 0);
+    assert!(said.stdout.contains("what else is in it stays"), "{}", said.stdout);
+    assert_eq!(read(), env);
+    assert!(crontab.with_file_name("markenmate-markenmate.by-hand-2").exists());
+    assert_eq!(seen(), [""; 0]);
+    assert!(run(&install, 4).stderr.contains("not ours"));
+    // Where there is nothing but environment it is ours to write into, and left as it was.
+    fs::write(&crontab, "# mail\nMAILTO=ops").unwrap();
+    run(&install, 0);
+    assert_eq!(read(), format!("# mail\nMAILTO=ops\n{ours}"));
+    run(&remove, 0);
+    assert_eq!(read(), "# mail\nMAILTO=ops\n");
+    assert_eq!(run(&["--remove", "--format", "json"], 0).json()["outcome"], "nothing_to_do");
+}
+
+#[test]
+fn a_unit_that_was_changed_by_hand_twice_is_taken_away() {
+    let root = TempDir::new().unwrap();
+    let run = |args: &[&str]| schedule(args, root.path()).url(URL).run().assert_code(0);
+    let install = ["--via", "systemd", "--install", "--yes"];
+    run(&install);
+    let unit = root.path().join("etc/systemd/system/markenmate-cleanup-tokens-markenmate.service");
+    for n in 1..=2 {
+        let text = fs::read_to_string(&unit).unwrap() + &format!("# {n}\n");
+        fs::write(&unit, text).unwrap();
+        run(if n == 1 { &install[..] } else { &["--remove", "--yes"] });
+    }
+    let names: Vec<_> = files(root.path())
+        .into_iter()
+        .map(|(name, (_, bytes))| (name, String::from_utf8(bytes).unwrap()))
+        .collect();
+    let names: Vec<_> = names
+        .iter()
+        .map(|(name, text)| format!("{} {}", name.display(), text.lines().last().unwrap()))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "etc/systemd/system/markenmate-cleanup-tokens-markenmate.service.by-hand # 1",
+            "etc/systemd/system/markenmate-cleanup-tokens-markenmate.service.by-hand-2 # 2",
+        ]
+    );
 }
 
 #[test]

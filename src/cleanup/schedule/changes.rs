@@ -6,6 +6,8 @@ use std::path::Path;
 use super::files::{File, State};
 use super::{Setup, Via};
 use crate::failure::Failure;
+use crate::settings::uri_of;
+use crate::tools::shell;
 
 /// What is done to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,10 @@ pub enum Deed {
     Remove,
     /// Ours, and changed by hand: that is kept beside it.
     RemoveChanged,
+    /// Ours, in a file where others have lines: those stay.
+    TakeOut,
+    /// The same, and changed by hand: all of it is kept beside it.
+    TakeOutChanged,
 }
 
 /// One file and what is done to it.
@@ -64,10 +70,21 @@ pub fn to_install(setup: &Setup, via: Via, root: &Path) -> Result<Changes, Failu
                 .hint("move it away, then run this again"));
             }
         };
-        all.changes.push(Change { file, deed });
+        all.changes.push(Change { file: within(file, root)?, deed });
     }
-    refuse_kept(&all.changes, root)?;
     Ok(all)
+}
+
+/// The file with what others have in it, before ours.
+fn within(mut file: File, root: &Path) -> Result<File, Failure> {
+    file.text.insert_str(0, &theirs(&file, root)?);
+    Ok(file)
+}
+
+fn theirs(file: &File, root: &Path) -> Result<String, Failure> {
+    file.theirs(root).map_err(|error| {
+        Failure::unexpected(format!("cannot read {}", shown(file, root))).because(error)
+    })
 }
 
 /// What takes away what `vias` have set up for this database, and nothing else.
@@ -84,7 +101,7 @@ pub fn to_remove(setup: &Setup, vias: &[Via], root: &Path) -> Result<Changes, Fa
                 kept += usize::from(matches!(state, State::Same | State::Other | State::Changed));
                 continue;
             }
-            all.remove(file, &state, root);
+            all.remove(file, &state, root)?;
         }
     }
     let file = setup.environment();
@@ -94,28 +111,34 @@ pub fn to_remove(setup: &Setup, vias: &[Via], root: &Path) -> Result<Changes, Fa
         }
         State::Absent | State::OfAnother(_) => {}
         _ if kept > 0 => {}
-        state => all.remove(file, &state, root),
+        state => all.remove(file, &state, root)?,
     }
-    refuse_kept(&all.changes, root)?;
     Ok(all)
 }
 
 impl Changes {
-    fn remove(&mut self, file: File, state: &State, root: &Path) {
-        let deed = match state {
-            State::Absent => return,
-            State::Same | State::Other => Deed::Remove,
-            State::Changed => Deed::RemoveChanged,
-            State::OfAnother(place) => {
+    fn remove(&mut self, mut file: File, state: &State, root: &Path) -> Result<(), Failure> {
+        let theirs = theirs(&file, root)?;
+        let deed = match (state, theirs.is_empty()) {
+            (State::Absent, _) => return Ok(()),
+            (State::Same | State::Other, true) => Deed::Remove,
+            (State::Same | State::Other, false) => Deed::TakeOut,
+            (State::Changed, true) => Deed::RemoveChanged,
+            (State::Changed, false) => Deed::TakeOutChanged,
+            (State::OfAnother(place), _) => {
                 self.left.push(format!("{} is left: it is for {place}", shown(&file, root)));
-                return;
+                return Ok(());
             }
-            State::Foreign => {
+            (State::Foreign, _) => {
                 self.left.push(format!("{} is left: it is not ours", shown(&file, root)));
-                return;
+                return Ok(());
             }
         };
+        if matches!(deed, Deed::TakeOut | Deed::TakeOutChanged) {
+            file.text = theirs;
+        }
         self.changes.push(Change { file, deed });
+        Ok(())
     }
 }
 
@@ -153,26 +176,14 @@ fn not_whole(setup: &Setup, file: &File, root: &Path) -> Failure {
 fn of_another(file: &File, root: &Path, place: &str) -> Failure {
     Failure::refused(format!("{} is another database's: {place}", shown(file, root)))
         .because("two databases of one name cannot both be scheduled from one machine by their name")
-        .hint("schedule one of them from another machine, or first: markenmate cleanup schedule --remove, connected to that one")
-}
-
-/// What was kept before is not replaced.
-fn refuse_kept(changes: &[Change], root: &Path) -> Result<(), Failure> {
-    let keeps = |change: &&Change| {
-        matches!(change.deed, Deed::ReplaceChanged | Deed::RemoveChanged)
-            && File { path: change.file.kept(), ..change.file.clone() }.at(root).exists()
-    };
-    match changes.iter().find(keeps) {
-        None => Ok(()),
-        Some(Change { file, .. }) => {
-            Err(Failure::refused(format!("{} was changed by hand", shown(file, root)))
-                .because(format!(
-                    "it would be kept as {}, which is there already",
-                    file.kept().display()
-                ))
-                .hint("move that away, then run this again"))
-        }
-    }
+        .hint(format!(
+            "schedule one of them from another machine, or first take that one away: markenmate -d {} cleanup schedule --remove{}",
+            shell::word(&uri_of(place)),
+            match root == Path::new("/") {
+                true => String::new(),
+                false => format!(" --root {}", shell::word(&root.to_string_lossy())),
+            }
+        ))
 }
 
 fn state(setup: &Setup, file: &File, root: &Path) -> Result<State, Failure> {
@@ -201,13 +212,19 @@ impl Change {
             Deed::ReplaceChanged => format!("replace {path}, which was changed by hand"),
             Deed::Remove => format!("remove {path}"),
             Deed::RemoveChanged => format!("remove {path}, which was changed by hand"),
+            Deed::TakeOut => format!("take ours out of {path}; what else is in it stays"),
+            Deed::TakeOutChanged => {
+                format!(
+                    "take ours, which was changed by hand, out of {path}; what else is in it stays"
+                )
+            }
         }
     }
 
     /// Where a change by hand is kept.
-    pub fn detail(&self) -> Option<String> {
-        matches!(self.deed, Deed::ReplaceChanged | Deed::RemoveChanged)
-            .then(|| format!("kept as {}", self.file.kept().display()))
+    pub fn detail(&self, root: &Path) -> Option<String> {
+        matches!(self.deed, Deed::ReplaceChanged | Deed::RemoveChanged | Deed::TakeOutChanged)
+            .then(|| format!("kept as {}", self.file.kept(root).display()))
     }
 
     /// Does it.
@@ -216,8 +233,8 @@ impl Change {
     /// The system's.
     pub fn carry_out(&self, root: &Path) -> io::Result<()> {
         match self.deed {
-            Deed::Write | Deed::Replace => self.file.write(root),
-            Deed::ReplaceChanged => {
+            Deed::Write | Deed::Replace | Deed::TakeOut => self.file.write(root),
+            Deed::ReplaceChanged | Deed::TakeOutChanged => {
                 self.file.keep(root)?;
                 self.file.write(root)
             }

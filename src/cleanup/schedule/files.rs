@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::crontab::Crontab;
 use super::marker::{self, Ours};
 
 /// A file as it is to be.
@@ -62,8 +63,16 @@ pub fn whose(path: &Path) -> io::Result<Option<Ours>> {
     if !metadata.is_file() {
         return Ok(Some(Ours::No));
     }
-    let text = String::from_utf8(fs::read(path)?);
-    Ok(Some(text.map_or(Ours::No, |text| marker::read(&text))))
+    let Ok(text) = String::from_utf8(fs::read(path)?) else { return Ok(Some(Ours::No)) };
+    match is_crontab(path) {
+        true => Ok(Crontab::read(&text).whose()),
+        false => Ok(Some(marker::read(&text))),
+    }
+}
+
+/// Others may have lines in it.
+fn is_crontab(path: &Path) -> bool {
+    path.parent().is_some_and(|folder| folder.ends_with("etc/cron.d"))
 }
 
 impl File {
@@ -86,13 +95,35 @@ impl File {
             }
             Ours::Changed { .. } => State::Changed,
             Ours::Untouched { .. }
-                if fs::read(&path)? == self.text.as_bytes()
+                if self.is_in(&fs::read(&path)?)
                     && fs::metadata(&path)?.mode() & 0o7777 == self.mode =>
             {
                 State::Same
             }
             Ours::Untouched { .. } => State::Other,
         })
+    }
+
+    /// All of it, or all that is ours of it.
+    fn is_in(&self, bytes: &[u8]) -> bool {
+        let text = str::from_utf8(bytes).unwrap_or_default();
+        let block = is_crontab(&self.path).then(|| Crontab::read(text).block).flatten();
+        text == self.text || block.is_some_and(|block| block == self.text)
+    }
+
+    /// What others have in the file that is there: it stays.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn theirs(&self, root: &Path) -> io::Result<String> {
+        if !is_crontab(&self.path) {
+            return Ok(String::new());
+        }
+        match fs::read_to_string(self.at(root)) {
+            Ok(text) => Ok(Crontab::read(&text).theirs),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes it beside its place and moves it there: nobody reads half of one.
@@ -138,20 +169,24 @@ impl File {
         Ok(())
     }
 
-    /// Where it is kept when it was changed by hand: neither systemd nor cron reads such a name.
-    pub fn kept(&self) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(".by-hand");
-        name.into()
+    /// Where it is kept when it was changed by hand, below `root`: neither systemd nor cron reads such a name. What was
+    /// kept before is not replaced: `.by-hand`, `.by-hand-2`, and so on.
+    pub fn kept(&self, root: &Path) -> PathBuf {
+        let numbered = |n: u32| {
+            let mut name = self.at(root).into_os_string();
+            name.push(if n == 1 { ".by-hand".to_owned() } else { format!(".by-hand-{n}") });
+            PathBuf::from(name)
+        };
+        let mut kept = (1..).map(numbered);
+        kept.find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_else(|| numbered(0))
     }
 
-    /// Keeps it there; what has that name already is not replaced.
+    /// Keeps it there.
     ///
     /// # Errors
     /// The system's.
     pub fn keep(&self, root: &Path) -> io::Result<()> {
-        let kept = Self { path: self.kept(), ..self.clone() };
-        fs::hard_link(self.at(root), kept.at(root))?;
+        fs::hard_link(self.at(root), self.kept(root))?;
         fs::remove_file(self.at(root))
     }
 }

@@ -32,13 +32,19 @@ pub fn stamped(comment: &str, place: &str, text: &str) -> String {
 /// Whose it is.
 pub fn read(text: &str) -> Ours {
     let Some((line, rest)) = text.split_once('\n') else { return Ours::No };
-    let comment = line.trim_start_matches(['#', '-']);
-    let Some((place, said)) = comment.strip_prefix(BEGIN).and_then(|line| line.split_once(HASH))
-    else {
-        return Ours::No;
-    };
+    let Some((place, said)) = parts(line) else { return Ours::No };
     let place = place.to_owned();
     if said == hash(rest) { Ours::Untouched { place } } else { Ours::Changed { place } }
+}
+
+/// Whether a line is the first of ours.
+pub fn is_first(line: &str) -> bool {
+    parts(line).is_some()
+}
+
+/// For which database, and the hash.
+fn parts(line: &str) -> Option<(&str, &str)> {
+    line.trim_start_matches(['#', '-']).strip_prefix(BEGIN)?.split_once(HASH)
 }
 
 fn hash(text: &str) -> String {

@@ -5,6 +5,7 @@
 
 pub mod changes;
 pub mod cron;
+pub mod crontab;
 pub mod files;
 pub mod marker;
 pub mod names;

@@ -166,7 +166,7 @@ impl Work<'_> {
         let mut steps: Vec<Step> = Vec::new();
         for change in &changes {
             let step = Step::new("file", change.title(self.root), Risk::Additive);
-            steps.push(Step { detail: change.detail(), ..step });
+            steps.push(Step { detail: change.detail(self.root), ..step });
         }
         if self.systemctl.is_some() && (!steps.is_empty() || self.is_idle()) {
             let command = Step::new("systemctl", self.commands().join(" && "), Risk::Additive);
