@@ -56,6 +56,10 @@ impl Kind {
     }
 }
 
+/// Steps of a plan that did not come to its end; apart, as hardly any failure has some.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Steps(pub Vec<StepResult>);
+
 /// A failure as the operator gets it: what, why, and what to type next.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -72,7 +76,7 @@ pub struct Failure {
     /// What was found and led to a refusal.
     pub findings: Vec<Finding>,
     /// What became of the plan's steps, where some were begun.
-    pub steps: Vec<StepResult>,
+    pub steps: Option<Box<Steps>>,
     /// The command's `data`, where a failure has some.
     pub data: Option<serde_json::Value>,
     /// What is seen all the same, above the message.
@@ -91,7 +95,7 @@ impl Failure {
             sqlstate: None,
             hints: Vec::new(),
             findings: Vec::new(),
-            steps: Vec::new(),
+            steps: None,
             data: None,
             body: Vec::new(),
             next: None,

@@ -100,7 +100,7 @@ impl<'a> Document<'a> {
 
     fn fail(&mut self, failure: &'a Failure) {
         self.outcome = failure.kind.outcome();
-        self.steps = &failure.steps;
+        self.steps = failure.steps.as_deref().map_or(&[], |steps| steps.0.as_slice());
         self.findings = &failure.findings;
         self.data = failure.data.as_ref().unwrap_or(&NOTHING);
         self.next = failure.next.as_deref();

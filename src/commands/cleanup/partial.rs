@@ -8,7 +8,7 @@ use super::outcome::{At, Outcomes};
 use super::rows::Seen;
 use super::shown;
 use crate::cleanup::ground::Due;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, Steps};
 use crate::plan::{Plan, Step};
 use crate::report::{StepResult, StepStatus};
 
@@ -48,7 +48,7 @@ pub(super) fn ended(failure: Failure, plan: &Plan<Seen>, all: &Outcomes) -> Fail
     });
     let mut failure = after(failure, all);
     failure.findings.extend(plan.findings.iter().cloned());
-    (failure.steps, failure.data) = (steps, Some(data));
+    (failure.steps, failure.data) = (Some(Box::new(Steps(steps))), Some(data));
     failure
 }
 
