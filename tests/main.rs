@@ -65,6 +65,7 @@ mod cases {
     mod stats;
     mod stats_audit;
     mod support;
+    mod taken_over;
     mod told_twice;
     mod trust;
     mod verify;

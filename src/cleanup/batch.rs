@@ -1,14 +1,15 @@
 //! One batch: its SQL, and what it did.
 
 use super::ground::Due;
-use super::jobs::GUIDE_ARCHIVE;
 use crate::db::identifiers::literal;
 use crate::db::session::{Mode, Rows};
+use crate::db::template::fill;
 
 /// A job's batch but for its blocks.
 #[derive(Debug, Clone)]
 pub(super) struct Statement {
-    sql: String,
+    template: &'static str,
+    values: Vec<(&'static str, String)>,
     table: String,
     predicate: String,
     /// Whether the server scans ranges of blocks (PostgreSQL 14 on).
@@ -46,24 +47,25 @@ pub(super) struct Batch {
 impl Statement {
     pub(super) fn new(due: &Due, cleanup: i64, server_version: u32) -> Self {
         let table = format!("public.{}", due.job.table);
-        let sql = match due.job.archive {
-            None => include_str!("batch_delete.sql").to_owned(),
+        let mut values = vec![
+            ("TABLE", table.clone()),
+            ("TOLD", literal(&table)),
+            ("CLEANUP", cleanup.to_string()),
+        ];
+        let template = match due.job.archive {
+            None => include_str!("batch_delete.sql"),
             Some(archive) => {
-                let (twice, once) = doubled(due).unwrap_or_default();
+                values.extend([
+                    ("ARCHIVE", archive.to_owned()),
+                    ("COLUMNS", due.fit.names()),
+                    ("VALUES", due.fit.values()),
+                    ("SHAPE", due.fit.shape(&table)),
+                ]);
                 include_str!("batch_archive.sql")
-                    .replace("%ARCHIVE%", archive)
-                    .replace("%COLUMNS%", &due.fit.names())
-                    .replace("%VALUES%", &due.fit.values())
-                    .replace("%SHAPE%", &due.fit.shape())
-                    .replace("%TWICE%", &twice)
-                    .replace("%ONCE%", once)
             }
         };
-        let sql = sql
-            .replace("%TABLE%", &table)
-            .replace("%TOLD%", &literal(&table))
-            .replace("%CLEANUP%", &cleanup.to_string());
-        Self { sql, table, predicate: due.condition.clone(), has_ranges: server_version >= 140_000 }
+        let has_ranges = server_version >= 140_000;
+        Self { template, values, table, predicate: due.condition.clone(), has_ranges }
     }
 
     /// For the blocks from `from` up to, not including, `to`.
@@ -80,7 +82,9 @@ impl Statement {
                 "t.ctid = ANY (free)".to_owned(),
             ),
         };
-        self.sql.replace("%LOCK%", &lock).replace("%ROWS%", &rows)
+        let values = self.values.iter().map(|(name, value)| (*name, value.as_str()));
+        let values: Vec<_> = values.chain([("LOCK", lock.as_str()), ("ROWS", &rows)]).collect();
+        fill(self.template, &values)
     }
 
     /// Rows from block `from` on that have had their time.
@@ -103,20 +107,6 @@ impl Statement {
             u64::from(to).saturating_sub(1)
         )
     }
-}
-
-/// What stands in the application's own table still was copied by the guide, and not deleted there: how such rows are
-/// found, and told from the others.
-fn doubled(due: &Due) -> Option<(String, &'static str)> {
-    (due.job == &GUIDE_ARCHIVE).then(|| {
-        let twice = format!(
-            "twice := ARRAY(SELECT t.ctid FROM ONLY %TABLE% t WHERE %ROWS% AND EXISTS ( \
-               SELECT FROM public.audit_log l WHERE l.id = t.id AND {} = {}));",
-            due.fit.hash("l"),
-            due.fit.hash("t")
-        );
-        (twice, " AND t.ctid <> ALL (twice)")
-    })
 }
 
 impl Batch {

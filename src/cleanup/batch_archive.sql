@@ -4,26 +4,17 @@ DO $batch$
 DECLARE
     matched bigint;
     free tid[];
-    twice tid[] := '{}';
     copied bigint;
     gone bigint;
 BEGIN
-    -- A column that was added since is in no plan, and would be lost. Parsed anew each time, this sees it, in a moment
-    -- that was before as well; and from here on none is added.
-    BEGIN
-        PERFORM FROM (SELECT * FROM ONLY %TABLE% WHERE false UNION ALL SELECT %SHAPE%) shape;
-    EXCEPTION WHEN syntax_error OR datatype_mismatch OR undefined_object THEN
-        RAISE EXCEPTION USING ERRCODE = 'MM194', MESSAGE = format('%s got another shape meanwhile', %TOLD%), DETAIL = SQLERRM,
-            HINT = 'run it again: it sees the columns as they are then';
-    END;
+    %SHAPE%
     %LOCK%
-    %TWICE%
     INSERT INTO markenmate.%ARCHIVE% (%COLUMNS%, cleanup_id)
-    SELECT %VALUES%, %CLEANUP% FROM ONLY %TABLE% t WHERE %ROWS%%ONCE%;
+    SELECT %VALUES%, %CLEANUP% FROM ONLY %TABLE% t WHERE %ROWS%;
     GET DIAGNOSTICS copied = ROW_COUNT;
     DELETE FROM ONLY %TABLE% t WHERE %ROWS%;
     GET DIAGNOSTICS gone = ROW_COUNT;
-    IF gone - cardinality(twice) <> copied THEN
+    IF gone <> copied THEN
         RAISE EXCEPTION USING ERRCODE = 'MM192',
             MESSAGE = format('%s rows left %s, and the archive has %s: something changes rows on their way', gone, %TOLD%, copied),
             HINT = 'look for triggers and rules on both tables: \d+ in psql';

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::db::identifiers::quoted;
+use crate::db::identifiers::{literal, quoted};
+use crate::db::template::fill;
 
 /// A column, as the catalogue has it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -115,10 +116,33 @@ impl Fit {
         self.places.iter().map(value).collect::<Vec<_>>().join(", ")
     }
 
-    /// A row of the table's shape, as SQL: its columns by number and type.
-    pub fn shape(&self) -> String {
-        let empty = |place: &Place| format!("NULL::{}", place.of);
-        self.places.iter().map(empty).collect::<Vec<_>>().join(", ")
+    /// The names of the columns that are moved.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.places.iter().map(|place| place.name.as_str())
+    }
+
+    /// PL/pgSQL that ends in an error where `table` has other columns by now, or others' types. Parsed anew each time,
+    /// it sees them in a moment that was before as well; from there on none is changed.
+    pub fn shape(&self, table: &str) -> String {
+        let all = |of: &dyn Fn(usize, &Place) -> String| {
+            self.places
+                .iter()
+                .enumerate()
+                .map(|(n, place)| of(n, place))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        fill(
+            include_str!("shape.sql"),
+            &[
+                ("TABLE", table),
+                ("TOLD", &literal(table)),
+                ("PRESENT", &all(&|n, _| format!("pg_typeof(s.c{n})"))),
+                ("PLANNED", &all(&|_, place| format!("{}::regtype", literal(&place.of)))),
+                ("EMPTY", &all(&|_, _| "NULL".into())),
+                ("NAMES", &all(&|n, _| format!("c{n}"))),
+            ],
+        )
     }
 
     /// A number of 64 bits for all that a row says, as SQL; the sum of them is the rows' checksum, in whatever
@@ -164,7 +188,14 @@ mod tests {
             fit.values(),
             "t.\"id\" AS \"id\", t.\"level\"::text AS \"level\", t.\"new\" AS \"new\""
         );
-        assert_eq!(fit.shape(), "NULL::integer, NULL::public.log_level, NULL::inet");
+        let shape = fit.shape("public.x");
+        assert!(
+            shape.contains(
+                "ARRAY['integer'::regtype, 'public.log_level'::regtype, 'inet'::regtype]"
+            ),
+            "{shape}"
+        );
+        assert!(shape.contains("UNION ALL SELECT NULL, NULL, NULL) s(c0, c1, c2)"), "{shape}");
         assert_eq!(fit.additions, ["\"new\" inet"]);
         assert!(fit.hash("a").contains("a.\"id\"::text"));
     }

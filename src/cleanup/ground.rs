@@ -7,11 +7,13 @@ use chrono::{DateTime, Utc};
 use super::batch::{Rowwise, Statement};
 use super::columns::{self, Column, Fit};
 use super::jobs::{GUIDE_ARCHIVE, Job};
+use super::twins::Twins;
 use crate::db::identifiers::{literal, quoted};
 use crate::db::session::{Mode, Rows, Session};
 use crate::failure::Failure;
 
 const WHAT: &str = "cannot look at what is to be cleaned up";
+const AUDIT: &str = "audit_log";
 
 /// Clocks that are further apart are not relied on: by one of them the rows' time may not be over.
 const CLOCKS_APART: Duration = Duration::from_secs(300);
@@ -52,6 +54,8 @@ pub struct Due {
     pub condition: String,
     /// How rows fit into the archive.
     pub fit: Fit,
+    /// Of the guide's archive: which of its rows stand elsewhere.
+    pub twins: Option<Twins>,
     /// Rows a block, for the pace.
     pub table: Table,
     /// Rows that have had their time.
@@ -105,6 +109,20 @@ impl Ground {
         Ok(sets.iter().flatten().filter_map(|row| row.get(0).map(str::to_owned)).collect())
     }
 
+    /// How rows of the table fit into the job's archive.
+    fn fit(&self, table: &Table, job: &Job) -> Result<Fit, Failure> {
+        let Some(archive) = job.archive else { return Ok(Fit::default()) };
+        let archive = self.table("markenmate", archive).ok_or_else(|| missing(archive))?;
+        columns::fit(&table.columns, &archive.columns).map_err(|(why, remedy)| {
+            Failure::refused(format!(
+                "rows of {}.{} do not fit into markenmate.{}",
+                table.schema, table.name, archive.name
+            ))
+            .because(why)
+            .hint(remedy)
+        })
+    }
+
     /// The job as it can be done, with rows before `cut_off` counted.
     ///
     /// # Errors
@@ -120,19 +138,15 @@ impl Ground {
         let name = format!("public.{}", job.table);
         let table = self.table("public", job.table).ok_or_else(|| missing(&name))?;
         table.check(job)?;
-        let fit = match job.archive {
-            None => Fit::default(),
-            Some(archive) => {
-                let archive = self.table("markenmate", archive).ok_or_else(|| missing(archive))?;
-                columns::fit(&table.columns, &archive.columns).map_err(|(why, remedy)| {
-                    Failure::refused(format!(
-                        "rows of {name} do not fit into markenmate.{}",
-                        archive.name
-                    ))
-                    .because(why)
-                    .hint(remedy)
-                })?
+        let fit = self.fit(table, job)?;
+        let twins = match job == &GUIDE_ARCHIVE {
+            true => {
+                let live =
+                    self.table("public", AUDIT).ok_or_else(|| missing("public.audit_log"))?;
+                let fits = self.fit(live, job)?;
+                Some(Twins::new(fits, &live.columns, &fit))
             }
+            false => None,
         };
         let oldest = job.by.map_or_else(|| "NULL".to_owned(), |by| format!("min(t.{by})"));
         let condition = condition(job, cut_off, spared);
@@ -149,6 +163,7 @@ impl Ground {
             cut_off,
             condition,
             fit,
+            twins,
             table: table.clone(),
             matched: row.get("matched").and_then(|n| n.parse().ok()).unwrap_or_default(),
             oldest: row.get("oldest").map(str::to_owned),
@@ -157,8 +172,12 @@ impl Ground {
 }
 
 impl Due {
-    /// The statement of a batch, for plans: of the first blocks, as PostgreSQL 14 takes it.
+    /// The statement of a batch, for plans: of the first blocks, as PostgreSQL 14 takes it. What is taken over is so
+    /// in one statement.
     pub fn sql(&self) -> String {
+        if let Some(twins) = &self.twins {
+            return twins.sql(self, 0);
+        }
         let statement = Statement::new(self, 0, 140_000);
         let most = u32::try_from(self.table.blocks).unwrap_or(u32::MAX).clamp(1, 100);
         statement.sql(0, most, Rowwise::Waiting)

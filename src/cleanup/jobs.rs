@@ -36,7 +36,7 @@ pub static ALL: [Job; 3] = [
 /// What somebody archived by following the guide, into a table that keeps the app's push from working. It goes
 /// before `audit`, where it is there.
 #[rustfmt::skip]
-pub static GUIDE_ARCHIVE: Job = Job { id: "guide-archive", title: "take over the archive that was made by following the guide, and drop it when it is empty", table: "audit_log_archive", archive: Some("audit_log_archive"), predicate: sql!("guide_archive.sql"), by: None, aged: false };
+pub static GUIDE_ARCHIVE: Job = Job { id: "guide-archive", title: "take over the archive that was made by following the guide, and drop it", table: "audit_log_archive", archive: Some("audit_log_archive"), predicate: sql!("guide_archive.sql"), by: None, aged: false };
 
 /// The job of that id.
 pub fn find(id: &str) -> Option<&'static Job> {

@@ -1,5 +1,5 @@
-//! What is kept, and is needed no more: rows leave the application's tables in batches that delete and archive the
-//! same rows in one statement. What is to leave is a predicate (`jobs.rs`), how much at a time is decided by how
+//! What is kept, and is needed no more: rows leave the application's tables in batches that archive and delete the
+//! same rows in one transaction. What is to leave is a predicate (`jobs.rs`), how much at a time is decided by how
 //! long it took so far (`pace.rs`), and each batch writes down what it did.
 
 mod batch;
@@ -14,3 +14,5 @@ mod pressure;
 mod record;
 pub mod run;
 pub mod schedule;
+pub mod tally;
+mod twins;

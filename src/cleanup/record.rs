@@ -107,7 +107,8 @@ async fn begin_once(
     let mut sql = format!("{role}{};{};", foreign::plain(), foreign::refuse(Scope::Cleanup));
     let mut last_archived = "0".to_owned();
     if let Some(archive) = job.archive {
-        for addition in &due.fit.additions {
+        let live = due.twins.iter().flat_map(|twins| &twins.live.additions);
+        for addition in due.fit.additions.iter().chain(live) {
             sql +=
                 &format!("ALTER TABLE markenmate.{archive} ADD COLUMN IF NOT EXISTS {addition};");
         }
@@ -266,7 +267,11 @@ async fn finish_once(
     let sets = session.begin_within(Mode::Write, session.timeouts(), WHAT, &sql).await?;
     let row = sets.last().and_then(|rows| rows.first());
     let receipt = row.and_then(|row| Receipt::from_row(row, end.outcome));
-    let receipt = receipt.ok_or_else(|| Failure::unexpected(WHAT))?;
+    let receipt = receipt.ok_or_else(|| {
+        Failure::unexpected(WHAT)
+            .because("another cleanup has found it ended, and written its receipt")
+            .hint("was the session that held the lock between cleanups ended? what was done stays done")
+    })?;
     end.kept.clone().checked(due, &receipt)?;
     // That a table of the application's schema was dropped is told, too.
     if receipt.deleted > 0 || due.job == &GUIDE_ARCHIVE {

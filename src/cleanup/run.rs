@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::batch::{Batch, Rowwise, Statement};
 use super::ground::Due;
-use super::jobs::GUIDE_ARCHIVE;
 use super::pace::Pace;
 use super::patient::patiently;
 use super::pressure::Pressure;
 use super::record::{self, Begun, End, Receipt};
+use super::tally::Tally;
+use super::twins::Twins;
 use crate::console::progress::Progress;
 use crate::context::Context;
 use crate::db::locks;
@@ -72,28 +73,6 @@ pub struct Run<'a> {
     pub limits: Limits,
 }
 
-/// What was done so far.
-#[derive(Debug, Default)]
-struct Tally {
-    deleted: u64,
-    archived: u64,
-    batches: u64,
-    /// In the last pass.
-    skipped: u64,
-    longest: Duration,
-}
-
-impl Tally {
-    fn count(&mut self, pace: &mut Pace, blocks: u32, (batch, took): (Batch, Duration)) {
-        pace.learn(blocks, batch.deleted, took);
-        self.deleted += batch.deleted;
-        self.archived += batch.archived;
-        self.skipped += batch.skipped;
-        self.batches += 1;
-        self.longest = self.longest.max(took);
-    }
-}
-
 impl Run<'_> {
     /// Takes the lock between cleanups of this database, for as long as the session's transaction is open.
     ///
@@ -125,38 +104,44 @@ impl Run<'_> {
         Err(busy.hint("run it again when that one has ended: markenmate status says when it has"))
     }
 
-    /// Does it.
+    /// Does it. `tally` has what was done, however it ends.
     ///
     /// # Errors
     /// Partial (6) where something was done already; interrupted; the server's.
-    pub async fn job(&self, due: &Due) -> Result<Done, Failure> {
+    pub async fn job(&self, due: &Due, tally: &mut Tally) -> Result<Done, Failure> {
+        let done = self.try_job(due, tally).await;
+        let sessions = [Some(self.session), self.second, Some(self.guard)];
+        tally.is_at_most = sessions.iter().flatten().any(|session| session.is_closed());
+        done.map_err(|failure| stopped(failure, tally))
+    }
+
+    async fn try_job(&self, due: &Due, tally: &mut Tally) -> Result<Done, Failure> {
         let began = Instant::now();
         let begun = self
             .patiently(due, async || record::begin(self.cx, self.session, self.role, due).await)
             .await?;
-        let mut tally = Tally::default();
-        let mut progress = self.cx.console.progress(due.job.id, due.matched);
-        let passes = self.passes(due, begun, &mut tally, &mut progress).await;
-        progress.end();
-        let (is_whole, remaining) = passes.map_err(|failure| stopped(failure, &tally))?;
-        let kept = record::read_back(self.session, self.role, due, begun)
-            .await
-            .map_err(|failure| stopped(failure, &tally))?;
-        if due.job == &GUIDE_ARCHIVE && remaining == 0 {
-            self.drop_guide_archive(due).await.map_err(|failure| stopped(failure, &tally))?;
-        }
+        let (is_whole, remaining) = match &due.twins {
+            Some(twins) => (true, self.take_over(due, twins, begun, tally).await?),
+            None => {
+                let mut progress = self.cx.console.progress(due.job.id, due.matched);
+                let passes = self.passes(due, begun, tally, &mut progress).await;
+                progress.end();
+                passes?
+            }
+        };
+        let kept = record::read_back(self.session, self.role, due, begun).await?;
+        self.is_guarded()?;
         let outcome = if is_whole { "done" } else { "stopped" };
-        let end = End { kept, outcome, skipped: tally.skipped, remaining };
+        let end = End { kept, outcome, skipped: tally.skipped(), remaining };
         let finish =
             async || record::finish(self.cx, self.session, self.role, due, begun, &end).await;
-        let receipt =
-            self.patiently(due, finish).await.map_err(|failure| stopped(failure, &tally))?;
+        let receipt = self.patiently(due, finish).await?;
         Ok(Done {
             id: due.job.id,
             matched: due.matched,
             archived: receipt.archived,
             deleted: receipt.deleted,
-            skipped: tally.skipped,
+            skipped: tally.skipped(),
             remaining,
             duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             batches: tally.batches,
@@ -177,28 +162,44 @@ impl Run<'_> {
         let statement = Statement::new(due, begun.cleanup, self.session.facts.server_version_num);
         let mut pace = Pace::new(self.limits.batch_time, due.table.rows, due.table.blocks);
         let mut pressure = Pressure::default();
-        let mut pass = 0;
-        loop {
-            pass += 1;
+        for pass in 1.. {
             let blocks = self.blocks(due).await?;
             let before = tally.deleted;
             let mut at = 0;
-            tally.skipped = 0;
+            tally.held.clear();
             while at < blocks {
                 if self.is_over() || !self.relieved(&mut pressure, progress).await? {
                     let ahead = self.number(&statement.count_sql(at)).await?;
-                    return Ok((false, tally.skipped + ahead));
+                    return Ok((false, tally.skipped() + ahead));
                 }
                 at = self.step(due, &statement, [at, blocks], &mut pace, tally).await?;
                 progress.set(tally.deleted);
             }
+            self.come_back(due, &statement, &mut pace, tally).await?;
             // No look at the whole table: it would have the server tidy up in one go all that was deleted, and whoever
             // commits meanwhile wait for that. What an update moved to where we had been is missing, and come back to.
-            let is_accounted_for = tally.deleted + tally.skipped == due.matched;
+            let is_accounted_for = tally.deleted + tally.skipped() == due.matched;
             if is_accounted_for || tally.deleted == before || pass == MOST_PASSES {
-                return Ok((true, tally.skipped));
+                break;
             }
         }
+        Ok((true, tally.skipped()))
+    }
+
+    /// To what others held: by now it may be free, or gone.
+    async fn come_back(
+        &self,
+        due: &Due,
+        statement: &Statement,
+        pace: &mut Pace,
+        tally: &mut Tally,
+    ) -> Result<(), Failure> {
+        for (blocks, _) in std::mem::take(&mut tally.held) {
+            let done =
+                self.batch(self.session, due, statement, blocks, &[Rowwise::Skipping]).await?;
+            tally.count(pace, blocks, done);
+        }
+        Ok(())
     }
 
     /// A batch, or two at once on two sessions, each of its own blocks; where the next one begins.
@@ -210,23 +211,57 @@ impl Run<'_> {
         pace: &mut Pace,
         tally: &mut Tally,
     ) -> Result<u32, Failure> {
+        const WAYS: &[Rowwise] = &[Rowwise::Waiting, Rowwise::Skipping];
         let middle = at.saturating_add(pace.blocks()).min(blocks);
-        let first = self.batch(self.session, due, statement, [at, middle]);
+        let first = self.batch(self.session, due, statement, [at, middle], WAYS);
         let Some(second) = self.second.filter(|_| middle < blocks) else {
-            tally.count(pace, middle - at, first.await?);
+            tally.count(pace, [at, middle], first.await?);
             return Ok(middle);
         };
         let to = middle.saturating_add(pace.blocks()).min(blocks);
-        let (first, second) = tokio::join!(first, self.batch(second, due, statement, [middle, to]));
+        let second = self.batch(second, due, statement, [middle, to], WAYS);
+        let (first, second) = tokio::join!(first, second);
         // What one did counts, whatever became of the other.
         let mut failed = None;
-        for (result, blocks) in [(first, middle - at), (second, to - middle)] {
+        for (result, blocks) in [(first, [at, middle]), (second, [middle, to])] {
             match result {
                 Ok(done) => tally.count(pace, blocks, done),
                 Err(failure) => failed = Some(failure),
             }
         }
         failed.map_or(Ok(to), Err)
+    }
+
+    /// What was made by following the guide, all of it in one transaction: rows that stand elsewhere as well are told
+    /// from others by looking at all of them. How many are left: none.
+    async fn take_over(
+        &self,
+        due: &Due,
+        twins: &Twins,
+        begun: Begun,
+        tally: &mut Tally,
+    ) -> Result<u64, Failure> {
+        let sql = format!("{}{}", record::opening(self.role), twins.sql(due, begun.cleanup));
+        let what = "cannot take public.audit_log_archive over";
+        let began = Instant::now();
+        let tables = [due.job.table, "audit_log"];
+        let attempt = async || self.session.once(Mode::Write, what, &sql).await;
+        let sets = patiently(self.cx, self.session, &tables, attempt).await?;
+        let batch = Batch::read(&sets).ok_or_else(|| Failure::unexpected(what))?;
+        let mut pace = Pace::new(self.limits.batch_time, 0, 0);
+        tally.count(&mut pace, [0, 0], (batch, began.elapsed()));
+        Ok(0)
+    }
+
+    /// # Errors
+    /// The session that holds the lock is gone: another cleanup may be at work.
+    fn is_guarded(&self) -> Result<(), Failure> {
+        if self.guard.is_closed() {
+            return Err(Failure::unexpected(
+                "the session that holds the lock between cleanups was ended",
+            ));
+        }
+        Ok(())
     }
 
     fn is_over(&self) -> bool {
@@ -269,12 +304,9 @@ impl Run<'_> {
         due: &Due,
         statement: &Statement,
         [from, to]: [u32; 2],
+        ways: &[Rowwise],
     ) -> Result<(Batch, Duration), Failure> {
-        if self.guard.is_closed() {
-            return Err(Failure::unexpected(
-                "the session that holds the lock between cleanups was ended",
-            ));
-        }
+        self.is_guarded()?;
         let what = format!("cannot clean up public.{}", due.job.table);
         // Nothing is lost with a batch that a crash of the server undoes, so none waits for the disk; the receipt does.
         let opening = format!(
@@ -283,7 +315,7 @@ impl Run<'_> {
         );
         patiently(self.cx, session, &[due.job.table], async || {
             let mut last = None;
-            for rowwise in [Rowwise::Waiting, Rowwise::Skipping] {
+            for &rowwise in ways {
                 let began = Instant::now();
                 let sql = format!("{opening}{}", statement.sql(from, to, rowwise));
                 match session.once(rowwise.mode(), &what, &sql).await {
@@ -324,15 +356,6 @@ impl Run<'_> {
         let row = sets.last().and_then(|rows| rows.first()).and_then(|row| row.get(0));
         row.and_then(|n| n.parse().ok()).ok_or_else(|| Failure::unexpected(WHAT))
     }
-
-    /// It keeps the app's push from working while it holds a row, and holds none now.
-    async fn drop_guide_archive(&self, due: &Due) -> Result<(), Failure> {
-        let sql =
-            format!("{}{}", record::opening(self.role), include_str!("drop_guide_archive.sql"));
-        let what = "cannot drop public.audit_log_archive, which is empty now";
-        self.patiently(due, async || self.session.once(Mode::Write, what, &sql).await.map(drop))
-            .await
-    }
 }
 
 /// What was done stays done.
@@ -340,11 +363,9 @@ fn stopped(failure: Failure, tally: &Tally) -> Failure {
     if tally.deleted == 0 {
         return failure;
     }
-    failure
-        .after_changes()
-        .because(format!(
-            "{} rows had left, {} of them into the archive",
-            tally.deleted, tally.archived
-        ))
-        .hint("nothing is lost: run it again, and it goes on")
+    let mut told = tally.told();
+    if tally.is_at_most {
+        told += ": what was not on the disk yet is back where it was";
+    }
+    failure.after_changes().because(told).hint("nothing is lost: run it again, and it goes on")
 }

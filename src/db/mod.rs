@@ -21,4 +21,5 @@ pub mod locks;
 mod name;
 pub mod patience;
 pub mod session;
+pub mod template;
 mod tls;

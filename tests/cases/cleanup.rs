@@ -377,6 +377,75 @@ fn a_column_that_comes_meanwhile_is_not_lost() {
 }
 
 #[test]
+fn a_type_that_changes_meanwhile_changes_no_value() {
+    let db = filled();
+    let session = db.session();
+    let holder = db.session();
+    holder.sql("BEGIN; LOCK TABLE public.audit_log IN EXCLUSIVE MODE");
+    let running = markenmate(&["cleanup", "audit", "--yes", "--format", "json"]).db(&db).spawn();
+    running.wait_for_stderr("waiting: pid");
+    holder.sql("SET TimeZone = 'America/New_York'; ALTER TABLE public.audit_log ALTER created_at TYPE timestamp; COMMIT");
+    let refused = running.wait().assert_code(4);
+    assert!(refused.stdout.contains("got another shape meanwhile"), "{}", refused.stdout);
+    assert_eq!(one(&session, "SELECT count(*) FROM markenmate.audit_log_archive"), "0");
+}
+
+#[test]
+fn columns_of_any_name_are_moved() {
+    let db = filled();
+    let session = db.session();
+    session.sql(
+        "ALTER TABLE public.audit_log ADD \"%CLEANUP%\" text DEFAULT 'a', ADD \"a%ROWS%b\"\"\" text DEFAULT 'b',
+           ADD \"%TABLE%\" int DEFAULT 7, ADD \"%LOCK%\" text[] DEFAULT '{c}'",
+    );
+    let done = cleanup(&db, &["audit", "--yes"]).assert_code(0).json();
+    let kept = "SELECT count(*) FROM markenmate.audit_log_archive
+                 WHERE (\"%CLEANUP%\", \"a%ROWS%b\"\"\", \"%TABLE%\", \"%LOCK%\"::text) = ('a', 'b', 7, '{c}')";
+    assert_eq!(job(&done, "audit")["archived"].to_string(), one(&session, kept), "{done:#}");
+}
+
+#[test]
+fn what_was_held_and_is_gone_does_not_remain() {
+    let db = filled();
+    let session = db.session();
+    session.sql(
+        "CREATE FUNCTION public.slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.002); RETURN OLD; END';
+         CREATE TRIGGER slowly BEFORE DELETE ON public.step_up_token FOR EACH ROW EXECUTE FUNCTION public.slowly()",
+    );
+    let app = db.session();
+    app.sql("BEGIN; DELETE FROM public.step_up_token WHERE id IN (SELECT id FROM public.step_up_token WHERE expires_at < now() ORDER BY ctid LIMIT 3)");
+    let running =
+        markenmate(&["cleanup", "tokens", "--yes", "--batch-time", "1ms", "--format", "json"])
+            .db(&db)
+            .spawn();
+    let begun = "SELECT count(*) FROM markenmate.cleanup_batch";
+    assert!(wait_until(Duration::from_secs(20), || one(&session, begun) != "0"));
+    app.sql("COMMIT");
+    let done = running.wait().assert_code(0).json();
+    let tokens = job(&done, "tokens");
+    assert_eq!((&tokens["skipped"], &tokens["remaining"]), (&0.into(), &0.into()), "{done:#}");
+    let left = "SELECT count(*) FROM public.step_up_token WHERE expires_at < now()";
+    assert_eq!(one(&session, left), "0");
+}
+
+#[test]
+fn a_run_that_another_one_has_ended_moves_nothing_more() {
+    let db = filled();
+    let session = db.session();
+    let before = audit_rows(&session);
+    let holder = db.session();
+    holder.sql("BEGIN; LOCK TABLE public.audit_log IN EXCLUSIVE MODE");
+    let running = markenmate(&["cleanup", "audit", "--yes", "--format", "json"]).db(&db).spawn();
+    running.wait_for_stderr("waiting: pid");
+    session.sql("UPDATE markenmate.cleanup SET finished_at = now(), outcome = 'ended'");
+    holder.sql("COMMIT");
+    let refused = running.wait().assert_code(4);
+    assert!(refused.stdout.contains("this run has ended"), "{}", refused.stdout);
+    assert_eq!(one(&session, "SELECT count(*) FROM markenmate.audit_log_archive"), "0");
+    assert_eq!(audit_rows(&session), before);
+}
+
+#[test]
 fn an_archive_made_by_the_guide_is_taken_over_row_by_row() {
     let db = filled();
     let session = db.session();
@@ -415,7 +484,7 @@ fn the_guides_archive_is_dropped_by_consent_alone_and_that_is_told() {
     session.sql("CREATE TABLE public.audit_log_archive AS SELECT * FROM public.audit_log");
     cleanup(&db, &[]).assert_code(4);
     let planned = cleanup(&db, &["--dry-run"]).assert_code(0);
-    assert!(planned.stdout.contains("drop it when it is empty"), "{}", planned.stdout);
+    assert!(planned.stdout.contains("following the guide, and drop it"), "{}", planned.stdout);
     assert_eq!(
         one(&session, "SELECT to_regclass('public.audit_log_archive')"),
         "audit_log_archive"

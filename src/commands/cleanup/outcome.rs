@@ -10,6 +10,7 @@ use crate::cleanup::export::File;
 use crate::cleanup::jobs::{self, GUIDE_ARCHIVE};
 use crate::cleanup::orphans::Moved;
 use crate::cleanup::run::Done;
+use crate::cleanup::tally::Tally;
 use crate::db::locks::{self, Wanted};
 use crate::db::session::Session;
 use crate::plan::Plan;
@@ -51,6 +52,8 @@ pub(super) struct Outcomes {
     /// Schema `markenmate` was brought up to date.
     pub(super) set_up: bool,
     pub(super) done: Vec<Done>,
+    /// What the job at work did so far.
+    pub(super) tally: Tally,
     pub(super) held: Vec<Finding>,
     pub(super) moved: Vec<Moved>,
     pub(super) files: Vec<File>,

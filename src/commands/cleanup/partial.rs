@@ -8,40 +8,17 @@ use super::outcome::{At, Outcomes};
 use super::rows::Seen;
 use super::shown;
 use crate::cleanup::ground::Due;
+use crate::cleanup::tally::Tally;
 use crate::failure::{Failure, Kind, Steps};
 use crate::plan::{Plan, Step};
 use crate::report::{StepResult, StepStatus};
-
-/// Between the two counts of what a job says that had left before it ended.
-const HAD_LEFT: &str = " rows had left, ";
-const UP_TO: &str = "up to ";
-
-/// The failure of a job, with its counts as far as they are known. Where the connection is gone the server may
-/// have crashed: batches are not waited for to be on the disk, so the last ones may be undone.
-pub(super) fn counted(mut failure: Failure, is_cut_off: bool) -> Failure {
-    let counts = failure.causes.iter_mut().find(|cause| cause.contains(HAD_LEFT));
-    if let Some(counts) = counts.filter(|_| is_cut_off) {
-        *counts = format!("{UP_TO}{counts}: what was not on the disk yet is back where it was");
-    }
-    failure
-}
-
-/// What a job says that had left, what of it went into the archive, and whether that is the most it can be.
-fn had_left(failure: &Failure) -> (u64, u64, bool) {
-    let counts = failure.causes.iter().find_map(|cause| cause.split_once(HAD_LEFT));
-    let Some((left, rest)) = counts else { return (0, 0, false) };
-    let number = |text: &str| text.split(' ').next().and_then(|n| n.parse().ok());
-    let bare = left.strip_prefix(UP_TO);
-    let archived = number(rest).unwrap_or_default();
-    (number(bare.unwrap_or(left)).unwrap_or_default(), archived, bare.is_some())
-}
 
 /// The failure, with what was done before it.
 pub(super) fn ended(failure: Failure, plan: &Plan<Seen>, all: &Outcomes) -> Failure {
     let took = all.since.map(|since| since.elapsed()).unwrap_or_default();
     let jobs: Vec<Value> =
         (0..).zip(&plan.work.dues).map(|(n, due)| job(&failure, n, due, all, took)).collect();
-    let steps = plan.steps.iter().map(|step| became(&failure, step, plan, all, took)).collect();
+    let steps = plan.steps.iter().map(|step| became(step, plan, all, took)).collect();
     let data = json!({
         "jobs": jobs, "remaining": null, "files": all.files, "remaining_export": null,
         "unfinished": plan.work.unfinished, "orphans": all.moved,
@@ -58,28 +35,22 @@ fn job(failure: &Failure, n: usize, due: &Due, all: &Outcomes, took: Duration) -
         return json!(done);
     }
     let is_begun = all.at == At::Job(n);
-    let (deleted, archived, at_most) = if is_begun { had_left(failure) } else { (0, 0, false) };
+    let tally = if is_begun { all.tally.clone() } else { Tally::default() };
     let outcome = match failure.kind {
         _ if !is_begun => "not_begun",
         Kind::Interrupted => "interrupted",
         _ => "failed",
     };
     json!({
-        "id": due.job.id, "outcome": outcome, "matched": due.matched, "archived": archived, "deleted": deleted,
+        "id": due.job.id, "outcome": outcome, "matched": due.matched, "archived": tally.archived, "deleted": tally.deleted,
         // A server that crashed may have taken back the last batches.
-        "at_most": at_most, "skipped": null, "remaining": null,
+        "at_most": tally.is_at_most, "skipped": null, "remaining": null,
         "duration_ms": if is_begun { u64::try_from(took.as_millis()).ok() } else { None },
     })
 }
 
 /// What became of a step.
-fn became(
-    failure: &Failure,
-    step: &Step,
-    plan: &Plan<Seen>,
-    all: &Outcomes,
-    took: Duration,
-) -> StepResult {
+fn became(step: &Step, plan: &Plan<Seen>, all: &Outcomes, took: Duration) -> StepResult {
     let begun = match all.at {
         At::Nothing => None,
         At::Job(n) => plan.work.dues.get(n).map(|due| due.job.id),
@@ -107,12 +78,9 @@ fn became(
         step.result(if is_begun { StepStatus::Failed } else { StepStatus::Skipped }, took);
     result.detail = Some(match is_begun {
         false => "not begun".to_owned(),
-        true => match (all.at, had_left(failure)) {
-            (At::Job(_), (left, archived, at_most)) => format!(
-                "{}{left}{HAD_LEFT}{archived} of them into the archive",
-                if at_most { UP_TO } else { "" }
-            ),
-            (At::Export, _) => format!("{} file(s) were done", all.files.len()),
+        true => match all.at {
+            At::Job(_) => all.tally.told(),
+            At::Export => format!("{} file(s) were done", all.files.len()),
             _ => "nothing of it was done".to_owned(),
         },
     });
@@ -137,22 +105,4 @@ fn after(failure: Failure, all: &Outcomes) -> Failure {
             failure.because(format!("done before: {what}, {rows} rows"))
         })
         .hint("what is done stays done: run it again, and it goes on")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_are_read_as_they_are_said() {
-        let failure = Failure::unexpected("x")
-            .because("cut")
-            .because("12 rows had left, 9 of them into the archive");
-        assert_eq!(had_left(&failure), (12, 9, false));
-        let cut_off = counted(failure.clone(), true);
-        assert_eq!(had_left(&cut_off), (12, 9, true));
-        assert!(cut_off.causes[1].starts_with("up to 12 rows"), "{}", cut_off.causes[1]);
-        assert_eq!(had_left(&counted(failure, false)), (12, 9, false));
-        assert_eq!(had_left(&counted(Failure::unexpected("x"), true)), (0, 0, false));
-    }
 }

@@ -17,6 +17,7 @@ use crate::cleanup::jobs::{self, GUIDE_ARCHIVE, Job};
 use crate::cleanup::orphans::{self, Moved, Orphans};
 use crate::cleanup::patient::patiently;
 use crate::cleanup::run::{Limits, Run};
+use crate::cleanup::tally::Tally;
 use crate::context::Context;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
@@ -302,11 +303,8 @@ impl Rows {
         let run = Run { cx, session, second, guard: &guard, role: &work.role, limits };
         for (n, due) in work.dues.iter().enumerate() {
             all.begin(At::Job(n));
-            let done = run.job(due).await.map_err(|failure| {
-                let sessions = [Some(session), second, Some(&guard)];
-                partial::counted(failure, sessions.iter().flatten().any(|s| s.is_closed()))
-            })?;
-            all.done.push(done);
+            all.tally = Tally::default();
+            all.done.push(run.job(due, &mut all.tally).await?);
         }
         all.held = held(session, &all.done).await;
         all.asked = self.asked();

@@ -1,0 +1,112 @@
+//! What was archived by following the guide: taken over, each row is afterwards in one place, whatever state the guide's
+//! statements were in.
+
+use super::cleanup::{audit_rows, cleanup, filled, job};
+use crate::support::state::one;
+use crate::support::{Session, TestDb, markenmate};
+
+const OLD: &str = "created_at < now() - interval '90 days'";
+
+/// The guide's table, and its first statement.
+fn copied(session: &Session) {
+    session.sql(&format!(
+        "CREATE TABLE public.audit_log_archive (LIKE public.audit_log);
+         INSERT INTO public.audit_log_archive SELECT * FROM public.audit_log WHERE {OLD}"
+    ));
+}
+
+/// Ids in the log and in our archive, and how many of them there are twice.
+fn ids(session: &Session) -> String {
+    one(
+        session,
+        "SELECT count(DISTINCT id) || ' ' || count(*) - count(DISTINCT id) FROM (
+           SELECT id FROM public.audit_log UNION ALL SELECT id FROM markenmate.audit_log_archive) a",
+    )
+}
+
+fn taken_over(db: &TestDb) {
+    let done = cleanup(db, &["audit", "--yes"]).assert_code(0).json();
+    assert!(job(&done, "guide-archive")["deleted"].as_u64() > Some(0), "{done:#}");
+    assert_eq!(one(&db.session(), "SELECT to_regclass('public.audit_log_archive')"), "");
+}
+
+#[test]
+fn a_delete_of_the_guides_that_is_under_way_takes_no_row_along() {
+    let db = filled();
+    let session = db.session();
+    let before = audit_rows(&session);
+    copied(&session);
+    let guide = db.session();
+    guide.sql(&format!("BEGIN; DELETE FROM public.audit_log WHERE {OLD} AND id % 2 = 0"));
+    let running = markenmate(&["cleanup", "audit", "--yes", "--format", "json"]).db(&db).spawn();
+    running.wait_for_stderr("waiting: pid");
+    guide.sql("COMMIT");
+    running.wait().assert_code(0);
+    assert_eq!(audit_rows(&session), before);
+}
+
+#[test]
+fn a_delete_of_the_guides_that_comes_later_finds_nothing() {
+    let db = filled();
+    let session = db.session();
+    let before = audit_rows(&session);
+    copied(&session);
+    taken_over(&db);
+    session.sql(&format!("DELETE FROM public.audit_log WHERE {OLD}"));
+    assert_eq!(audit_rows(&session), before);
+}
+
+#[test]
+fn rows_of_users_who_were_deleted_since_are_there_once() {
+    let db = filled();
+    let session = db.session();
+    let all = ids(&session);
+    copied(&session);
+    // Whose rows they are, and whom other rows were about.
+    session.sql(
+        "DELETE FROM public.\"user\" WHERE id IN (
+           SELECT u.id FROM public.\"user\" u JOIN public.audit_log l ON l.user_id = u.id WHERE u.role <> 'admin'
+            GROUP BY u.id ORDER BY u.id LIMIT 3);
+         UPDATE public.audit_log SET target_user_id = NULL WHERE id % 5 = 0",
+    );
+    taken_over(&db);
+    assert_eq!(ids(&session), all);
+    let kept =
+        "SELECT count(*) > 0 FROM markenmate.audit_log_archive WHERE reason = 'user deleted'";
+    assert_eq!(one(&session, kept), "t");
+}
+
+#[test]
+fn rows_that_were_copied_twice_are_there_once() {
+    let db = filled();
+    let session = db.session();
+    let before = audit_rows(&session);
+    copied(&session);
+    session.sql(&format!(
+        "INSERT INTO public.audit_log_archive SELECT * FROM public.audit_log WHERE {OLD} AND id % 3 = 0;
+         DELETE FROM public.audit_log WHERE {OLD}"
+    ));
+    taken_over(&db);
+    assert_eq!(audit_rows(&session), before);
+}
+
+#[test]
+fn rows_that_were_copied_while_they_moved_are_there_once() {
+    let db = filled();
+    let session = db.session();
+    let before = audit_rows(&session);
+    session.sql(
+        "CREATE TABLE public.audit_log_archive (LIKE public.audit_log);
+         CREATE VIEW public.reading AS SELECT * FROM public.audit_log_archive",
+    );
+    let guide = db.session();
+    guide.sql(&format!(
+        "BEGIN; INSERT INTO public.audit_log_archive SELECT * FROM public.audit_log WHERE {OLD}"
+    ));
+    // It is not taken over, as it is read, and not seen to hold the rows.
+    let done = cleanup(&db, &["audit", "--yes"]).assert_code(0).json();
+    assert!(job(&done, "audit")["archived"].as_u64() > Some(0), "{done:#}");
+    guide.sql("COMMIT; DROP VIEW public.reading");
+    taken_over(&db);
+    assert_eq!(audit_rows(&session), before);
+}
