@@ -33,6 +33,12 @@ const FILL: [&str; 3] = [
 const GUIDE_AUDIT: &str = "CREATE TABLE public.audit_log_archive (LIKE public.audit_log); \
     INSERT INTO public.audit_log_archive SELECT * FROM public.audit_log WHERE created_at < NOW() - INTERVAL '90 days'; \
     DELETE FROM public.audit_log WHERE created_at < NOW() - INTERVAL '90 days';";
+/// The same into a table that has a key of its own, as ours has: what an export goes by, and replication.
+const GUIDE_KEYED: &str = "CREATE TABLE public.audit_log_archive (LIKE public.audit_log, archive_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY); \
+    INSERT INTO public.audit_log_archive (id, user_id, action, target_user_id, metadata, ip_address, user_agent, correlation_id, created_at) \
+    SELECT id, user_id, action, target_user_id, metadata, ip_address, user_agent, correlation_id, created_at \
+      FROM public.audit_log WHERE created_at < NOW() - INTERVAL '90 days'; \
+    DELETE FROM public.audit_log WHERE created_at < NOW() - INTERVAL '90 days';";
 const GUIDE_TOKENS: &str = "DELETE FROM public.step_up_token WHERE expires_at < NOW();";
 
 /// 200 rows a second.
@@ -93,10 +99,12 @@ pub fn cleanup(g: &Ground) -> Vec<Line> {
                 g.psql(["-q", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql])
             }
         };
-        let (mut audit, mut pair, mut tokens, mut delete) = (vec![], vec![], vec![], vec![]);
+        let (mut audit, mut pair, mut keyed) = (vec![], vec![], vec![]);
+        let (mut tokens, mut delete) = (vec![], vec![]);
         for _ in 0..rounds {
             audit.push(once(g, &name, &tool("audit")));
             pair.push(once(g, &name, &guide(GUIDE_AUDIT)));
+            keyed.push(once(g, &name, &guide(GUIDE_KEYED)));
             tokens.push(once(g, &name, &tool("tokens")));
             delete.push(once(g, &name, &guide(GUIDE_TOKENS)));
         }
@@ -114,11 +122,19 @@ pub fn cleanup(g: &Ground) -> Vec<Line> {
             ),
             &audit,
             &pair,
+            Some(0.01),
         ));
+        lines.push(Line::beside(
+            "  the guide's pair into a table with a key, as the archive is : without (for scale)",
+            wall(&keyed),
+            wall(&pair),
+        ));
+        // One statement of a few hundred milliseconds: a hundredth of it is shorter than a batch is to be.
         lines.extend(beside(
             &format!("tokens: {} rows deleted : the guide's DELETE", rows / 2),
             &tokens,
             &delete,
+            None,
         ));
     }
     let ratio = per_row[1] / per_row[0];
@@ -140,15 +156,19 @@ fn memory(rounds: &[Round], rows: u32) -> Line {
         .target("< 16 MiB", most < MEMORY)
 }
 
-fn beside(what: &str, tool: &[Round], floor: &[Round]) -> Vec<Line> {
+fn beside(what: &str, tool: &[Round], floor: &[Round], longest: Option<f64>) -> Vec<Line> {
     let of = |rounds: &[Round], what: fn(&Round) -> Duration| median(rounds.iter().map(what));
     let both = |what: &str, of_one: fn(&Round) -> Duration| {
         Line::beside(what, of(tool, of_one), of(floor, of_one))
     };
     let [idle, during] = [0, 1].map(|at| median(tool.iter().map(|r| r.waits[at])));
+    let transaction = both("  longest transaction", |r| r.transaction);
     vec![
         both(what, |r| r.cost.wall).at_most(1.25),
-        both("  longest transaction", |r| r.transaction).at_most(0.01),
+        match longest {
+            Some(longest) => transaction.at_most(longest),
+            None => transaction,
+        },
         both("  longest that a row was locked, as others see it", |r| r.seen.writer),
         both("  oldest snapshot, which keeps vacuum from its work", |r| r.seen.snapshot),
         both("  how far a standby was behind", |r| r.seen.lag),
