@@ -24,6 +24,7 @@ mod cases {
     mod concurrency;
     mod connection;
     mod contracts;
+    mod counters;
     mod coverage;
     mod doctor;
     mod elsewhere;

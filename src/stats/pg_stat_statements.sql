@@ -1,4 +1,5 @@
 -- What writes into the audit log: `insert into "audit_log"` in any case, quoted or not, with or without its schema.
+-- By how it begins: WITH ... INSERT INTO audit_log, which no application so far sends, is not counted.
 -- What compares a version: an update of a lending with it in its condition; accepting and declining do not.
 -- The extension may be in any schema and of any version: its function is called where it is (the server may have
 -- been told to expand no view), by query_to_xml, which is plain SQL that runs in READ ONLY and needs no libxml.

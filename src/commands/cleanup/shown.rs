@@ -21,10 +21,21 @@ pub(super) fn title(due: &Due) -> String {
 /// What was done, in place of what was to be done.
 pub(super) fn title_of(done: &Done, planned: &str) -> String {
     let what = planned.rsplit_once(": ").map_or(planned, |(what, _)| what);
-    match (done.deleted, done.remaining) {
-        (0, 0) => planned.to_owned(),
-        (left, 0) => format!("{what}: {left}"),
-        (left, remaining) => format!("{what}: {left}, and {remaining} are there still"),
+    let Done { matched, deleted, skipped, remaining, .. } = done;
+    let there = match remaining {
+        0 => String::new(),
+        _ if *skipped > 0 => {
+            format!("; {skipped} are held by others, and {remaining} are there still")
+        }
+        _ => format!(", and {remaining} are there still"),
+    };
+    match (deleted, remaining, matched) {
+        // There are none, or it says no number.
+        (0, 0, 0) => planned.to_owned(),
+        (0, 0, matched) => {
+            format!("{what}: 0; the {matched} of the plan were deleted or changed by others")
+        }
+        _ => format!("{what}: {deleted}{there}"),
     }
 }
 
