@@ -130,7 +130,7 @@ CREATE FUNCTION markenmate.count_conflict(sequence regclass) RETURNS void
     AS $$
 BEGIN
     IF coalesce(current_setting('markenmate.probe', true), '') <> 'on' THEN
-        PERFORM pg_advisory_xact_lock(1835102827, 1668247142);
+        LOCK TABLE markenmate.gate IN SHARE UPDATE EXCLUSIVE MODE;
         PERFORM setval(sequence, coalesce(pg_sequence_last_value(sequence), 0) + 1);
     END IF;
 END
