@@ -8,7 +8,7 @@ use super::batch::{Rowwise, Statement};
 use super::columns::{self, Column, Fit};
 use super::jobs::{GUIDE_ARCHIVE, Job};
 use super::twins::Twins;
-use crate::db::identifiers::{literal, quoted};
+use crate::db::identifiers::{identifier, literal, quoted};
 use crate::db::session::{Mode, Rows, Session};
 use crate::failure::Failure;
 
@@ -39,6 +39,7 @@ pub struct Table {
     /// With indexes and long texts.
     pub bytes: u64,
     is_ours: bool,
+    is_readable: bool,
     owner: String,
     columns: Vec<Column>,
 }
@@ -69,9 +70,11 @@ impl Ground {
     ///
     /// # Errors
     /// The server's; refused (4) where the server's clock and ours are more than five minutes apart.
-    pub async fn look(session: &Session) -> Result<Self, Failure> {
-        let sets = session.once(Mode::Read, WHAT, include_str!("ground.sql")).await?;
-        let [tables, now] = sets.as_slice() else { return Err(Failure::unexpected(WHAT)) };
+    pub async fn look(session: &Session, role: &str) -> Result<Self, Failure> {
+        // What is ours is asked as whom it is done as.
+        let sql = format!("{role}{}", include_str!("ground.sql"));
+        let sets = session.once(Mode::Read, WHAT, &sql).await?;
+        let [.., tables, now] = sets.as_slice() else { return Err(Failure::unexpected(WHAT)) };
         let now = now.first().and_then(|row| row.get(0)).and_then(|text| text.parse().ok());
         let now: DateTime<Utc> = now.ok_or_else(|| Failure::unexpected(WHAT))?;
         if let Some(failure) = apart(now, Utc::now()) {
@@ -88,6 +91,32 @@ impl Ground {
     /// Whether somebody archived by following the guide.
     pub fn has_guide_archive(&self) -> bool {
         self.table("public", GUIDE_ARCHIVE.table).is_some_and(|table| table.kind == "r")
+    }
+
+    /// Beside an archive that stays, rows are compared with it.
+    ///
+    /// # Errors
+    /// Refused (4) where it may not be read.
+    pub fn read_guide_archive(&self) -> Result<(), Failure> {
+        let (Some(guide), Some(log)) =
+            (self.table("public", GUIDE_ARCHIVE.table), self.table("public", AUDIT))
+        else {
+            return Ok(());
+        };
+        if guide.is_readable {
+            return Ok(());
+        }
+        Err(Failure::refused(format!(
+            "public.{} belongs to {}, and {} may not read it",
+            guide.name, guide.owner, log.owner
+        ))
+        .because("it was made by following the guide, and rows that it has would be kept twice")
+        .hint(format!(
+            "as {}, or as a superuser: ALTER TABLE public.{} OWNER TO {};",
+            guide.owner,
+            guide.name,
+            identifier(&log.owner)
+        )))
     }
 
     /// What keeps the guide's archive from being taken over; nothing where nothing does.
@@ -224,7 +253,8 @@ fn missing(name: &str) -> Failure {
 
 /// Rows of the guide's archive that the application's table has as well stay in both, while that archive stays: else
 /// they would be in ours twice once it is taken over.
-pub const SPARED: &str = "NOT EXISTS (SELECT FROM public.audit_log_archive g WHERE g.id = t.id)";
+pub const SPARED: &str =
+    "NOT EXISTS (SELECT FROM public.audit_log_archive g WHERE g.id::text = t.id::text)";
 
 /// The condition on a row `t`.
 fn condition(job: &Job, cut_off: DateTime<Utc>, spared: Option<&str>) -> String {
@@ -249,6 +279,7 @@ fn tables_from(rows: &Rows) -> Vec<Table> {
             rows: number("rows"),
             bytes: number("bytes"),
             is_ours: row.get("is_ours") == Some("t"),
+            is_readable: row.get("is_readable") == Some("t"),
             owner: text("owner"),
             columns: serde_json::from_str(row.get("columns").unwrap_or("[]")).unwrap_or_default(),
         }

@@ -67,6 +67,8 @@ pub struct Run<'a> {
     pub second: Option<&'a Session>,
     /// The session that holds the lock between cleanups.
     pub guard: &'a Session,
+    /// The pids of all of them.
+    pub ours: Vec<i32>,
     /// What makes us the owner, if it takes that.
     pub role: &'a str,
     /// How it is done.
@@ -98,10 +100,26 @@ impl Run<'_> {
             Kind::Busy,
             "another cleanup of this database is at work; nothing was changed",
         );
-        let busy = holders.iter().take(3).fold(busy, |failure, holder| {
+        let busy =
+            busy.hint("run it again when that one has ended: markenmate status says when it has");
+        Err(holders.iter().take(3).fold(busy, |failure, holder| {
             failure.because(holder).hint(format!("to end it: {}", holder.remedy()))
-        });
-        Err(busy.hint("run it again when that one has ended: markenmate status says when it has"))
+        }))
+    }
+
+    /// The pids of these sessions, as the server has them.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn pids(sessions: &[&Session]) -> Result<Vec<i32>, Failure> {
+        const WHAT: &str = "cannot see which sessions are ours";
+        let mut pids = Vec::new();
+        for session in sessions {
+            let sets = session.once(Mode::Read, WHAT, "SELECT pg_backend_pid()").await?;
+            let pid = sets.last().and_then(|rows| rows.first()).and_then(|row| row.get(0));
+            pids.extend(pid.and_then(|pid| pid.parse::<i32>().ok()));
+        }
+        Ok(pids)
     }
 
     /// Does it. `tally` has what was done, however it ends.
@@ -246,7 +264,7 @@ impl Run<'_> {
         let began = Instant::now();
         let tables = [due.job.table, "audit_log"];
         let attempt = async || self.session.once(Mode::Write, what, &sql).await;
-        let sets = patiently(self.cx, self.session, &tables, attempt).await?;
+        let sets = patiently(self.cx, self.session, &tables, &self.ours, attempt).await?;
         let batch = Batch::read(&sets).ok_or_else(|| Failure::unexpected(what))?;
         let mut pace = Pace::new(self.limits.batch_time, 0, 0);
         tally.count(&mut pace, [0, 0], (batch, began.elapsed()));
@@ -313,7 +331,7 @@ impl Run<'_> {
             "{}SET LOCAL synchronous_commit = off;SET LOCAL jit = off;SET LOCAL enable_seqscan = off;",
             record::opening(self.role)
         );
-        patiently(self.cx, session, &[due.job.table], async || {
+        patiently(self.cx, session, &[due.job.table], &self.ours, async || {
             let mut last = None;
             for &rowwise in ways {
                 let began = Instant::now();
@@ -338,7 +356,7 @@ impl Run<'_> {
         due: &Due,
         attempt: impl AsyncFnMut() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        patiently(self.cx, self.session, &[due.job.table], attempt).await
+        patiently(self.cx, self.session, &[due.job.table], &self.ours, attempt).await
     }
 
     async fn blocks(&self, due: &Due) -> Result<u32, Failure> {
@@ -361,7 +379,12 @@ impl Run<'_> {
 /// What was done stays done.
 fn stopped(failure: Failure, tally: &Tally) -> Failure {
     if tally.deleted == 0 {
-        return failure;
+        return match tally.is_at_most {
+            true => failure
+                .because("no row was seen to leave; a batch that was under way may have")
+                .hint("nothing is lost: run it again, and it goes on"),
+            false => failure,
+        };
     }
     let mut told = tally.told();
     if tally.is_at_most {

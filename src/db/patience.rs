@@ -70,6 +70,7 @@ pub struct Patience<'a> {
     tables: &'a [&'a str],
     wanted: Wanted,
     locking: Vec<(String, LockMode)>,
+    ours: &'a [i32],
     max_wait: Duration,
     began: Instant,
     before: Duration,
@@ -95,12 +96,20 @@ impl<'a> Patience<'a> {
             tables,
             wanted: Wanted::Everything,
             locking: Vec::new(),
+            ours: &[],
             max_wait,
             began,
             before: session.waited(),
             said: None,
             holders: Vec::new(),
         }
+    }
+
+    /// Names none of these: sessions of ours, by their pids.
+    #[must_use]
+    pub fn besides(mut self, ours: &'a [i32]) -> Self {
+        self.ours = ours;
+        self
     }
 
     /// Names only those whom this has to wait for.
@@ -205,7 +214,10 @@ impl<'a> Patience<'a> {
             Obstacle::Tables => {
                 let held = locks::table_holders(self.session, self.tables).await;
                 let mut held = held.unwrap_or_default();
-                held.retain(|holder| self.is_in_the_way(holder));
+                held.retain(|holder| {
+                    holder.pid.is_none_or(|pid| !self.ours.contains(&pid))
+                        && self.is_in_the_way(holder)
+                });
                 locks::in_the_way(held, self.wanted)
             }
         };

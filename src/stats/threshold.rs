@@ -50,7 +50,10 @@ mod tests {
         assert_eq!(limit(audit, &[of("audit-insert=5"), of("audit-insert=7ms")]), Limit::Over(7.0));
         assert_eq!(limit(audit, &[of("audit-insert=none")]), Limit::Open);
         let ids = registry::find("correlation-ids").unwrap();
-        assert_eq!(limit(ids, &[of("correlation-ids=95%")]), Limit::Under(0.95));
+        for half in ["50%", "50", "0.5"] {
+            let half = Threshold::parse(&format!("correlation-ids={half}")).unwrap();
+            assert_eq!(limit(ids, &[half]), Limit::Under(0.5));
+        }
     }
 
     #[test]
@@ -59,6 +62,8 @@ mod tests {
         assert!(said("audit-insert").contains("ID=VALUE"));
         assert!(said("nothing=1").contains("audit-insert"));
         assert!(said("audit-insert=fast").contains("10.00ms"));
+        assert!(said("correlation-ids=500%").contains("100%"), "{}", said("correlation-ids=500%"));
+        assert!(said("audit-oldest=10").contains("no threshold"));
         assert!(said("backup-age=-1").contains("1d1h"), "{}", said("backup-age=-1"));
     }
 }

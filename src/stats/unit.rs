@@ -45,9 +45,16 @@ impl Unit {
     pub fn parse(self, text: &str) -> Option<f64> {
         let typed = match self {
             Self::Milliseconds => time(text).map(|time| time.as_secs_f64() * 1000.0),
-            Self::Seconds => time(text).map(|time| time.as_secs_f64()),
+            // A number alone could be of seconds or of days.
+            Self::Seconds => return time(text).map(|time| time.as_secs_f64()),
+            // 50, 50% and 0.5 are the same; more than all of it is none.
             Self::Ratio => {
-                text.strip_suffix('%').and_then(|n| n.trim().parse().ok()).map(hundredth)
+                let percent = text.strip_suffix('%').and_then(|n| n.trim().parse().ok());
+                let number = percent.or_else(|| text.parse().ok().filter(|n: &f64| *n > 1.0));
+                return number
+                    .map(hundredth)
+                    .or_else(|| text.parse().ok())
+                    .filter(|share| (0.0..=1.0).contains(share));
             }
             Self::Bytes => size(text),
             Self::Count | Self::PerDay => None,

@@ -567,11 +567,28 @@ fn code_of_others_never_runs_with_our_rights_and_nothing_is_swallowed() {
 }
 
 #[test]
+fn a_member_of_the_owner_becomes_it() {
+    let db = TestDb::baseline();
+    let session = db.session();
+    session.sql(
+        "DO $$ BEGIN CREATE ROLE cleanup_owner; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+         DO $$ BEGIN CREATE ROLE cleanup_member LOGIN NOINHERIT IN ROLE cleanup_owner; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+    );
+    session.sql(&crate::support::state::owned_by("cleanup_owner"));
+    session.sql(&format!("GRANT CREATE ON DATABASE {} TO cleanup_owner", db.name));
+    markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+    session.sql(FILL);
+    let done = markenmate(&["cleanup", "--yes", "--format", "json"]);
+    let done = done.url(&db.url_as("cleanup_member")).run().assert_code(0).json();
+    assert!(job(&done, "audit")["archived"].as_u64() > Some(0), "{done:#}");
+}
+
+#[test]
 fn at_a_terminal_it_asks_once_and_the_tables_fit() {
     let db = filled();
     let mut terminal = on_a_terminal(markenmate(&["cleanup"]).db(&db));
     terminal.expect("audit_log_archive").expect("Go on? [y/N]").send_line("y");
-    terminal.expect("rows left").expect("next: markenmate status");
+    terminal.expect("rows gone").expect("next: markenmate status");
     let (screen, code) = terminal.finish();
     assert_eq!(code, 0, "{screen}");
     let table = screen.lines().filter(|line| line.starts_with('│') || line.starts_with('┌'));

@@ -530,6 +530,12 @@ fn a_reader_a_stranger_and_a_baseline_are_told_what_is_skipped() {
     };
     let seen = as_role();
     assert_value(&seen, "step-up-failures", 9.0);
+    // A watch that lost its rights is not well.
+    let watch = markenmate(&["stats", "--fail-on", "warning", "--format", "json"]);
+    let watch = watch.db(&db).url(&db.url_as(&role)).run().assert_code(3).json();
+    let unread = watch["findings"].as_array().unwrap();
+    let unread = unread.iter().find(|finding| finding["id"] == "not-read").unwrap();
+    assert!(unread["subject"].as_str().unwrap().contains("version-conflicts"), "{unread:#}");
     assert!(
         skipped(&seen, "tokens-issued").unwrap().starts_with("may not be read: permission denied"),
         "{seen}"

@@ -218,6 +218,8 @@ fn every_anomaly_is_found_and_nothing_else() {
     }
     let all = findings(&run);
     assert_eq!(all.len(), 9, "{all:#?}");
+    let remedies = run["findings"].to_string();
+    assert!(remedies.contains("markenmate stats audit --actor gone"), "{remedies}");
     let detail = |id: &str| all.iter().find(|(of, ..)| *of == id).unwrap().2;
     assert!(
         detail("not-admin").starts_with("REVOKE_SESSIONS: 1 time(s)")

@@ -110,3 +110,42 @@ fn rows_that_were_copied_while_they_moved_are_there_once() {
     taken_over(&db);
     assert_eq!(audit_rows(&session), before);
 }
+
+#[test]
+fn one_that_may_not_be_read_is_named_with_what_makes_it_ours() {
+    let db = TestDb::baseline();
+    let session = db.session();
+    session.sql("DO $$ BEGIN CREATE ROLE taken_app LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$");
+    session.sql(&crate::support::state::owned_by("taken_app"));
+    session.sql(&format!("GRANT CREATE ON DATABASE {} TO taken_app", db.name));
+    markenmate(&["migrate", "--yes"]).db(&db).run().assert_code(0);
+    session.sql(super::cleanup::FILL);
+    let before = audit_rows(&session);
+    copied(&session);
+    let app = db.url_as("taken_app");
+    let as_app = || markenmate(&["cleanup", "audit", "--yes", "--format", "json"]).url(&app).run();
+    let refused = as_app().assert_code(4).json();
+    let hint = refused["error"]["hints"][0].as_str().unwrap().to_owned();
+    cleanup(&db, &["audit", "--yes"]).assert_code(4);
+    session.sql(hint.split_once(": ").unwrap().1);
+    as_app().assert_code(0);
+    assert_eq!(audit_rows(&session), before);
+}
+
+#[test]
+fn one_whose_ids_are_text_is_left_and_said() {
+    let db = filled();
+    let session = db.session();
+    session.sql(&format!("CREATE TABLE public.audit_log_archive AS SELECT id::text AS id, user_id, action, created_at FROM public.audit_log WHERE {OLD} AND id % 2 = 0"));
+    let done = cleanup(&db, &["audit", "--yes"]).assert_code(0).json();
+    assert!(done["findings"].to_string().contains("id is text in the table"), "{done:#}");
+    // What it has stands in the log still.
+    assert_eq!(
+        job(&done, "audit")["archived"].to_string(),
+        one(&session, "SELECT count(*) FROM markenmate.audit_log_archive")
+    );
+    assert_eq!(
+        one(&session, &format!("SELECT count(*) > 0 FROM public.audit_log WHERE {OLD}")),
+        "t"
+    );
+}

@@ -189,7 +189,7 @@ impl Work<'_> {
         attempt: impl AsyncFnMut() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         // Who writes the archive deletes a user of the application's.
-        patiently(self.cx, self.session, &["user", "audit_log"], attempt).await
+        patiently(self.cx, self.session, &["user", "audit_log"], &[], attempt).await
     }
 
     /// A signal leaves it to the next run. Where the disk is full there may be no next one in this folder.

@@ -118,6 +118,9 @@ pub(super) fn report(plan: &Plan<Seen>, all: &Outcomes, again: Next) -> Report {
         if let Some(done) = done.iter().find(|done| done.id == step.id) {
             result.title = shown::title_of(done, &result.title);
         }
+        if step.id == "orphans" {
+            result.title = shown::orphans_title(moved, &result.title);
+        }
         report.steps.push(result);
     }
     report.data = json!({

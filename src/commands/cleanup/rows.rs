@@ -123,7 +123,7 @@ impl Rows {
         let tables: Vec<String> =
             seen.orphans.iter().map(|orphans| orphans.table.clone()).collect();
         let tables: Vec<&str> = tables.iter().map(String::as_str).chain(["user"]).collect();
-        patiently(cx, session, &tables, async || match self.args.put_back {
+        patiently(cx, session, &tables, &[], async || match self.args.put_back {
             true => orphans::put_back(cx, session, &seen.role).await,
             false => orphans::set_aside(cx, session, &seen.role, &seen.orphans).await,
         })
@@ -180,13 +180,14 @@ impl Operation for Rows {
         // A key over such rows keeps migrate from its work: what is to be mended first does not wait for it.
         let may_set_up = self.args.jobs == [JobArg::Orphans] && !self.args.put_back;
         let (role, sets_up) = owner::role(&survey, may_set_up)?;
-        let ground = Ground::look(session).await?;
+        let ground = Ground::look(session, &role).await?;
         let jobs = self.jobs();
         let (mut dues, mut findings, mut stays) = (Vec::new(), Vec::new(), false);
         if jobs.iter().any(|job| job.id == "audit") && ground.has_guide_archive() {
             match guide_archive(session, &ground, &role).await? {
                 Ok(due) => dues.push(due),
                 Err(why) => {
+                    ground.read_guide_archive()?;
                     stays = true;
                     findings.push(shown::not_taken_over(why));
                 }
@@ -300,7 +301,9 @@ impl Rows {
             false => None,
         };
         let second = second.as_ref();
-        let run = Run { cx, session, second, guard: &guard, role: &work.role, limits };
+        let workers: Vec<_> = [Some(session), second].into_iter().flatten().collect();
+        let ours = Run::pids(&workers).await?;
+        let run = Run { cx, session, second, guard: &guard, ours, role: &work.role, limits };
         for (n, due) in work.dues.iter().enumerate() {
             all.begin(At::Job(n));
             all.tally = Tally::default();

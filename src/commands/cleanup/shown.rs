@@ -33,7 +33,7 @@ pub(super) fn title_of(done: &Done, planned: &str) -> String {
         // There are none, or it says no number.
         (0, 0, 0) => planned.to_owned(),
         (0, 0, matched) => {
-            format!("{what}: 0; the {matched} of the plan were deleted or changed by others")
+            format!("{what}: 0; the {matched} of the plan were gone already")
         }
         _ => format!("{what}: {deleted}{there}"),
     }
@@ -131,6 +131,17 @@ pub(super) fn orphans_step(orphans: &[Orphans], kept: u64) -> Option<Step> {
     Some(Step::new("orphans", title, Risk::Additive))
 }
 
+/// What became of them, in place of what was to be done.
+pub(super) fn orphans_title(moved: &[Moved], planned: &str) -> String {
+    let rows: u64 = moved.iter().map(|moved| moved.rows).sum();
+    let what = if planned.starts_with("put back") {
+        "put back"
+    } else {
+        "set aside what points to nothing"
+    };
+    format!("{what}: {rows} rows or values")
+}
+
 /// The plan of a job, as JSON.
 pub(super) fn planned(due: &Due) -> Value {
     json!({
@@ -207,7 +218,7 @@ fn due_row(due: &Due) -> Vec<String> {
 pub(super) fn results(done: &[Done], moved: &[Moved], files: &[File], left: u64) -> Vec<Block> {
     let mut blocks = Vec::new();
     if !done.is_empty() {
-        let columns = ["job", "rows left", "archived", "held by others", "remain", "ms", "longest"];
+        let columns = ["job", "rows gone", "archived", "held by others", "remain", "ms", "longest"];
         blocks.push(table(&columns, done.iter().map(done_row).collect()));
     }
     for done in done.iter().filter(|done| done.archived > 0) {

@@ -16,6 +16,9 @@ pub(super) fn report(readings: &[Reading], since: &str, backups: &Path, fails: b
     if kept::lacks_backup(backups, readings) {
         findings.extend(readings.iter().filter(|r| r.metric.id == BACKUP).map(no_backup));
     }
+    if fails {
+        findings.extend(denied(readings));
+    }
     let failed = fails && !findings.is_empty();
     let mut report = Report::new(if failed { Outcome::Findings } else { Outcome::Done });
     report.data = json!({
@@ -79,6 +82,24 @@ fn broken(reading: &Reading) -> Option<Finding> {
     let (Why::Broken, reason) = reading.skipped.as_ref()? else { return None };
     let remedy = "markenmate verify --only contract";
     Some(finding(reading.metric, String::new(), reason.clone(), remedy.into()))
+}
+
+/// Whoever watches would take it for well that nothing can be seen any more.
+fn denied(readings: &[Reading]) -> Option<Finding> {
+    let denied = |reading: &&Reading| {
+        matches!(reading.skipped, Some((Why::Denied, _))) && reading.limit.value().is_some()
+    };
+    let denied: Vec<&Reading> = readings.iter().filter(denied).collect();
+    let ids: Vec<&str> = denied.iter().map(|reading| reading.metric.id).collect();
+    let (_, reason) = denied.first()?.skipped.as_ref()?;
+    Some(Finding {
+        id: "not-read".into(),
+        severity: Severity::Warning,
+        title: "Metrics with a threshold may not be read".into(),
+        subject: ids.join(" "),
+        detail: reason.clone(),
+        remedy: "grant what is missing, or pass over them: --threshold ID=none".into(),
+    })
 }
 
 fn no_backup(reading: &Reading) -> Finding {

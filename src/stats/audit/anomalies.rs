@@ -5,6 +5,7 @@ use tokio_postgres::SimpleQueryRow;
 use crate::db::session::Session;
 use crate::failure::Failure;
 use crate::report::{Finding, Severity};
+use crate::tools::shell;
 
 use super::super::run::fenced;
 use super::Scope;
@@ -29,7 +30,7 @@ const ASK: &str = "ask the person whether it was them; if not: markenmate admin 
 /// All of them. A test holds this list and the folder equal.
 #[rustfmt::skip]
 pub static ALL: [Anomaly; 9] = [
-    Anomaly { id: "not-admin", title: "Somebody who is no admin now did what admins do", remedy: "was the role taken away on purpose? What they did: markenmate stats audit --actor with their id", sql: include_str!("not_admin.sql") },
+    Anomaly { id: "not-admin", title: "Somebody who is no admin now did what admins do", remedy: "was the role taken away on purpose? What they did: markenmate stats audit --actor {actor}", sql: include_str!("not_admin.sql") },
     Anomaly { id: "own-role", title: "Somebody changed their own role, which the application refuses", remedy: "was it done past the application? markenmate verify --only last-admin-guard,master-admin-guard", sql: include_str!("own_role.sql") },
     Anomaly { id: "no-step-up", title: "A role was changed without a step-up", remedy: "is an application at work that does not ask for one? markenmate verify --only step-up-guard,step-up-tokens", sql: include_str!("no_step_up.sql") },
     Anomaly { id: "failure-burst", title: "Many failures in a short time", remedy: ASK, sql: include_str!("failure_burst.sql") },
@@ -64,7 +65,9 @@ impl Anomaly {
             title: self.title.into(),
             subject: subject.cloned().unwrap_or_default(),
             detail: text("detail").unwrap_or_default(),
-            remedy: self.remedy.into(),
+            remedy: self
+                .remedy
+                .replace("{actor}", &actor.as_deref().map_or("ID".into(), shell::word)),
         };
         Found { finding, actor, email, object }
     }
