@@ -535,7 +535,7 @@ fn a_reader_a_stranger_and_a_baseline_are_told_what_is_skipped() {
     let watch = watch.db(&db).url(&db.url_as(&role)).run().assert_code(3).json();
     let unread = watch["findings"].as_array().unwrap();
     let unread = unread.iter().find(|finding| finding["id"] == "not-read").unwrap();
-    assert!(unread["subject"].as_str().unwrap().contains("version-conflicts"), "{unread:#}");
+    assert!(unread["subject"].as_str().unwrap().contains("tokens-expired"), "{unread:#}");
     assert!(
         skipped(&seen, "tokens-issued").unwrap().starts_with("may not be read: permission denied"),
         "{seen}"
