@@ -69,7 +69,6 @@ struct Seen {
 pub fn cleanup(g: &Ground) -> Vec<Line> {
     let [small, large] = SIZES[usize::from(g.full)];
     let rounds = if g.full { 3 } else { 2 };
-    let standby = Standby::start(g);
     let mut lines = Vec::new();
     let mut per_row = Vec::new();
     for rows in [small, large] {
@@ -102,16 +101,16 @@ pub fn cleanup(g: &Ground) -> Vec<Line> {
         let (mut audit, mut pair, mut keyed) = (vec![], vec![], vec![]);
         let (mut tokens, mut delete) = (vec![], vec![]);
         for _ in 0..rounds {
-            audit.push(once(g, &name, &tool("audit")));
-            pair.push(once(g, &name, &guide(GUIDE_AUDIT)));
-            keyed.push(once(g, &name, &guide(GUIDE_KEYED)));
-            tokens.push(once(g, &name, &tool("tokens")));
-            delete.push(once(g, &name, &guide(GUIDE_TOKENS)));
+            audit.push(once(g, &name, &tool("audit"), false));
+            pair.push(once(g, &name, &guide(GUIDE_AUDIT), false));
+            keyed.push(once(g, &name, &guide(GUIDE_KEYED), false));
+            tokens.push(once(g, &name, &tool("tokens"), false));
+            delete.push(once(g, &name, &guide(GUIDE_TOKENS), false));
         }
-        g.wait(g.server.drop_database(&name)).unwrap();
         per_row.push(wall(&audit).as_secs_f64() / f64::from(rows));
         if rows == small {
             lines.push(memory(&audit, rows));
+            g.wait(g.server.drop_database(&name)).unwrap();
             continue;
         }
         lines.push(memory(&audit, rows));
@@ -124,6 +123,7 @@ pub fn cleanup(g: &Ground) -> Vec<Line> {
             &pair,
             Some(0.01),
         ));
+        lines.extend(seen(g, &name, [&tool("audit"), &guide(GUIDE_AUDIT)]));
         lines.push(Line::beside(
             "  the guide's pair into a table with a key, as the archive is : without (for scale)",
             wall(&keyed),
@@ -136,14 +136,32 @@ pub fn cleanup(g: &Ground) -> Vec<Line> {
             &delete,
             None,
         ));
+        g.wait(g.server.drop_database(&name)).unwrap();
     }
     let ratio = per_row[1] / per_row[0];
     lines.push(
         Line::alone(format!("time per row at {large} rows / at {small}"), format!("{ratio:.2}"))
             .target("< 1.2", ratio < 1.2),
     );
-    drop(standby);
     lines
+}
+
+/// What makes a program of a database's URL.
+type Made<'a> = &'a dyn Fn(&Ground, &str) -> Program;
+
+/// What others see, in a round of its own: a standby takes a core, which it has elsewhere, and whoever looks a part
+/// of one.
+fn seen(g: &Ground, name: &str, programs: [Made<'_>; 2]) -> Vec<Line> {
+    let standby = Standby::start(g);
+    let [tool, guide] = programs.map(|program| once(g, name, program, true).seen);
+    drop(standby);
+    g.execute("postgres", "SELECT pg_drop_replication_slot('bench_standby')");
+    let both = |what: &str, of: fn(&Seen) -> Duration| Line::beside(what, of(&tool), of(&guide));
+    vec![
+        both("  longest that a row was locked, as others see it", |seen| seen.writer),
+        both("  oldest snapshot, which keeps vacuum from its work", |seen| seen.snapshot),
+        both("  how far a standby on the same machine was behind", |seen| seen.lag),
+    ]
 }
 
 fn wall(rounds: &[Round]) -> Duration {
@@ -169,9 +187,6 @@ fn beside(what: &str, tool: &[Round], floor: &[Round], longest: Option<f64>) -> 
             Some(longest) => transaction.at_most(longest),
             None => transaction,
         },
-        both("  longest that a row was locked, as others see it", |r| r.seen.writer),
-        both("  oldest snapshot, which keeps vacuum from its work", |r| r.seen.snapshot),
-        both("  how far a standby was behind", |r| r.seen.lag),
         both("  longest wait of a client that inserts 200 a second, nobody cleaning up", |r| {
             r.waits[0]
         }),
@@ -180,7 +195,8 @@ fn beside(what: &str, tool: &[Round], floor: &[Round], longest: Option<f64>) -> 
     ]
 }
 
-fn once(g: &Ground, template: &str, program: &dyn Fn(&Ground, &str) -> Program) -> Round {
+/// A run beside the client; `watched` by a sampler as well, which takes its part of the machine.
+fn once(g: &Ground, template: &str, program: Made<'_>, watched: bool) -> Round {
     const NAME: &str = "bench_cleaned_up";
     g.create(NAME, Some(template));
     g.execute(NAME, "CHECKPOINT");
@@ -192,7 +208,9 @@ fn once(g: &Ground, template: &str, program: &dyn Fn(&Ground, &str) -> Program) 
     let take = || Duration::from_micros(longest.swap(0, Relaxed));
     let round = thread::scope(|scope| {
         scope.spawn(|| client(&url, &over, &longest));
-        scope.spawn(|| sampler(&url, &over, &seen));
+        if watched {
+            scope.spawn(|| sampler(&url, &over, &seen));
+        }
         thread::sleep(Duration::from_millis(500));
         take();
         thread::sleep(IDLE);
@@ -207,7 +225,8 @@ fn once(g: &Ground, template: &str, program: &dyn Fn(&Ground, &str) -> Program) 
             [0, 1, 2].map(|at| Duration::from_micros(seen[at].load(Relaxed)));
         let told = serde_json::from_str::<serde_json::Value>(&said).ok();
         let told = told.and_then(|report| report["data"]["jobs"][0]["longest_batch_ms"].as_f64());
-        let transaction = told.map_or(writer, |ms| Duration::from_secs_f64(ms / 1000.0));
+        // The guide's is one transaction.
+        let transaction = told.map_or(cost.wall, |ms| Duration::from_secs_f64(ms / 1000.0));
         Round { cost, transaction, waits: [idle, during], seen: Seen { writer, snapshot, lag } }
     });
     eprintln!("    {round:?}");
@@ -215,13 +234,14 @@ fn once(g: &Ground, template: &str, program: &dyn Fn(&Ground, &str) -> Program) 
     round
 }
 
-/// Waits until the standby has all that was done so far.
+/// Waits until the standby, if there is one, has all that was done so far.
 fn caught_up(g: &Ground, url: &str) {
-    let sql = "SELECT count(*)::int FROM pg_stat_replication
-                WHERE state = 'streaming' AND replay_lsn >= pg_current_wal_lsn()";
+    let sql = "SELECT count(*)::int FROM pg_replication_slots
+                 LEFT JOIN pg_stat_replication r ON r.pid = active_pid AND r.state = 'streaming'
+                WHERE r.replay_lsn IS NULL OR r.replay_lsn < pg_current_wal_lsn()";
     let client = g.wait(connect(url));
     let began = Instant::now();
-    while g.wait(client.query_one(sql, &[])).unwrap().get::<_, i32>(0) == 0 {
+    while g.wait(client.query_one(sql, &[])).unwrap().get::<_, i32>(0) > 0 {
         assert!(began.elapsed() < Duration::from_secs(120), "the standby does not follow");
         thread::sleep(Duration::from_millis(20));
     }
@@ -259,7 +279,8 @@ fn sampler(url: &str, over: &AtomicBool, seen: &[AtomicU64; 3]) {
                 }
             }
         }
-        thread::sleep(Duration::from_millis(2));
+        // A look takes a good part of a millisecond from whoever is at work.
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
