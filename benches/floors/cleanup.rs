@@ -85,7 +85,7 @@ pub fn cleanup(g: &Ground) -> Vec<Line> {
                     job,
                     "--yes",
                     "--batch-time",
-                    "20ms",
+                    "15ms",
                     "--format",
                     "json",
                     "-d",

@@ -5,8 +5,10 @@
 mod batch;
 mod columns;
 pub mod export;
+mod front;
 pub mod ground;
 pub mod jobs;
+pub mod lock;
 pub mod orphans;
 mod pace;
 pub mod patient;

@@ -1,10 +1,12 @@
 //! One job from its first batch to its receipt. Ended at any moment, nothing is lost and the next run goes on.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::batch::{Batch, Rowwise, Statement};
+use super::front::Front;
 use super::ground::Due;
 use super::pace::Pace;
 use super::patient::patiently;
@@ -14,7 +16,6 @@ use super::tally::Tally;
 use super::twins::Twins;
 use crate::console::progress::Progress;
 use crate::context::Context;
-use crate::db::locks;
 use crate::db::session::{Mode, Session};
 use crate::failure::{Failure, Kind};
 
@@ -56,6 +57,8 @@ pub struct Done {
 /// Rows that others had, or that an update put where we had been: looked for so often again.
 const MOST_PASSES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
+/// So long batches follow each other before it is asked who suffers.
+const STRETCH: Duration = Duration::from_secs(1);
 
 /// A job at work.
 pub struct Run<'a> {
@@ -76,52 +79,6 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Takes the lock between cleanups of this database, for as long as the session's transaction is open.
-    ///
-    /// # Errors
-    /// Busy (7), with whoever has it.
-    pub async fn lock(guard: &Session) -> Result<(), Failure> {
-        const WHAT: &str = "cannot take the lock between cleanups";
-        let sql = locks::try_cleanup_lock_sql();
-        let sets = guard.begin_within(Mode::Guard, guard.timeouts(), WHAT, &sql).await?;
-        let yes = |from_end: usize| sets.iter().rev().nth(from_end)?.first()?.get(0);
-        match (yes(1), yes(0)) {
-            (Some("t"), Some("t")) => return Ok(()),
-            (Some("t"), _) => {
-                guard.end().await;
-                return Err(Failure::refused(WHAT).because(
-                    "what is between us and the server hands each statement to another session: a pooler in statement mode",
-                ).hint("connect to the server itself"));
-            }
-            _ => guard.end().await,
-        }
-        let holders = locks::cleanup_holders(guard).await.unwrap_or_default();
-        let busy = Failure::new(
-            Kind::Busy,
-            "another cleanup of this database is at work; nothing was changed",
-        );
-        let busy =
-            busy.hint("run it again when that one has ended: markenmate status says when it has");
-        Err(holders.iter().take(3).fold(busy, |failure, holder| {
-            failure.because(holder).hint(format!("to end it: {}", holder.remedy()))
-        }))
-    }
-
-    /// The pids of these sessions, as the server has them.
-    ///
-    /// # Errors
-    /// The server's.
-    pub async fn pids(sessions: &[&Session]) -> Result<Vec<i32>, Failure> {
-        const WHAT: &str = "cannot see which sessions are ours";
-        let mut pids = Vec::new();
-        for session in sessions {
-            let sets = session.once(Mode::Read, WHAT, "SELECT pg_backend_pid()").await?;
-            let pid = sets.last().and_then(|rows| rows.first()).and_then(|row| row.get(0));
-            pids.extend(pid.and_then(|pid| pid.parse::<i32>().ok()));
-        }
-        Ok(pids)
-    }
-
     /// Does it. `tally` has what was done, however it ends.
     ///
     /// # Errors
@@ -190,8 +147,11 @@ impl Run<'_> {
                     let ahead = self.number(&statement.count_sql(at)).await?;
                     return Ok((false, tally.skipped() + ahead));
                 }
-                at = self.step(due, &statement, [at, blocks], &mut pace, tally).await?;
-                progress.set(tally.deleted);
+                let until = Instant::now() + STRETCH;
+                let until = self.limits.until.map_or(until, |over| over.min(until));
+                let (pace, tally, progress) = (&mut pace, &mut *tally, &mut *progress);
+                let front = Front { at, end: blocks, until, pace, tally, progress };
+                at = self.advance(due, &statement, RefCell::new(front)).await?;
             }
             self.come_back(due, &statement, &mut pace, tally).await?;
             // No look at the whole table: it would have the server tidy up in one go all that was deleted, and whoever
@@ -220,34 +180,47 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A batch, or two at once on two sessions, each of its own blocks; where the next one begins.
-    async fn step(
+    /// Batches until the front comes to its end, on both sessions: neither waits for the other one's.
+    async fn advance(
         &self,
         due: &Due,
         statement: &Statement,
-        [at, blocks]: [u32; 2],
-        pace: &mut Pace,
-        tally: &mut Tally,
+        front: RefCell<Front<'_, '_>>,
     ) -> Result<u32, Failure> {
-        const WAYS: &[Rowwise] = &[Rowwise::Waiting, Rowwise::Skipping];
-        let middle = at.saturating_add(pace.blocks()).min(blocks);
-        let first = self.batch(self.session, due, statement, [at, middle], WAYS);
-        let Some(second) = self.second.filter(|_| middle < blocks) else {
-            tally.count(pace, [at, middle], first.await?);
-            return Ok(middle);
-        };
-        let to = middle.saturating_add(pace.blocks()).min(blocks);
-        let second = self.batch(second, due, statement, [middle, to], WAYS);
-        let (first, second) = tokio::join!(first, second);
-        // What one did counts, whatever became of the other.
-        let mut failed = None;
-        for (result, blocks) in [(first, [at, middle]), (second, [middle, to])] {
-            match result {
-                Ok(done) => tally.count(pace, blocks, done),
-                Err(failure) => failed = Some(failure),
+        let first = self.work(self.session, due, statement, &front);
+        match self.second {
+            None => first.await?,
+            Some(second) => {
+                // What one did counts, whatever became of the other.
+                let (first, second) =
+                    tokio::join!(first, self.work(second, due, statement, &front));
+                first.and(second)?;
             }
         }
-        failed.map_or(Ok(to), Err)
+        Ok(front.into_inner().at)
+    }
+
+    async fn work(
+        &self,
+        session: &Session,
+        due: &Due,
+        statement: &Statement,
+        front: &RefCell<Front<'_, '_>>,
+    ) -> Result<(), Failure> {
+        const WAYS: &[Rowwise] = &[Rowwise::Waiting, Rowwise::Skipping];
+        loop {
+            let taken = front.borrow_mut().take();
+            let Some(blocks) = taken else { return Ok(()) };
+            let done = self.batch(session, due, statement, blocks, WAYS).await;
+            let mut front = front.borrow_mut();
+            match done {
+                Ok(done) => front.count(blocks, done),
+                Err(failure) => {
+                    front.stop();
+                    return Err(failure);
+                }
+            }
+        }
     }
 
     /// What was made by following the guide, all of it in one transaction: rows that stand elsewhere as well are told

@@ -14,6 +14,7 @@ use crate::checks::registry::{self as checks, Source};
 use crate::cleanup::export::{Export, Months};
 use crate::cleanup::ground::{Due, Ground, SPARED};
 use crate::cleanup::jobs::{self, GUIDE_ARCHIVE, Job};
+use crate::cleanup::lock;
 use crate::cleanup::orphans::{self, Moved, Orphans};
 use crate::cleanup::patient::patiently;
 use crate::cleanup::run::{Limits, Run};
@@ -283,7 +284,7 @@ impl Rows {
     ) -> Result<(), Failure> {
         let began = Instant::now();
         let guard = Session::open(&session.endpoint, &cx.settings, &cx.interrupt).await?;
-        Run::lock(&guard).await?;
+        lock::take(&guard).await?;
         let limits = Limits {
             batch_time: self.args.batch_time,
             until: self.args.max_duration.map(|most| began + most),
@@ -302,7 +303,7 @@ impl Rows {
         };
         let second = second.as_ref();
         let workers: Vec<_> = [Some(session), second].into_iter().flatten().collect();
-        let ours = Run::pids(&workers).await?;
+        let ours = lock::pids(&workers).await?;
         let run = Run { cx, session, second, guard: &guard, ours, role: &work.role, limits };
         for (n, due) in work.dues.iter().enumerate() {
             all.begin(At::Job(n));
