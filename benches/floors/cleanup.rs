@@ -85,7 +85,7 @@ pub fn cleanup(g: &Ground) -> Vec<Line> {
                     job,
                     "--yes",
                     "--batch-time",
-                    "15ms",
+                    "17ms",
                     "--format",
                     "json",
                     "-d",

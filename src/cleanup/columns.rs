@@ -30,6 +30,8 @@ pub struct Place {
     kind: String,
     /// Its type in the table.
     of: String,
+    /// The archive takes no row without it.
+    is_needed: bool,
 }
 
 /// How a row fits.
@@ -80,6 +82,7 @@ pub fn fit(table: &[Column], archive: &[Column]) -> Result<Fit, (String, String)
             name: name.clone(),
             kind: kind.to_owned(),
             of: column.kind.clone(),
+            is_needed: kept.is_some_and(|kept| kept.needed),
         });
     }
     let lacking = |kept: &&Column| {
@@ -157,8 +160,11 @@ impl Fit {
                 _ => format!("{name}::text"),
             }
         };
-        let texts: Vec<_> =
-            self.places.iter().map(|p| format!("coalesce({}, E'\\x1e')", text(p))).collect();
+        let filled = |place: &Place| match place.is_needed {
+            true => text(place),
+            false => format!("coalesce({}, E'\\x1e')", text(place)),
+        };
+        let texts: Vec<_> = self.places.iter().map(filled).collect();
         format!("hashtextextended(concat_ws(E'\\x1f', {}), 0)", texts.join(", "))
     }
 }
