@@ -48,7 +48,7 @@ CREATE TABLE markenmate.cleanup (
 COMMENT ON TABLE markenmate.cleanup IS 'Runs of markenmate cleanup';
 
 -- What a run that has not ended did so far: each batch adds its row, with the rows that it moves, so that these are
--- the counts of what was done, whenever the run ended, and no batch waits for another one's counts.
+-- the counts of what was done, whenever the run ended, and no batch is held up by another one's counts.
 CREATE TABLE markenmate.cleanup_batch (
     batch_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     cleanup_id bigint NOT NULL,
