@@ -284,6 +284,15 @@ pub fn refuse_damage(damage: &Damage) -> Failure {
         .hint("to see what else there is: markenmate verify")
 }
 
+/// Another database than the application's: what there is nothing to do in it.
+pub fn refuse_foreign(survey: &Survey, nothing: &str) -> Failure {
+    Failure::refused(format!(
+        "none of the application's tables is in database {:?}: there is nothing to {nothing}",
+        survey.database
+    ))
+    .hint("name the application's database, for example: -d markenmate")
+}
+
 fn full_sql(reading: Option<&str>) -> String {
     format!("{}{};{};", reading.unwrap_or_default(), catalogue::sql(), rights::SQL)
 }

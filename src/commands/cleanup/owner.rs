@@ -2,7 +2,7 @@
 
 use crate::db::identifiers::quoted;
 use crate::failure::Failure;
-use crate::migrations::survey::{History, Survey, refuse_damage};
+use crate::migrations::survey::{History, Survey, refuse_damage, refuse_foreign};
 use crate::migrations::{registry, setup};
 
 /// What makes us the owner, if it takes that; and whether schema `markenmate` is to be brought up to date first, which
@@ -23,9 +23,7 @@ pub(super) fn role(survey: &Survey, may_set_up: bool) -> Result<(String, bool), 
         }
     }
     if survey.rights.table_owner.is_none() {
-        return Err(Failure::refused("none of the application's tables are here")
-            .because(format!("the database is {}", survey.database))
-            .hint("name the application's database, for example: -d markenmate"));
+        return Err(refuse_foreign(survey, "clean up"));
     }
     let own = survey.histories.own.iter().filter_map(|row| row.number()).max().unwrap_or_default();
     let sets_up = own < registry::CLEANUP;

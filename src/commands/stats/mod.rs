@@ -15,7 +15,7 @@ use crate::db::patience::{Attempt, Patience, Setback};
 use crate::db::session::Session;
 use crate::failure::{Ending, Failure};
 use crate::migrations::standing::{State, standing};
-use crate::migrations::survey::{History, Survey};
+use crate::migrations::survey::{self, History, Survey};
 use crate::pipeline::{self, Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::render::prometheus::{self, Origin};
@@ -226,11 +226,7 @@ fn refuse_foreign(survey: &Survey) -> Result<(), Failure> {
     if state != Some(State::Pristine) {
         return Ok(());
     }
-    Err(Failure::refused(format!(
-        "none of the application's tables is in database {:?}: there is nothing to tell of it",
-        survey.database
-    ))
-    .hint("name the application's database, for example: -d markenmate"))
+    Err(survey::refuse_foreign(survey, "tell of it"))
 }
 
 /// The version of the tool's own schema, or why it cannot be told.

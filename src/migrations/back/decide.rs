@@ -8,7 +8,7 @@ use crate::migrations::effects::{Effect, Table};
 use crate::migrations::plan::{refuse, refuse_damage_or_denial};
 use crate::migrations::registry::{self, Entry};
 use crate::migrations::standing::{State, standing};
-use crate::migrations::survey::Survey;
+use crate::migrations::survey::{Survey, refuse_foreign};
 use crate::report::{Finding, Severity};
 
 /// What a run would take back.
@@ -89,11 +89,7 @@ pub fn decide(survey: &Survey, target: i32) -> Result<Back, Failure> {
     let standing = standing(&survey.histories, catalogue);
     refuse(&standing, survey, "markenmate rollback")?;
     if standing.state == State::Pristine {
-        return Err(Failure::refused(format!(
-            "none of the application's tables is in database {:?}: there is nothing to take back",
-            survey.database
-        ))
-        .hint("name the application's database, for example: -d markenmate"));
+        return Err(refuse_foreign(survey, "take back"));
     }
     if standing.held > standing.recorded && standing.held > target {
         return Err(Failure::refused(format!(
