@@ -45,7 +45,7 @@ pub enum Mode {
     /// READ WRITE, READ COMMITTED.
     Write,
     /// READ WRITE, REPEATABLE READ: several statements change the rows of one moment, or fail (busy) where others
-    /// changed one since.
+    /// changed one since. One of many that are over in milliseconds, so whatever is for long ones is left out.
     Moment,
 }
 
@@ -347,7 +347,7 @@ fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
     // A server whose client was killed would otherwise go on waiting for its lock; where the system
     // cannot tell, the server refuses the setting. And what is reported as committed is on disk.
     let write = match mode {
-        Mode::Write | Mode::Moment => {
+        Mode::Write => {
             "DO $$ BEGIN \
                  SET LOCAL client_connection_check_interval = '200ms'; \
              EXCEPTION WHEN OTHERS THEN NULL; \
@@ -355,15 +355,15 @@ fn begin(mode: Mode, timeouts: Timeouts, restricts_views: bool) -> String {
              SELECT set_config('synchronous_commit', 'on', true) \
               WHERE current_setting('synchronous_commit') = 'off';"
         }
-        Mode::Read | Mode::Snapshot | Mode::Held | Mode::Guard => "",
+        Mode::Read | Mode::Snapshot | Mode::Held | Mode::Guard | Mode::Moment => "",
     };
     // What takes as long as a dump or a restore is not to be ended for it.
     let patient = match mode {
-        Mode::Write | Mode::Moment | Mode::Held | Mode::Guard => {
+        Mode::Write | Mode::Held | Mode::Guard => {
             "SELECT set_config('transaction_timeout', '0', true) \
               WHERE current_setting('server_version_num')::int >= 170000;"
         }
-        Mode::Read | Mode::Snapshot => "",
+        Mode::Read | Mode::Snapshot | Mode::Moment => "",
     };
     // As pg_dump has it: a view put in a table's place would run its owner's code as us.
     let views = if restricts_views {

@@ -97,9 +97,17 @@ fn bare_it_is_the_guides_two_and_every_row_is_accounted_for() {
     // The receipt, and that anybody can reckon it again.
     let checksum = one(
         &session,
-        "SELECT sum(hashtextextended(concat_ws(E'\\x1f', id, user_id, action, coalesce(target_user_id, E'\\x1e'), coalesce(metadata, E'\\x1e'),
-                    ip_address, user_agent, coalesce(correlation_id, E'\\x1e'), created_at AT TIME ZONE 'UTC'), 0))
-           FROM markenmate.audit_log_archive WHERE cleanup_id = (SELECT max(cleanup_id) FROM markenmate.cleanup WHERE job = 'audit')",
+        "SELECT sum(timestamp_hash_extended(created_at AT TIME ZONE 'UTC', correlation.seed))
+           FROM markenmate.audit_log_archive
+                CROSS JOIN LATERAL (SELECT hashtextextended(id::text, 0)) id(seed)
+                CROSS JOIN LATERAL (SELECT hashtextextended(user_id, id.seed)) owner(seed)
+                CROSS JOIN LATERAL (SELECT hashtextextended(action, owner.seed)) action(seed)
+                CROSS JOIN LATERAL (SELECT hashtextextended(coalesce(target_user_id, E'\\x1e'), action.seed)) target(seed)
+                CROSS JOIN LATERAL (SELECT hashtextextended(coalesce(metadata, E'\\x1e'), target.seed)) metadata(seed)
+                CROSS JOIN LATERAL (SELECT hashtextextended(coalesce(ip_address, E'\\x1e'), metadata.seed)) address(seed)
+                CROSS JOIN LATERAL (SELECT hashtextextended(coalesce(user_agent, E'\\x1e'), address.seed)) agent(seed)
+                CROSS JOIN LATERAL (SELECT hashtextextended(coalesce(correlation_id, E'\\x1e'), agent.seed)) correlation(seed)
+          WHERE cleanup_id = (SELECT max(cleanup_id) FROM markenmate.cleanup WHERE job = 'audit')",
     );
     assert_eq!(audit["checksum"], checksum.as_str(), "{done:#}");
     let receipt = one(
