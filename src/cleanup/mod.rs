@@ -9,6 +9,7 @@ mod front;
 pub mod ground;
 pub mod jobs;
 pub mod lock;
+mod numbers;
 pub mod orphans;
 mod pace;
 pub mod patient;

@@ -19,6 +19,7 @@ use crate::tools::shell;
 mod chunk;
 mod file;
 mod folder;
+mod pages;
 mod work;
 
 use chunk::{Chunk, first, number};
