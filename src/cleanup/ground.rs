@@ -8,6 +8,7 @@ use super::batch::{Rowwise, Statement};
 use super::columns::{self, Column, Fit};
 use super::jobs::{GUIDE_ARCHIVE, Job};
 use super::twins::Twins;
+use crate::db::foreign::{self, Scope};
 use crate::db::identifiers::{identifier, literal, quoted};
 use crate::db::session::{Mode, Rows, Session};
 use crate::failure::Failure;
@@ -81,6 +82,20 @@ impl Ground {
             return Err(failure);
         }
         Ok(Self { tables: tables_from(tables), now })
+    }
+
+    /// Refuses what each transaction of a run would refuse, without its locks.
+    ///
+    /// # Errors
+    /// Refused (4): code of others would run.
+    pub async fn foresee(session: &Session, role: &str) -> Result<(), Failure> {
+        // As the owner nobody need be trusted.
+        if role.is_empty() {
+            return Ok(());
+        }
+        let code = foreign::refuse_unlocked(Scope::Cleanup);
+        let sql = format!("{role}{};{code}", foreign::plain());
+        session.once(Mode::Read, WHAT, &sql).await.map(drop)
     }
 
     /// The table of that name.

@@ -377,6 +377,12 @@ fn the_way_on_names_the_job_and_another_archives_export_is_told() {
         "{}",
         refused.stdout
     );
+    // A dry run is refused the same, and shows what there is to do.
+    let dry = [&["audit", "app-log", "--older-than", "1s", "--dry-run"], &flags[..]].concat();
+    let dry = cleanup(&db, &dry).assert_code(4).json();
+    assert_eq!(dry["error"], refused.json()["error"], "{dry:#}");
+    assert_eq!(dry["data"]["jobs"][1]["id"], "app-log", "{dry:#}");
+    cleanup(&db, &["app-log", "--dry-run", "--export", folder.to_str().unwrap()]).assert_code(0);
     // Before the jobs moved anything.
     assert_eq!(one(&db.session(), "SELECT count(*) FROM public.audit_log"), before);
     let audit = cleanup(&db, &[&["audit"], &flags[..]].concat()).assert_code(0).json();
@@ -430,6 +436,15 @@ fn a_folder_that_is_none_is_refused_before_rows_move() {
         assert!(refused.stdout.contains("name a folder"), "{}", refused.stdout);
     }
     assert_eq!(archived(&session, "audit_log"), 0);
+    // A dry run foretells it, and makes no folder.
+    for bad in [file.clone(), file.join("below"), file.join("a/../b")] {
+        let args = ["audit", "--dry-run", "--export", bad.to_str().unwrap()];
+        let dry = cleanup(&db, &args).assert_code(4).json();
+        assert!(dry["error"].to_string().contains("cannot use the folder"), "{dry:#}");
+    }
+    let new = db.folder().join("new/below");
+    cleanup(&db, &["audit", "--dry-run", "--export", new.to_str().unwrap()]).assert_code(0);
+    assert!(!db.folder().join("new").exists());
     export(&db, &["audit"]).run().assert_code(0);
     assert!(!files(&db.folder().join("ex")).keys().any(|name| name.starts_with('.')));
 }

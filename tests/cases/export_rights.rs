@@ -16,8 +16,12 @@ use super::export::{exported, files};
 
 /// As whoever the server runs as: rights mean nothing to root. Exit code, and what it said.
 fn as_somebody(db: &TestDb, folder: &Path) -> (i32, Value) {
+    somebody_doing(db, folder, "--yes")
+}
+
+fn somebody_doing(db: &TestDb, folder: &Path, how: &str) -> (i32, Value) {
     let folder = folder.to_str().unwrap();
-    let args = ["cleanup", "audit", "--yes", "--format", "json", "--export-older-than", "0s"];
+    let args = ["cleanup", "audit", how, "--format", "json", "--export-older-than", "0s"];
     let bare = markenmate(&[&args[..], &["--export", folder]].concat()).db(db).cwd(Path::new("/"));
     let command = bare.command();
     let mut somebody = Command::new(command.get_program());
@@ -86,6 +90,9 @@ fn a_folder_without_rights_is_refused_before_rows_move() {
             "{error}"
         );
         assert!(error.contains("the right to write there"), "{error}");
+        // A dry run foretells it.
+        let (code, dry) = somebody_doing(&db, &target, "--dry-run");
+        assert_eq!((code, &dry["error"]), (4, &said["error"]));
         assert_eq!((counts(&session), states(&session)), (before, String::new()));
     }
     open(&folder);
@@ -190,6 +197,8 @@ fn on_a_file_system_that_is_read_only_nothing_moves_and_what_was_begun_goes_on_l
     {
         assert!(refused.stdout.contains(part), "{part}: {}", refused.stdout);
     }
+    let dry = ["audit", "--dry-run", "--export", folder.to_str().unwrap()];
+    assert_eq!(cleanup(&db, &dry).assert_code(4).json()["error"], refused.json()["error"]);
     assert_eq!((counts(&session), states(&session).as_str()), (before, "writing"));
     assert_eq!(files(&folder), written);
     assert!(mount(&["-o", "remount,rw"], disk.0.path()));

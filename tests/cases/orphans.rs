@@ -55,6 +55,42 @@ fn broken() -> TestDb {
     db
 }
 
+/// Several columns, a deed further on, many of them.
+#[test]
+fn what_hangs_further_on_is_foretold_and_shown() {
+    let (db, session) = one_orphan();
+    session.sql(
+        "CREATE TABLE public.line (a int, \"B's\" text, ticket_id int REFERENCES public.ticket ON DELETE CASCADE, PRIMARY KEY (a, \"B's\"));
+         CREATE TABLE public.item (id int PRIMARY KEY, a int, \"b'S\" text, FOREIGN KEY (a, \"b'S\") REFERENCES public.line);
+         INSERT INTO public.line SELECT n, 'it''s ' || n, 900 FROM generate_series(1, 30) n;
+         INSERT INTO public.line VALUES (99, 'free', NULL);
+         INSERT INTO public.item SELECT a, a, \"B's\" FROM public.line WHERE a < 3 OR a = 99",
+    );
+    let before = rows(&session);
+    let hint = || {
+        let dry = cleanup(&db, &["orphans", "--dry-run"]).assert_code(4).json();
+        let done = cleanup(&db, &["orphans", "--yes"]).assert_code(4).json();
+        assert_eq!(dry["error"], done["error"]);
+        dry["error"]["hints"][0]
+            .as_str()
+            .unwrap()
+            .strip_prefix("see to them first: ")
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(session.sql(&hint()).len(), 2, "{}", hint());
+    session.sql(
+        "INSERT INTO public.item SELECT a, a, \"B's\" FROM public.line WHERE a BETWEEN 3 AND 30",
+    );
+    assert_eq!(session.sql(hint().split("  --").next().unwrap()).len(), 20, "{}", hint());
+    assert!(hint().ends_with("  -- 20 of 30 values"), "{}", hint());
+    session.sql("DELETE FROM public.item WHERE a < 99");
+    assert_ne!(rows(&session), before);
+    cleanup(&db, &["orphans", "--dry-run"]).assert_code(0);
+    run_orphans(&db, &[]).assert_code(0);
+    assert_eq!(one(&session, "SELECT count(*) FROM public.line"), "1");
+}
+
 /// Whatever is set aside gets the users that it points to.
 fn parents(session: &Session) {
     session.sql(
@@ -263,10 +299,18 @@ fn keys_of_other_kinds() {
         "CREATE TABLE public.note (id int PRIMARY KEY, ticket_id int DEFAULT 1 REFERENCES public.ticket ON DELETE SET DEFAULT);
          CREATE TABLE public.bill (id int PRIMARY KEY, ticket_id int CONSTRAINT \"Bill's\" REFERENCES public.ticket);
          INSERT INTO public.ticket (id, user_id, title, description) SELECT 1, min(id), 't', 'd' FROM public.\"user\" ON CONFLICT DO NOTHING;
-         INSERT INTO public.note VALUES (1, 900); INSERT INTO public.bill VALUES (1, 900)",
+         INSERT INTO public.note VALUES (1, 900); INSERT INTO public.bill VALUES (1, 900), (2, 1)",
     );
     let before = rows(&session);
+    // A dry run foretells it.
+    let dry = cleanup(&db, &["orphans", "--dry-run"]).assert_code(4).json();
+    assert_eq!(dry["data"]["orphans"][0]["rows"], 1, "{dry:#}");
     let refused = run_orphans(&db, &[]).assert_code(4);
+    let hint = dry["error"]["hints"][0].as_str().unwrap();
+    assert!(refused.stderr.contains(hint), "{hint}\n{}", refused.stderr);
+    // What is offered to look with shows those rows, and no others.
+    let select = hint.strip_prefix("see to them first: ").unwrap();
+    assert_eq!(session.sql(select).len(), 1, "{select}");
     assert!(
         refused.stderr.contains("1 row(s) of public.bill") && refused.stderr.contains("\"Bill's\""),
         "{}",
@@ -322,8 +366,10 @@ fn code_beside_what_is_set_aside_does_not_run() {
          ALTER FUNCTION markenmate_quarantine.theirs() OWNER TO \"{role}\";
          CREATE TRIGGER theirs BEFORE DELETE ON markenmate_quarantine.\"{kept}\" FOR EACH STATEMENT EXECUTE FUNCTION markenmate_quarantine.theirs()"
     ));
-    let refused = run_orphans(&db, &["--put-back"]).assert_code(4);
-    assert!(refused.stderr.contains("trigger theirs"), "{}", refused.stderr);
+    for how in [&["--put-back", "--dry-run"][..], &["--put-back"]] {
+        let refused = run_orphans(&db, how).assert_code(4);
+        assert!(refused.stderr.contains("trigger theirs"), "{}", refused.stderr);
+    }
     assert_eq!(one(&session, "SELECT to_regclass('public.ran_as') IS NULL"), "t");
     // A view in its place is nothing to put back.
     session.sql(&format!(

@@ -1,7 +1,9 @@
 //! The folder of an export, tried before anything is moved; and what is to be done where it fails.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{Access, access};
 
 use super::file;
 use crate::failure::Failure;
@@ -24,13 +26,44 @@ pub(super) fn made(folder: &Path, run: &str) -> Result<PathBuf, Failure> {
     let cannot = |error| cannot_use(folder, &error);
     file::make_folders(folder).map_err(cannot)?;
     let folder = folder.canonicalize().map_err(cannot)?;
-    if folder.to_str().is_none() {
-        return Err(Failure::refused(format!("cannot use the folder {}", folder.display()))
-            .because("its name is no UTF-8, and markenmate.export keeps it by its name")
-            .hint("name another folder"));
-    }
+    named(&folder)?;
     file::attempt(&folder.join(format!(".markenmate-{run}"))).map_err(cannot)?;
     Ok(folder)
+}
+
+/// What [`made`] would refuse, as far as it shows without making anything. Returns the folder as it would.
+///
+/// # Errors
+/// As there.
+pub(super) fn foreseen(folder: &Path) -> Result<PathBuf, Failure> {
+    look(folder)?;
+    let cannot = |error| cannot_use(folder, &error);
+    let whole = std::path::absolute(folder).map_err(cannot)?;
+    // What a link without an end leads to is not there, and its name is.
+    let there = whole.ancestors().find(|path| path.symlink_metadata().is_ok());
+    let there = there.unwrap_or(Path::new("/"));
+    let mut known = there.canonicalize().map_err(cannot)?;
+    if !known.is_dir() {
+        return Err(cannot(io::ErrorKind::NotADirectory.into()));
+    }
+    access(&known, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| cannot(error.into()))?;
+    for part in whole.strip_prefix(there).unwrap_or(Path::new("")).components() {
+        match part {
+            Component::ParentDir => drop(known.pop()),
+            part => known.push(part),
+        }
+    }
+    named(&known)?;
+    Ok(known)
+}
+
+fn named(folder: &Path) -> Result<(), Failure> {
+    if folder.to_str().is_some() {
+        return Ok(());
+    }
+    Err(Failure::refused(format!("cannot use the folder {}", folder.display()))
+        .because("its name is no UTF-8, and markenmate.export keeps it by its name")
+        .hint("name another folder"))
 }
 
 fn cannot_use(folder: &Path, error: &io::Error) -> Failure {

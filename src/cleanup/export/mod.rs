@@ -105,10 +105,36 @@ impl Export {
         archives: &[Months],
     ) -> Result<Self, Failure> {
         self.folder = folder::made(&self.folder, &cx.run_id.to_string())?;
-        for Months { archive, .. } in archives {
-            Work { export: &self, cx, session, role, archive }.begun().await?;
-        }
+        self.refuse_elsewhere(cx, session, role, archives).await?;
         Ok(self)
+    }
+
+    /// Refuses what [`Self::ready`] would refuse, as far as it shows without making anything.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn foresee(
+        &self,
+        cx: &Context,
+        session: &Session,
+        role: &str,
+        archives: &[Months],
+    ) -> Result<(), Failure> {
+        let known = Self { folder: folder::foreseen(&self.folder)?, ..self.clone() };
+        known.refuse_elsewhere(cx, session, role, archives).await
+    }
+
+    async fn refuse_elsewhere(
+        &self,
+        cx: &Context,
+        session: &Session,
+        role: &str,
+        archives: &[Months],
+    ) -> Result<(), Failure> {
+        for Months { archive, .. } in archives {
+            Work { export: self, cx, session, role, archive }.begun().await?;
+        }
+        Ok(())
     }
 
     /// What there is, with what `dues` will have put there.

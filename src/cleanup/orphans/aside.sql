@@ -25,6 +25,8 @@ DECLARE
     counts text[] := '{}';
     wanted bigint[] := '{}';
     gone bigint[];
+    named text;
+    many bigint;
     told jsonb := '[]';
 BEGIN
     IF to_regnamespace('markenmate_quarantine') IS NULL THEN
@@ -61,20 +63,7 @@ BEGIN
         EXIT WHEN added = 0;
     END LOOP;
 
-    -- A key that deletes nothing, and what is not put back from where it would go.
-    FOR one IN
-        SELECT k FROM jsonb_array_elements(keys) k
-         WHERE (k ->> 'parent_oid')::oid = ANY (of) AND (k ->> 'action' IN ('a', 'r') OR NOT (k ->> 'inside')::boolean)
-    LOOP
-        EXECUTE format('SELECT count(*) FROM %s c WHERE %s AND NOT %s', one ->> 'child', one ->> 'condition', is_going) INTO moved;
-        IF moved > 0 THEN
-            RAISE EXCEPTION USING ERRCODE = 'MM194',
-                MESSAGE = format('%s row(s) of %s hang on rows of %s that point to nothing, by key %I: nothing was set aside',
-                                 moved, one ->> 'child', one ->> 'parent', one ->> 'name'),
-                HINT = format('see to them first: SELECT * FROM %s c WHERE %s IS NOT NULL;', one ->> 'child',
-                              (SELECT string_agg(format('c.%I', n), ' IS NOT NULL AND ') FROM jsonb_array_elements_text(one -> 'names') n));
-        END IF;
-    END LOOP;
+    %HANGS%
 
     -- Columns are emptied where the row stays.
     FOR one IN

@@ -91,16 +91,33 @@ pub async fn set_aside(
     role: &str,
     orphans: &[Orphans],
 ) -> Result<Vec<Moved>, Failure> {
+    let sql = include_str!("aside.sql")
+        .replace("%RUN%", &literal(&cx.run_id.to_string()))
+        .replace("%TAG%", &tag(cx));
+    carry_out(cx, session, role, &followed(&sql, "", orphans), "orphans").await
+}
+
+/// Refuses what [`set_aside`] and [`put_back`] would refuse, as far as it shows without a lock and without a change.
+///
+/// # Errors
+/// Refused: code of others would run, rows hang on these by a key that deletes nothing, values could not be kept.
+pub async fn foresee(session: &Session, role: &str, orphans: &[Orphans]) -> Result<(), Failure> {
+    let code = foreign::refuse_unlocked(Scope::Everything);
+    let sql = followed(include_str!("foreseen.sql"), "USING relations, ats", orphans);
+    let sql = format!("{role}{};{code};{sql}", foreign::plain());
+    session.once(Mode::Snapshot, WHAT, &sql).await.map(drop)
+}
+
+/// What is followed from `orphans`; `using` are the parameters of a statement that asks whether a row goes.
+fn followed(sql: &str, using: &str, orphans: &[Orphans]) -> String {
     let found: Vec<_> = orphans
         .iter()
         .map(|o| json!({ "child": o.child, "table_name": o.table, "condition": o.condition, "emptied": o.emptied, "sets": o.sets }))
         .collect();
-    let sql = include_str!("aside.sql")
-        .replace("%RUN%", &literal(&cx.run_id.to_string()))
-        .replace("%TAG%", &tag(cx))
+    sql.replace("%HANGS%", include_str!("hangs.sql").trim_end())
+        .replace(" %USING%", &format!(" {using}"))
         .replace("%KEYS%", KEYS)
-        .replace("%FOUND%", &format!("{}::jsonb", literal(&json!(found).to_string())));
-    carry_out(cx, session, role, &sql, "orphans").await
+        .replace("%FOUND%", &format!("{}::jsonb", literal(&json!(found).to_string())))
 }
 
 /// Puts back what is set aside, as far as the keys take it.

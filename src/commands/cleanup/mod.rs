@@ -5,6 +5,7 @@ use crate::failure::Ending;
 use crate::pipeline;
 
 mod args;
+mod foreseen;
 mod outcome;
 mod owner;
 mod partial;

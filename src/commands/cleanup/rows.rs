@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::args::{Args, JobArg, USUAL_AGE, before};
+use super::foreseen;
 use super::outcome::{At, Outcomes, PUT_BACK, held, report, what_is_not};
 use super::owner;
 use super::partial;
@@ -42,18 +43,20 @@ pub struct Rows {
 #[derive(Debug, Clone)]
 pub struct Seen {
     /// What makes us the owner, if it takes that.
-    role: String,
+    pub(super) role: String,
     /// Schema `markenmate` is brought up to date first.
     sets_up: bool,
     pub(super) dues: Vec<Due>,
     findings: Vec<Finding>,
-    export: Option<Export>,
-    months: Vec<Months>,
+    pub(super) export: Option<Export>,
+    pub(super) months: Vec<Months>,
     /// Exports of other archives that did not end: what is to be said.
     pub(super) unfinished: Vec<String>,
-    orphans: Vec<Orphans>,
+    pub(super) orphans: Vec<Orphans>,
     /// Tables of what was set aside before.
-    kept: u64,
+    pub(super) kept: u64,
+    /// What a run would be refused; only a dry run asks.
+    refusal: Option<Failure>,
 }
 
 impl Rows {
@@ -175,7 +178,7 @@ impl Operation for Rows {
         &["step_up_token", "audit_log", "app_log"]
     }
 
-    async fn inspect(&self, _cx: &Context, session: &Session, _: Attempt) -> Result<Seen, Setback> {
+    async fn inspect(&self, cx: &Context, session: &Session, _: Attempt) -> Result<Seen, Setback> {
         self.check()?;
         let survey = Survey::look(session).await?;
         // A key over such rows keeps migrate from its work: what is to be mended first does not wait for it.
@@ -213,7 +216,23 @@ impl Operation for Rows {
         } else if self.wants_orphans() {
             found = orphans::look(session, &role, verified_by()?).await?;
         }
-        Ok(Seen { role, sets_up, dues, findings, export, months, unfinished, orphans: found, kept })
+        let (orphans, refusal) = (found, None);
+        let mut seen = Seen {
+            role,
+            sets_up,
+            dues,
+            findings,
+            export,
+            months,
+            unfinished,
+            orphans,
+            kept,
+            refusal,
+        };
+        if cx.settings.dry_run {
+            seen.refusal = foreseen::refusal(cx, session, &seen).await?;
+        }
+        Ok(seen)
     }
 
     fn plan(&self, cx: &Context, seen: &Seen) -> Result<Plan<Seen>, Failure> {
@@ -247,7 +266,7 @@ impl Operation for Rows {
         if settled {
             screen.push(Block::Text(format!("nothing to do: {}", what_is_not(&self.asked()))));
         }
-        Ok(Plan {
+        let plan = Plan {
             data: json!({ "jobs": work.dues.iter().map(shown::planned).collect::<Vec<_>>(), "export": work.months, "unfinished": work.unfinished, "orphans": work.orphans }),
             screen,
             work,
@@ -256,7 +275,13 @@ impl Operation for Rows {
             question: "Go on?".into(),
             asks_later: false,
             next: settled.then(|| Next::run("markenmate status")),
-        })
+        };
+        match seen.refusal.clone() {
+            None => Ok(plan),
+            // What there is to do is seen all the same.
+            Some(refusal) => Err(Failure { body: plan.screen, data: Some(plan.data), ..refusal }
+                .with_findings(plan.findings)),
+        }
     }
 
     async fn execute(
