@@ -9,7 +9,7 @@ use super::columns::{self, Column, Fit};
 use super::jobs::{GUIDE_ARCHIVE, Job};
 use super::twins::Twins;
 use crate::db::foreign::{self, Scope};
-use crate::db::identifiers::{identifier, literal, quoted};
+use crate::db::identifiers::{identifier, literal};
 use crate::db::session::{Mode, Rows, Session};
 use crate::failure::Failure;
 
@@ -32,17 +32,17 @@ pub struct Ground {
 pub struct Table {
     schema: String,
     name: String,
-    kind: String,
+    pub(super) kind: String,
     /// Blocks of the table itself.
     pub blocks: u64,
     /// Rows, as far as the server knows.
     pub rows: u64,
     /// With indexes and long texts.
     pub bytes: u64,
-    is_ours: bool,
+    pub(super) is_ours: bool,
     is_readable: bool,
-    owner: String,
-    columns: Vec<Column>,
+    pub(super) owner: String,
+    pub(super) columns: Vec<Column>,
 }
 
 /// A job that can be done.
@@ -105,7 +105,8 @@ impl Ground {
 
     /// Whether somebody archived by following the guide.
     pub fn has_guide_archive(&self) -> bool {
-        self.table("public", GUIDE_ARCHIVE.table).is_some_and(|table| table.kind == "r")
+        self.table("public", GUIDE_ARCHIVE.table)
+            .is_some_and(|table| ["r", "p"].contains(&table.kind.as_str()))
     }
 
     /// Beside an archive that stays, rows are compared with it.
@@ -132,25 +133,6 @@ impl Ground {
             guide.name,
             identifier(&log.owner)
         )))
-    }
-
-    /// What keeps the guide's archive from being taken over; nothing where nothing does.
-    ///
-    /// # Errors
-    /// The server's.
-    pub async fn in_the_way(
-        session: &Session,
-        role: &str,
-        due: &Due,
-    ) -> Result<Vec<String>, Failure> {
-        let names: Vec<_> = due.fit.needed.iter().map(|name| quoted(name)).collect();
-        let lacking: Vec<_> = names.iter().map(|name| format!("t.{name} IS NULL")).collect();
-        let lacking = if lacking.is_empty() { "false".to_owned() } else { lacking.join(" OR ") };
-        let sql = include_str!("in_the_way.sql")
-            .replace("%NEEDED_NAMES%", &literal(&names.join(", ")))
-            .replace("%NEEDED%", &lacking);
-        let sets = session.once(Mode::Read, WHAT, &format!("{role}{sql}")).await?;
-        Ok(sets.iter().flatten().filter_map(|row| row.get(0).map(str::to_owned)).collect())
     }
 
     /// How rows of the table fit into the job's archive.
@@ -265,11 +247,6 @@ fn missing(name: &str) -> Failure {
     Failure::refused(format!("there is no table {name}"))
         .hint("markenmate status says where the database stands; markenmate migrate brings it")
 }
-
-/// Rows of the guide's archive that the application's table has as well stay in both, while that archive stays: else
-/// they would be in ours twice once it is taken over.
-pub const SPARED: &str =
-    "NOT EXISTS (SELECT FROM public.audit_log_archive g WHERE g.id::text = t.id::text)";
 
 /// The condition on a row `t`.
 fn condition(job: &Job, cut_off: DateTime<Utc>, spared: Option<&str>) -> String {

@@ -7,6 +7,7 @@ mod columns;
 pub mod export;
 mod front;
 pub mod ground;
+pub mod guide;
 pub mod jobs;
 pub mod lock;
 mod numbers;

@@ -15,11 +15,13 @@ BEGIN
     -- What stands in the log as well was copied, and not deleted there: it moves now. To leave it and forget the copy would
     -- lose it to whoever is about to go on with the guide's DELETE.
     WITH moved AS (
-        DELETE FROM ONLY public.audit_log t
-         WHERE EXISTS (SELECT FROM ONLY public.audit_log_archive g WHERE %SAME_AS_LIVE%)
-        RETURNING %LIVE_VALUES%
+        DELETE FROM ONLY public.audit_log t USING ONLY public.audit_log_archive g
+         WHERE %SAME_AS_LIVE%
+        -- With what only the copy says: without it, the copy would be another row.
+        RETURNING %LIVE_VALUES%%EXTRA_VALUES%
     ), kept AS (
-        INSERT INTO markenmate.audit_log_archive (%LIVE_COLUMNS%, cleanup_id) SELECT %LIVE_COLUMNS%, %CLEANUP% FROM moved
+        INSERT INTO markenmate.audit_log_archive (%LIVE_COLUMNS%%EXTRA_COLUMNS%, cleanup_id)
+        SELECT %LIVE_COLUMNS%%EXTRA_COLUMNS%, %CLEANUP% FROM moved
         RETURNING archive_id
     )
     SELECT (SELECT count(*) FROM moved) AS moved, (SELECT count(*) FROM kept) AS kept INTO live;

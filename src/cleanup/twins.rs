@@ -2,6 +2,7 @@
 
 use super::columns::{Column, Fit};
 use super::ground::Due;
+use crate::db::identifiers::quoted;
 use crate::db::template::fill;
 
 /// What a key of the application's sets to NULL when a user is deleted: whom the row was about.
@@ -28,6 +29,11 @@ impl Twins {
     pub(super) fn sql(&self, due: &Due, cleanup: i64) -> String {
         let same: Vec<String> =
             due.fit.columns().filter(|name| *name != FORGOTTEN).map(str::to_owned).collect();
+        let lives: Vec<&str> = self.live.columns().collect();
+        let extra: Vec<String> =
+            due.fit.columns().filter(|name| !lives.contains(name)).map(quoted).collect();
+        let extra =
+            |row: &str| extra.iter().map(|name| format!(", {row}{name}")).collect::<String>();
         // The fullest of several is kept.
         let fullest = due.fit.columns().any(|name| name == FORGOTTEN);
         fill(
@@ -39,6 +45,8 @@ impl Twins {
                 ("VALUES", &due.fit.values()),
                 ("LIVE_COLUMNS", &self.live.names()),
                 ("LIVE_VALUES", &self.live.values()),
+                ("EXTRA_COLUMNS", &extra("")),
+                ("EXTRA_VALUES", &extra("g.")),
                 ("SAME_AS_LIVE", &same_as(&self.shared)),
                 ("SAME_AS_KEPT", &same_as(&same)),
                 ("SAME_COLUMNS", &texts("t", &same).join(", ")),
@@ -57,6 +65,6 @@ fn same_as(columns: &[String]) -> String {
 }
 
 fn texts(row: &str, columns: &[String]) -> Vec<String> {
-    let text = |name: &String| format!("{row}.{}::text", crate::db::identifiers::quoted(name));
+    let text = |name: &String| format!("{row}.{}::text", quoted(name));
     columns.iter().map(text).collect()
 }

@@ -138,7 +138,7 @@ fn one_whose_ids_are_text_is_left_and_said() {
     let session = db.session();
     session.sql(&format!("CREATE TABLE public.audit_log_archive AS SELECT id::text AS id, user_id, action, created_at FROM public.audit_log WHERE {OLD} AND id % 2 = 0"));
     let done = cleanup(&db, &["audit", "--yes"]).assert_code(0).json();
-    assert!(done["findings"].to_string().contains("id is text in the table"), "{done:#}");
+    assert!(done["findings"].to_string().contains("id is text there"), "{done:#}");
     // What it has stands in the log still.
     assert_eq!(
         job(&done, "audit")["archived"].to_string(),
@@ -148,4 +148,73 @@ fn one_whose_ids_are_text_is_left_and_said() {
         one(&session, &format!("SELECT count(*) > 0 FROM public.audit_log WHERE {OLD}")),
         "t"
     );
+}
+
+/// What stands against it is said to whoever reads and to whoever parses; the SQL that is offered mends it.
+#[test]
+fn whatever_keeps_one_where_it_is_is_said_with_what_mends_it() {
+    let stands: &[(&str, &str)] = &[
+        (
+            "CREATE TABLE public.audit_log_archive AS SELECT *, now() AS archived_at FROM public.audit_log",
+            "it has a column archived_at, which our archive uses for something else",
+        ),
+        (
+            "CREATE TABLE public.audit_log_archive AS SELECT id::text AS id, user_id, ip_address, created_at, user_agent FROM public.audit_log",
+            "it lacks the column action, without which our archive takes no row",
+        ),
+        (
+            "CREATE TABLE public.audit_log_archive (LIKE public.audit_log) PARTITION BY RANGE (created_at);
+             CREATE TABLE public.part PARTITION OF public.audit_log_archive DEFAULT;
+             INSERT INTO public.audit_log_archive SELECT * FROM public.audit_log",
+            "it is partitioned",
+        ),
+        (
+            "CREATE TABLE public.audit_log_archive AS SELECT * FROM public.audit_log; ALTER TABLE public.audit_log_archive ADD UNIQUE (id);
+             CREATE TABLE public.aside (id int REFERENCES public.audit_log_archive (id));
+             CREATE MATERIALIZED VIEW public.reading AS SELECT id FROM public.audit_log_archive",
+            "key aside_id_fkey of public.aside points to it",
+        ),
+    ];
+    for (makes, said) in stands {
+        let db = filled();
+        let session = db.session();
+        let before = audit_rows(&session);
+        session.sql(makes);
+        let shown = markenmate(&["cleanup", "audit", "--yes"]).db(&db).run().assert_code(0).stdout;
+        assert!(shown.contains("WARNING [guide-archive]") && shown.contains(said), "{shown}");
+        let done = cleanup(&db, &["audit", "--yes"]).assert_code(0).json();
+        let finding = &done["findings"][0];
+        assert_eq!(finding["id"], "guide-archive", "{done:#}");
+        assert!(finding["detail"].as_str().unwrap().contains(said), "{done:#}");
+        // What stands in both stays in both.
+        assert_eq!(one(&session, "SELECT count(*) FROM markenmate.audit_log_archive"), "0");
+        let remedy = finding["remedy"].as_str().unwrap();
+        assert!(remedy.ends_with("then: markenmate cleanup audit"), "{remedy}");
+        for line in remedy.lines().filter(|line| !line.starts_with("then")) {
+            session.sql(line);
+        }
+        taken_over(&db);
+        let twice =
+            one(&session, "SELECT count(*) - count(DISTINCT id) FROM markenmate.audit_log_archive");
+        assert_eq!((twice.as_str(), audit_rows(&session)), ("0", before), "{said}");
+    }
+}
+
+#[test]
+fn one_without_numbers_is_compared_by_all_that_it_has() {
+    let db = filled();
+    let session = db.session();
+    session.sql(&format!(
+        "CREATE TABLE public.audit_log_archive AS SELECT user_id, action, created_at FROM public.audit_log WHERE {OLD} AND id % 2 = 0"
+    ));
+    let spared = format!(
+        "SELECT count(*) FROM public.audit_log l WHERE {OLD} AND NOT EXISTS (SELECT FROM public.audit_log_archive g WHERE g = ROW(l.user_id, l.action, l.created_at))"
+    );
+    let others = one(&session, &spared);
+    let done = cleanup(&db, &["audit", "--yes"]).assert_code(0).json();
+    assert!(
+        done["findings"][0]["detail"].as_str().unwrap().contains("it lacks the column id"),
+        "{done:#}"
+    );
+    assert_eq!(job(&done, "audit")["archived"].to_string(), others, "{done:#}");
 }

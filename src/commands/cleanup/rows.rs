@@ -13,7 +13,8 @@ use super::partial;
 use super::shown;
 use crate::checks::registry::{self as checks, Source};
 use crate::cleanup::export::{Export, Months};
-use crate::cleanup::ground::{Due, Ground, SPARED};
+use crate::cleanup::ground::{Due, Ground};
+use crate::cleanup::guide;
 use crate::cleanup::jobs::{self, GUIDE_ARCHIVE, Job};
 use crate::cleanup::lock;
 use crate::cleanup::orphans::{self, Moved, Orphans};
@@ -23,7 +24,7 @@ use crate::cleanup::tally::Tally;
 use crate::context::Context;
 use crate::db::patience::{Attempt, Setback};
 use crate::db::session::Session;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::migrations::setup;
 use crate::migrations::survey::Survey;
 use crate::pipeline::{Access, Operation};
@@ -186,21 +187,21 @@ impl Operation for Rows {
         let (role, sets_up) = owner::role(&survey, may_set_up)?;
         let ground = Ground::look(session, &role).await?;
         let jobs = self.jobs();
-        let (mut dues, mut findings, mut stays) = (Vec::new(), Vec::new(), false);
+        let (mut dues, mut findings, mut stays) = (Vec::new(), Vec::new(), None);
         if jobs.iter().any(|job| job.id == "audit") && ground.has_guide_archive() {
-            match guide_archive(session, &ground, &role).await? {
+            match guide::due(session, &ground, &role).await? {
                 Ok(due) => dues.push(due),
                 Err(why) => {
                     ground.read_guide_archive()?;
-                    stays = true;
-                    findings.push(shown::not_taken_over(why));
+                    stays = guide::spared(&ground);
+                    findings.push(shown::not_taken_over(&why));
                 }
             }
             findings.push(shown::the_guides_job());
         }
         for job in jobs {
             let cut_off = self.cut_off(job, ground.now);
-            let spared = (job.id == "audit" && stays).then_some(SPARED);
+            let spared = stays.as_deref().filter(|_| job.id == "audit");
             dues.push(ground.due(session, &role, job, cut_off, spared).await?);
         }
         let export = self.export(ground.now)?;
@@ -353,23 +354,6 @@ impl Rows {
         guard.end().await;
         Ok(())
     }
-}
-
-/// The guide's archive, where it can be taken over; else why not: nothing else is to wait for that.
-async fn guide_archive(
-    session: &Session,
-    ground: &Ground,
-    role: &str,
-) -> Result<Result<Due, String>, Failure> {
-    let due = match ground.due(session, role, &GUIDE_ARCHIVE, ground.now, None).await {
-        Ok(due) => due,
-        Err(failure) if failure.kind == Kind::Refused => {
-            return Ok(Err(format!("{failure}: {}", failure.causes.join("; "))));
-        }
-        Err(failure) => return Err(failure),
-    };
-    let stands = Ground::in_the_way(session, role, &due).await?;
-    Ok(if stands.is_empty() { Ok(due) } else { Err(stands.join("; ")) })
 }
 
 /// What `verify` asks.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cleanup::export::{Export, File, Months};
 use crate::cleanup::ground::Due;
+use crate::cleanup::guide::Obstacle;
 use crate::cleanup::orphans::{Moved, Orphans};
 use crate::cleanup::run::Done;
 use crate::db::locks::Holder;
@@ -40,14 +41,17 @@ pub(super) fn title_of(done: &Done, planned: &str) -> String {
 }
 
 /// Why the guide's archive stays where it is.
-pub(super) fn not_taken_over(why: String) -> Finding {
+pub(super) fn not_taken_over(why: &[Obstacle]) -> Finding {
+    let what: Vec<_> = why.iter().map(|obstacle| obstacle.what.as_str()).collect();
+    let then = ["then: markenmate cleanup audit"];
+    let remedy: Vec<_> = why.iter().map(|o| o.remedy.as_str()).chain(then).collect();
     Finding {
         id: "guide-archive".into(),
         severity: Severity::Warning,
         title: "The archive that was made by following the guide is not taken over".into(),
         subject: "public.audit_log_archive".into(),
-        detail: why,
-        remedy: "see to that, then: markenmate cleanup audit".into(),
+        detail: format!("it stays beside the log: {}", what.join("; ")),
+        remedy: remedy.join("\n"),
     }
 }
 
