@@ -44,17 +44,8 @@ impl Address {
     /// In what is shown before the question.
     pub(super) fn plan<W>(&self, mut plan: Plan<W>) -> Plan<W> {
         self.findings(&mut plan.findings);
-        for block in &mut plan.screen {
-            if let Block::Facts(facts) = block {
-                for (name, value) in facts {
-                    match name.as_str() {
-                        "the way back" => *value = self.line(value),
-                        "state" => *value = self.text(value),
-                        _ => {}
-                    }
-                }
-            }
-        }
+        self.blocks(&mut plan.screen);
+        self.data(&mut plan.data);
         plan.next = plan.next.map(|next| self.next(next));
         plan
     }
@@ -64,18 +55,54 @@ impl Address {
         match result {
             Ok(mut report) => {
                 self.findings(&mut report.findings);
+                self.blocks(&mut report.body);
+                self.data(&mut report.data);
                 report.next = report.next.map(|next| self.next(next));
                 report.undo = report.undo.map(|undo| self.line(&undo));
-                if let Some(Value::String(next)) = report.data.get_mut("next") {
-                    *next = self.text(next);
-                }
                 Ok(report)
             }
             Err(mut failure) => {
                 self.findings(&mut failure.findings);
+                self.blocks(&mut failure.body);
+                failure.data.iter_mut().for_each(|data| self.data(data));
                 failure.next = failure.next.map(|next| self.text(&next));
                 failure.hints.iter_mut().for_each(|hint| *hint = self.text(hint));
                 Err(failure)
+            }
+        }
+    }
+
+    /// Sentences, and the facts that have a command in them; cells and code stay as they are.
+    fn blocks(&self, blocks: &mut [Block]) {
+        for block in blocks {
+            match block {
+                Block::Text(text) => *text = self.text(text),
+                Block::Facts(facts) => {
+                    facts.iter_mut().for_each(|(name, value)| match name.as_str() {
+                        "the way back" => *value = self.line(value),
+                        "state" => *value = self.text(value),
+                        name if name.starts_with("last cleanup of ") => *value = self.text(value),
+                        _ => {}
+                    })
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The members that are commands, or sentences with one.
+    fn data(&self, data: &mut Value) {
+        for name in ["next", "unfinished"] {
+            match data.get_mut(name) {
+                Some(Value::String(text)) => *text = self.text(text),
+                Some(Value::Array(texts)) => {
+                    for text in texts {
+                        if let Value::String(text) = text {
+                            *text = self.text(text);
+                        }
+                    }
+                }
+                _ => {}
             }
         }
     }

@@ -117,10 +117,19 @@ async fn stages<O: Operation>(
 ) -> Result<Report, Failure> {
     let address = Address::of(cx, session);
     let result = plan_and_execute(cx, session, operation, address.as_ref()).await;
+    let result = result.map_err(goes_on);
     match address {
         None => result,
         Some(address) => address.result(result),
     }
+}
+
+/// What is half done, or maybe done, has a command that goes on from there.
+fn goes_on(mut failure: Failure) -> Failure {
+    if matches!(failure.kind, Kind::Partial | Kind::Unknown) {
+        failure.next.get_or_insert_with(|| "markenmate status".into());
+    }
+    failure
 }
 
 async fn plan_and_execute<O: Operation>(

@@ -221,6 +221,9 @@ fn rows_that_others_hold_are_left_and_counted() {
         "{done:#}"
     );
     assert_eq!(audit_rows(&session), before);
+    let status = markenmate(&["status"]).db(&db).run().assert_code(0).stdout;
+    let said = "done, 7 row(s) left, which others held: the next run takes them";
+    assert!(status.contains(said), "{status}");
     holder.sql("UPDATE public.audit_log SET metadata = metadata WHERE id IN (SELECT id FROM public.audit_log WHERE created_at < now() - interval '90 days' LIMIT 3); COMMIT");
     let done = cleanup(&db, &["audit", "--yes"]).assert_code(0).json();
     assert_eq!(job(&done, "audit")["archived"], 7, "{done:#}");

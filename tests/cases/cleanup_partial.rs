@@ -88,6 +88,8 @@ fn failed_it_tells_the_rows_that_had_left() {
     assert_eq!(audit["at_most"], false, "{ended:#}");
     assert_eq!(statuses(&ended), IN_AUDIT);
     assert_eq!(ended["data"]["files"], json!([]));
+    let next = ended["next"].as_str().unwrap();
+    assert!(next.starts_with("markenmate cleanup") && next.contains(" --export "), "{next}");
     assert!(ended["error"]["message"].as_str().unwrap().contains("cannot clean up"), "{ended:#}");
 }
 
@@ -117,6 +119,7 @@ fn where_the_connection_is_lost_the_counts_are_the_most_it_can_be() {
     let audit = job(&ended, "audit");
     let most = audit["deleted"].as_u64().unwrap();
     assert_eq!(audit["at_most"], true, "{ended:#}");
+    assert!(ended["next"].as_str().unwrap().starts_with("markenmate cleanup"), "{ended:#}");
     assert!(most > 0 && most <= archived(&session), "{ended:#}");
     let causes = ended["error"]["causes"].to_string();
     assert!(causes.contains(&format!("up to {most} rows had left, {most} of them")), "{causes}");

@@ -387,6 +387,9 @@ fn the_way_on_names_the_job_and_another_archives_export_is_told() {
     assert_eq!(one(&db.session(), "SELECT count(*) FROM public.audit_log"), before);
     let audit = cleanup(&db, &[&["audit"], &flags[..]].concat()).assert_code(0).json();
     assert!(audit["data"]["unfinished"][0].as_str().unwrap().contains(&go_on), "{audit:#}");
+    let args = [&["-d", &db.url, "cleanup", "audit", "--dry-run"], &flags[1..]].concat();
+    let named = markenmate(&args).run().assert_code(0).stdout;
+    assert!(named.contains("to go on with it: markenmate -d '"), "{named}");
 }
 
 #[test]

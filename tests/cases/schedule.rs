@@ -568,9 +568,15 @@ fn status_says_when_each_job_last_ran() {
     for line in [
         "nothing, as far as can be seen from here",
         "2025-11-01T08:00:00Z: 9 row(s) archived; ended in the middle, run again: markenmate cleanup audit",
-        "2025-11-04T08:01:00Z: 7 row(s) deleted; stopped, 3 row(s) left",
+        "2025-11-04T08:01:00Z: 7 row(s) deleted; stopped, 3 row(s) left: the next run takes them",
     ] {
         assert!(said.contains(line), "{line}\n{said}");
+    }
+    // What is to be pasted names the database that was named.
+    let named = markenmate(&["-d", &db.url, "status"]).run().assert_code(0).stdout;
+    assert!(named.contains("run again: markenmate -d '"), "{named}");
+    for command in ["cleanup", "verify", "migrate", "set-master-admin"] {
+        assert!(!named.contains(&format!("markenmate {command}")), "{named}");
     }
 }
 

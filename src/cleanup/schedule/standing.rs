@@ -143,10 +143,15 @@ impl LastRun {
         }
         match (&self.finished_at, self.outcome.as_deref()) {
             (None, _) => "at work".into(),
-            (_, Some("done")) => "done".into(),
             (_, outcome) => {
-                let left = self.remaining.map(|rows| format!(", {rows} row(s) left"));
-                format!("{}{}", outcome.unwrap_or("?"), left.unwrap_or_default())
+                let left = match (self.remaining, outcome) {
+                    (None | Some(0), _) => String::new(),
+                    (Some(rows), Some("done")) => {
+                        format!(", {rows} row(s) left, which others held: the next run takes them")
+                    }
+                    (Some(rows), _) => format!(", {rows} row(s) left: the next run takes them"),
+                };
+                format!("{}{left}", outcome.unwrap_or("?"))
             }
         }
     }
@@ -178,8 +183,11 @@ mod tests {
             outcome: Some(outcome.into()),
             ..silent.clone()
         };
-        assert_eq!(finished("done").words(), "done");
-        assert_eq!(finished("stopped").words(), "stopped, 7 row(s) left");
+        let done = finished("done");
+        assert_eq!(done.words(), "done, 7 row(s) left, which others held: the next run takes them");
+        assert_eq!(LastRun { remaining: Some(0), ..done }.words(), "done");
+        let stopped = finished("stopped");
+        assert_eq!(stopped.words(), "stopped, 7 row(s) left: the next run takes them");
         assert!(finished("ended").ended_in_the_middle());
     }
 }

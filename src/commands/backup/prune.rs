@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::report::{Block, Outcome, Report, StepResult, StepStatus};
 use crate::settings::Consent;
+use crate::tools::shell;
 
 use super::kept::named_or_usual;
 
@@ -43,7 +44,10 @@ pub async fn prune(cx: &Context, dir: Option<&Path>, keep: usize) -> Result<Repo
     for (n, backup) in old.iter().enumerate() {
         backup.remove().map_err(|error| {
             let kind = if n == 0 { Kind::Unexpected } else { Kind::Partial };
-            let failure = Failure::new(kind, format!("cannot remove {}", backup.path.display()));
+            let mut failure =
+                Failure::new(kind, format!("cannot remove {}", backup.path.display()));
+            let dir = shell::word(&dir.to_string_lossy());
+            failure.next = (n > 0).then(|| format!("markenmate backup prune {dir} --keep {keep}"));
             let gone = old.iter().take(n).map(|backup| backup.path.display());
             gone.fold(failure.because(error), |failure, path| {
                 failure.because(format!("{path} was removed before"))

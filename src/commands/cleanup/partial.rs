@@ -11,10 +11,10 @@ use crate::cleanup::ground::Due;
 use crate::cleanup::tally::Tally;
 use crate::failure::{Failure, Kind, Steps};
 use crate::plan::{Plan, Step};
-use crate::report::{StepResult, StepStatus};
+use crate::report::{Next, StepResult, StepStatus};
 
-/// The failure, with what was done before it.
-pub(super) fn ended(failure: Failure, plan: &Plan<Seen>, all: &Outcomes) -> Failure {
+/// The failure, with what was done before it, and what goes on.
+pub(super) fn ended(failure: Failure, plan: &Plan<Seen>, all: &Outcomes, again: Next) -> Failure {
     let took = all.since.map(|since| since.elapsed()).unwrap_or_default();
     let jobs: Vec<Value> =
         (0..).zip(&plan.work.dues).map(|(n, due)| job(&failure, n, due, all, took)).collect();
@@ -25,6 +25,9 @@ pub(super) fn ended(failure: Failure, plan: &Plan<Seen>, all: &Outcomes) -> Fail
     });
     let mut failure = after(failure, all);
     failure.findings.extend(plan.findings.iter().cloned());
+    if matches!(failure.kind, Kind::Partial | Kind::Unknown | Kind::Interrupted) {
+        failure.next = Some(again.command);
+    }
     (failure.steps, failure.data) = (Some(Box::new(Steps(steps))), Some(data));
     failure
 }

@@ -141,6 +141,9 @@ impl Rows {
         for job in &self.args.jobs {
             command += &format!(" {}", job.id());
         }
+        if self.args.put_back {
+            command += " --put-back";
+        }
         if let Some(folder) = &self.args.export {
             command += &format!(" --export {}", shell::word(&folder.to_string_lossy()));
         }
@@ -294,7 +297,7 @@ impl Operation for Rows {
         let mut all = Outcomes::default();
         match self.carry_out(cx, session, &plan.work, &mut all).await {
             Ok(()) => Ok(report(&plan, &all, self.again())),
-            Err(failure) => Err(partial::ended(failure, &plan, &all)),
+            Err(failure) => Err(partial::ended(failure, &plan, &all, self.again())),
         }
     }
 }

@@ -208,6 +208,8 @@ fn refuse_returning(tables: &[Kept]) -> Result<(), Failure> {
 fn after(mut failure: Failure, dropped: usize) -> Failure {
     if dropped > 0 && failure.kind != Kind::Interrupted {
         failure.kind = Kind::Partial;
+        // Names that are gone by now would be refused: what is left is shown first.
+        failure.next = Some("markenmate cleanup set-aside --dry-run".into());
     }
     failure.hint("whoever is connected to it must go first; what was dropped before stays so")
 }

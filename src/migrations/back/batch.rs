@@ -64,6 +64,7 @@ pub(super) fn stopped(mut failure: Failure, kept: &Kept) -> Failure {
     if failure.kind != Kind::Interrupted {
         failure.kind = Kind::Partial;
     }
+    failure.next = Some("markenmate migrate".into());
     failure.hints.retain(|hint| !hint.starts_with("nothing was changed"));
     let first = failure.hints.iter().any(|hint| hint.starts_with(QUALIFY));
     failure.because(format!("the versions are committed; {} is still returning", kept.what())).hint(

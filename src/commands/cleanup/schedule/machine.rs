@@ -232,6 +232,7 @@ impl Work<'_> {
         });
         started.map_err(|failure| Failure {
             kind: Kind::Partial,
+            next: Some(self.command(self.wish.flag())),
             ..failure
                 .hint("the files are as they should be; look at: systemctl status, journalctl -xe")
         })?;
@@ -263,8 +264,11 @@ impl Work<'_> {
         let failure = match (done, error.kind()) {
             (0, io::ErrorKind::PermissionDenied) => Failure::refused(what),
             (0, _) => Failure::unexpected(what),
-            _ => Failure::new(Kind::Partial, what)
-                .hint(format!("{done} file(s) were changed before; run it again")),
+            _ => Failure {
+                next: Some(self.command(self.wish.flag())),
+                ..Failure::new(Kind::Partial, what)
+                    .hint(format!("{done} file(s) were changed before; run it again"))
+            },
         };
         failure
             .because(error)

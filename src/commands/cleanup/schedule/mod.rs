@@ -50,6 +50,17 @@ enum Wish {
     Remove,
 }
 
+impl Wish {
+    /// As it is typed.
+    const fn flag(self) -> &'static str {
+        match self {
+            Self::Print => "",
+            Self::Install => "--install",
+            Self::Remove => "--remove",
+        }
+    }
+}
+
 impl Args {
     fn wish(&self) -> Wish {
         match (self.install, self.remove) {
