@@ -79,7 +79,7 @@ pub struct Failure {
     pub steps: Option<Box<Steps>>,
     /// The command's `data`, where a failure has some.
     pub data: Option<serde_json::Value>,
-    /// What is seen all the same, above the message.
+    /// What is seen all the same, before the message.
     pub body: Vec<Block>,
     /// A command to paste once the reason is gone.
     pub next: Option<String>,

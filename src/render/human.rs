@@ -68,9 +68,14 @@ pub fn screen<W>(plan: &Plan<W>, console: &Console) -> String {
     text
 }
 
+/// What was seen all the same, before a failure.
+pub fn seen(failure: &Failure, console: &Console) -> String {
+    blocks(&failure.body, &[], console.width())
+}
+
 /// A failure: what, why, what was found, what to type next.
-pub fn failure(failure: &Failure, console: &Console) -> String {
-    let mut text = blocks(&failure.body, &[], console.width());
+pub fn failure(failure: &Failure) -> String {
+    let mut text = String::new();
     push_line(&mut text, &format!("error: {}", escape(&failure.message)));
     for cause in &failure.causes {
         push_line(&mut text, &format!("  because: {}", escape(cause)));

@@ -26,8 +26,11 @@ pub fn show(cx: &Context, command: &str, ending: &Ending) -> u8 {
         }
         (Format::Human, Ok(report)) => cx.console.print(&human::report(report, &cx.console)),
         (Format::Human, Err(failure)) => {
-            cx.console.insist_rendered(&human::failure(failure, &cx.console));
-            Ok(())
+            // What was asked for, as far as it is there, is no talk: it goes through a pipe.
+            let seen = human::seen(failure, &cx.console);
+            let printed = if seen.is_empty() { Ok(()) } else { cx.console.print(&seen) };
+            cx.console.insist_rendered(&human::failure(failure));
+            printed
         }
     };
     match printed {
@@ -36,7 +39,7 @@ pub fn show(cx: &Context, command: &str, ending: &Ending) -> u8 {
             if ending.result.as_ref().is_ok_and(|report| report.outcome == Outcome::Done) {
                 failure = failure.hint("the work itself is done: only the report was lost");
             }
-            cx.console.insist_rendered(&human::failure(&failure, &cx.console));
+            cx.console.insist_rendered(&human::failure(&failure));
             failure.kind.exit_code()
         }
     }
@@ -46,7 +49,7 @@ pub fn show(cx: &Context, command: &str, ending: &Ending) -> u8 {
 pub fn show_early(console: &Console, format: Format, command: &str, failure: &Failure) -> u8 {
     match format {
         Format::Json => drop(console.print(&json::early(command, failure))),
-        Format::Human => console.insist_rendered(&human::failure(failure, console)),
+        Format::Human => console.insist_rendered(&human::failure(failure)),
     }
     failure.kind.exit_code()
 }

@@ -34,7 +34,13 @@ fn what_is_kept_is_listed_and_dropped_only_on_the_typed_phrase() {
     assert_eq!(of("public.audit_log")["state"], "kept");
     assert!(of("public.audit_log")["rows"].as_u64() > Some(3));
     assert!(of("public.token_lending.version")["bytes"].as_u64() > Some(0));
-    cleanup(&db, &["--yes"]).assert_code(4);
+    // Where nobody can be asked it is listed all the same.
+    let refused = cleanup(&db, &["--yes"]).assert_code(4).json();
+    assert_eq!(refused["data"], listed["data"], "{refused:#}");
+    let piped = markenmate(&["cleanup", "set-aside"]).db(&db).run().assert_code(4);
+    let name = of("public.audit_log")["name"].as_str().unwrap().to_owned();
+    assert!(piped.stdout.contains(&name), "{}", piped.stdout);
+    assert!(piped.stderr.contains("to consent: --confirm"), "{}", piped.stderr);
     assert_eq!(tables(&db), "5");
     let unknown = cleanup(&db, &["other", "--confirm", &db.name]).assert_code(4);
     assert!(unknown.stdout.contains("nothing of the name"), "{}", unknown.stdout);

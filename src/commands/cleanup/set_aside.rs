@@ -13,7 +13,7 @@ use crate::failure::{Failure, Kind};
 use crate::migrations::back::stock::{self, Kept};
 use crate::migrations::own;
 use crate::migrations::survey::Survey;
-use crate::pipeline::{Access, Operation};
+use crate::pipeline::{self, Access, Operation};
 use crate::plan::{Plan, Risk, Step};
 use crate::report::{Block, Next, Outcome, Report, StepStatus};
 
@@ -36,6 +36,8 @@ pub struct Seen {
     role: String,
     tables: Vec<Kept>,
     databases: Vec<Database>,
+    /// Consent was not given, and nobody can be asked.
+    refusal: Option<Failure>,
 }
 
 impl SetAside {
@@ -62,7 +64,7 @@ impl Operation for SetAside {
 
     async fn inspect(
         &self,
-        _cx: &Context,
+        cx: &Context,
         session: &Session,
         _attempt: Attempt,
     ) -> Result<Seen, Setback> {
@@ -86,7 +88,15 @@ impl Operation for SetAside {
             true => stock::stock(session, &role).await?,
             false => Vec::new(),
         };
-        Ok(Seen { role, tables, databases: kept::kept(session).await? })
+        let consents = match cx.settings.dry_run {
+            true => Ok(true),
+            false => {
+                let phrase = pipeline::phrase_for(session);
+                pipeline::can_consent(cx, Risk::Destructive, &phrase)
+            }
+        };
+        let databases = kept::kept(session).await?;
+        Ok(Seen { role, tables, databases, refusal: consents.err() })
     }
 
     fn plan(&self, _cx: &Context, seen: &Seen) -> Result<Plan<Seen>, Failure> {
@@ -94,12 +104,14 @@ impl Operation for SetAside {
             role: seen.role.clone(),
             tables: seen.tables.iter().filter(|t| self.wants(&t.name)).cloned().collect(),
             databases: seen.databases.iter().filter(|d| self.wants(&d.name)).cloned().collect(),
+            refusal: None,
         };
         self.refuse_unknown(seen)?;
-        if let Err(mut failure) = refuse_returning(&work.tables) {
-            failure.body = screen(&work);
-            failure.data = Some(data(&work));
-            return Err(failure);
+        let is_empty = work.tables.is_empty() && work.databases.is_empty();
+        let refusal = seen.refusal.clone().filter(|_| !is_empty);
+        // What is kept is listed all the same.
+        if let Some(refusal) = refuse_returning(&work.tables).err().or(refusal) {
+            return Err(Failure { body: screen(&work), data: Some(data(&work)), ..refusal });
         }
         let steps: Vec<Step> = work
             .tables
@@ -142,7 +154,7 @@ impl Operation for SetAside {
         session: &Session,
         plan: Plan<Seen>,
     ) -> Result<Report, Failure> {
-        let Seen { role, tables, databases } = &plan.work;
+        let Seen { role, tables, databases, .. } = &plan.work;
         if !tables.is_empty() {
             let patience =
                 Patience::new(session, &cx.console, &cx.interrupt, &[], cx.settings.max_wait);
