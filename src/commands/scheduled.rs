@@ -18,7 +18,7 @@ use crate::migrations::registry;
 use crate::migrations::survey::Survey;
 use crate::report::Finding;
 
-use super::cleanup::schedule::beside;
+use super::cleanup::schedule::{beside, twice};
 
 /// What was seen.
 #[derive(Debug, Clone, Default)]
@@ -28,7 +28,7 @@ pub struct Schedule {
     /// Why the server's own jobs could not be seen.
     unseen: Option<String>,
     /// Exports that did not end.
-    pub(super) unfinished: Vec<Finding>,
+    unfinished: Vec<Finding>,
 }
 
 /// Looks; none where the tool's own schema keeps no runs yet.
@@ -114,6 +114,12 @@ async fn in_server(
 }
 
 impl Schedule {
+    /// What is to be looked at.
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        let twice = twice(&self.jobs, Path::new("/"));
+        self.unfinished.iter().cloned().chain(twice).collect()
+    }
+
     /// Lines for people.
     pub(super) fn facts(&self) -> Vec<(String, String)> {
         let job = |job: &Scheduled| {

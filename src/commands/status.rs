@@ -141,7 +141,7 @@ impl Operation for Status {
         report.findings.extend(beside::guide_archive(&survey));
         report.findings.extend(lost::lost(&survey.kept));
         report.findings.extend(beside::set_aside(&survey));
-        report.findings.extend(schedule.into_iter().flat_map(|schedule| schedule.unfinished));
+        report.findings.extend(schedule.iter().flat_map(Schedule::findings));
         report.findings.extend(further.findings);
         report.findings.extend(doctor::rolled_back(session, state, &survey).await?);
         report.findings.extend(

@@ -540,6 +540,61 @@ fn what_this_machine_keeps_is_seen() {
     assert_eq!(seen("markenmate@staging:5432"), <[String; 0]>::default());
 }
 
+/// Whoever else keeps the rhythm is named, and only what is there is taken away.
+#[test]
+fn two_keepers_of_one_database_are_said_and_go_one_by_one() {
+    let root = TempDir::new().unwrap();
+    let run = |args: &[&str]| {
+        let args = [args, &["--format", "json"]].concat();
+        schedule(&args, root.path()).url(URL).run().assert_code(0).json()
+    };
+    let first = run(&["--via", "cron", "--install", "--yes"]);
+    assert_eq!(first["findings"], serde_json::json!([]), "{first:#}");
+    // Also where it is only looked at, and where nothing is left to do.
+    for args in
+        [&["--install", "--dry-run"][..], &[], &["--install", "--yes"], &["--install", "--yes"]]
+    {
+        let said = run(&[&["--via", "systemd"], args].concat());
+        let found = &said["findings"][0];
+        assert_eq!(found["id"], "scheduled-twice", "{said:#}");
+        let detail = found["detail"].as_str().unwrap();
+        assert!(
+            detail.starts_with("tokens by systemd (markenmate-cleanup-tokens-markenmate.timer) and by cron (/etc/cron.d/markenmate-markenmate); audit by"),
+            "{detail}"
+        );
+        let remedy = format!(
+            "markenmate cleanup schedule --via cron --remove --root {}",
+            root.path().display()
+        );
+        assert_eq!(found["remedy"], remedy.as_str(), "{said:#}");
+    }
+    let cron = run(&["--via", "cron", "--install", "--dry-run"]);
+    assert!(
+        cron["findings"][0]["remedy"].as_str().unwrap().contains("--via systemd --remove"),
+        "{cron:#}"
+    );
+
+    // Of a timer that is gone already nothing is said.
+    let tokens = "etc/systemd/system/markenmate-cleanup-tokens-markenmate.timer";
+    fs::remove_file(root.path().join(tokens)).unwrap();
+    let removed = run(&["--via", "systemd", "--remove", "--yes"]);
+    assert_eq!(
+        removed["data"]["schedule"]["commands"],
+        serde_json::json!([
+            "systemctl disable --now markenmate-cleanup-audit-markenmate.timer",
+            "systemctl daemon-reload"
+        ])
+    );
+    // Where there was only cron, nothing is said of systemd.
+    let removed = schedule(&["--remove", "--yes"], root.path()).url(URL).run().assert_code(0);
+    assert!(
+        removed.stdout.contains("/etc/cron.d/") && !removed.stdout.contains("systemctl"),
+        "{}",
+        removed.stdout
+    );
+    assert_eq!(run(&["--remove", "--yes"])["data"]["schedule"]["commands"], serde_json::json!([]));
+}
+
 #[test]
 fn status_says_when_each_job_last_ran() {
     let db = TestDb::migrated();

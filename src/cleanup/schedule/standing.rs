@@ -9,7 +9,7 @@ use super::files::whose;
 use super::marker::Ours;
 use super::names::Names;
 use super::pg_cron::Job;
-use super::{RHYTHMS, Via};
+use super::{RHYTHMS, Rhythm, Via};
 use crate::db::locks;
 
 /// The statement that reads [`LastRun`]s.
@@ -65,31 +65,34 @@ pub struct LastRun {
 /// What this machine keeps for the database at `place`, below `root`. What cannot be read is not seen.
 pub fn on_machine(root: &Path, names: &Names, place: &str) -> Vec<Scheduled> {
     let mut seen = Vec::new();
-    for (via, rhythm) in
-        [Via::Systemd, Via::Cron].into_iter().flat_map(|via| RHYTHMS.iter().map(move |r| (via, r)))
-    {
-        let (path, name) = match via {
-            Via::Systemd => {
-                let unit = names.unit(rhythm, "timer");
-                (Path::new(Names::folder(via)).join(&unit), unit)
-            }
-            _ => (names.crontab(), names.crontab().to_string_lossy().into_owned()),
-        };
-        let state = match whose(&root.join(path.strip_prefix("/").unwrap_or(&path))) {
-            Ok(Some(Ours::Untouched { place: of })) if of == place => "installed",
-            Ok(Some(Ours::Changed { place: of })) if of == place => "changed_by_hand",
-            _ => continue,
-        };
-        seen.push(Scheduled {
-            job: rhythm.job,
-            via: via.word(),
-            name,
-            rhythm: rhythm.words.to_owned(),
-            state,
-            last: None,
-        });
+    for via in [Via::Systemd, Via::Cron] {
+        for job in planned(names, via) {
+            let path = Path::new(Names::folder(via)).join(&job.name);
+            let state = match whose(&root.join(path.strip_prefix("/").unwrap_or(&path))) {
+                Ok(Some(Ours::Untouched { place: of })) if of == place => "installed",
+                Ok(Some(Ours::Changed { place: of })) if of == place => "changed_by_hand",
+                _ => continue,
+            };
+            seen.push(Scheduled { state, ..job });
+        }
     }
     seen
+}
+
+/// What this machine would keep by `via`.
+pub fn planned(names: &Names, via: Via) -> Vec<Scheduled> {
+    let job = |rhythm: &Rhythm| Scheduled {
+        job: rhythm.job,
+        via: via.word(),
+        name: match via {
+            Via::Systemd => names.unit(rhythm, "timer"),
+            _ => names.crontab().to_string_lossy().into_owned(),
+        },
+        rhythm: rhythm.words.to_owned(),
+        state: "installed",
+        last: None,
+    };
+    RHYTHMS.iter().map(job).collect()
 }
 
 /// Jobs of pg_cron.

@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 use crate::cleanup::schedule::changes::{self, Change, Changes};
 use crate::cleanup::schedule::files::File;
 use crate::cleanup::schedule::names::Names;
-use crate::cleanup::schedule::{Setup, Via, systemd};
+use crate::cleanup::schedule::{Setup, Via, standing, systemd};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::pipeline::local;
 use crate::plan::{Plan, Risk, Step};
-use crate::report::{Block, Next, Outcome, Report, StepStatus};
+use crate::report::{Block, Finding, Next, Outcome, Report, StepStatus};
 use crate::settings::{Address, Endpoint};
 use crate::tools::shell;
 use crate::tools::systemctl::Systemctl;
 
-use super::{Wish, data, setup};
+use super::{Wish, data, setup, twice};
 
 /// Where, and what of it.
 struct Work<'a> {
@@ -102,19 +102,38 @@ impl Work<'_> {
         systemd::timers(&self.setup.names)
     }
 
-    /// What an operator types where the tool does not.
-    fn commands(&self) -> Vec<String> {
-        if !self.vias.contains(&Via::Systemd) {
-            return Vec::new();
-        }
-        let timers: Vec<_> = self.timers().iter().map(|name| shell::word(name)).collect();
-        let timers = timers.join(" ");
+    /// Of these files the timers: what is not there is not stopped.
+    fn timers_of(&self, files: &[File]) -> Vec<String> {
+        let folder = Path::new(Names::folder(Via::Systemd));
+        let there = |name: &String| files.iter().any(|file| file.path == folder.join(name));
+        self.timers().into_iter().filter(there).collect()
+    }
+
+    /// What an operator types where the tool does not, for these files.
+    fn commands(&self, files: &[File]) -> Vec<String> {
+        let words = |timers: Vec<String>| {
+            timers.iter().map(|name| shell::word(name)).collect::<Vec<_>>().join(" ")
+        };
+        let reload = "systemctl daemon-reload".to_owned();
+        let folder = Names::folder(Via::Systemd);
         match self.wish {
-            Wish::Remove => {
-                vec![format!("systemctl disable --now {timers}"), "systemctl daemon-reload".into()]
-            }
-            _ => vec!["systemctl daemon-reload".into(), format!("systemctl enable --now {timers}")],
+            _ if !self.vias.contains(&Via::Systemd) => Vec::new(),
+            Wish::Remove if files.iter().all(|file| !file.path.starts_with(folder)) => Vec::new(),
+            Wish::Remove => match words(self.timers_of(files)) {
+                none if none.is_empty() => vec![reload],
+                timers => vec![format!("systemctl disable --now {timers}"), reload],
+            },
+            _ => vec![reload, format!("systemctl enable --now {}", words(self.timers()))],
         }
+    }
+
+    /// Whoever else keeps the rhythm here.
+    fn others(&self) -> Option<Finding> {
+        let Setup { names, connection, .. } = &self.setup;
+        let others = standing::on_machine(self.root, names, &connection.place);
+        let others = others.into_iter().filter(|job| job.via != self.via().word());
+        let ours = standing::planned(names, self.via());
+        twice(&ours.into_iter().chain(others).collect::<Vec<_>>(), self.root)
     }
 
     fn printed(&self) -> Report {
@@ -134,10 +153,12 @@ impl Work<'_> {
                     .into(),
             ));
         }
-        if !self.commands().is_empty() {
+        let commands = self.commands(&files);
+        if !commands.is_empty() {
             report.body.push(Block::Heading("then".into()));
-            report.body.push(Block::Code(self.commands().join("\n")));
+            report.body.push(Block::Code(commands.join("\n")));
         }
+        report.findings.extend(self.others());
         files.insert(0, environment);
         report.data = self.data(&files);
         report.next = Some(Next::run(self.command("--install")));
@@ -157,7 +178,7 @@ impl Work<'_> {
         data(json!({
             "via": self.vias.iter().map(|via| via.word()).collect::<Vec<_>>(),
             "files": files.iter().map(file).collect::<Vec<_>>(),
-            "commands": self.commands(),
+            "commands": self.commands(files),
         }))
     }
 
@@ -168,8 +189,11 @@ impl Work<'_> {
             let step = Step::new("file", change.title(self.root), Risk::Additive);
             steps.push(Step { detail: change.detail(self.root), ..step });
         }
-        if self.systemctl.is_some() && (!steps.is_empty() || self.is_idle()) {
-            let command = Step::new("systemctl", self.commands().join(" && "), Risk::Additive);
+        let files: Vec<_> = changes.iter().map(|change| change.file.clone()).collect();
+        let commands = self.commands(&files);
+        let is_due = !commands.is_empty() && (!steps.is_empty() || self.is_idle());
+        if self.systemctl.is_some() && is_due {
+            let command = Step::new("systemctl", commands.join(" && "), Risk::Additive);
             let at = if self.wish == Wish::Remove { 0 } else { steps.len() };
             steps.insert(at, command);
         }
@@ -182,12 +206,14 @@ impl Work<'_> {
                 _ => "nothing to do: it is set up as it would be".into(),
             }));
         }
-        let files: Vec<_> = changes.iter().map(|change| change.file.clone()).collect();
         Ok(Plan {
             data: self.data(&files),
             steps,
             screen,
-            findings: Vec::new(),
+            findings: match self.wish {
+                Wish::Remove => Vec::new(),
+                _ => self.others().into_iter().collect(),
+            },
             question: match self.wish {
                 Wish::Remove => "Remove this?".into(),
                 _ => "Set this up?".into(),
@@ -213,23 +239,23 @@ impl Work<'_> {
 
     fn carry_out(&self, plan: &Plan<Vec<Change>>) -> Result<Report, Failure> {
         let removes = self.wish == Wish::Remove;
-        let timers = self.timers();
+        let files: Vec<_> = plan.work.iter().map(|change| change.file.clone()).collect();
+        let commands = self.commands(&files);
+        let timers = if removes { self.timers_of(&files) } else { self.timers() };
         let timers: Vec<&str> = timers.iter().map(String::as_str).collect();
-        let there = |name: &&str| {
-            let path = Path::new(Names::folder(Via::Systemd)).join(name);
-            removes && plan.work.iter().any(|change| change.file.path == path)
-        };
-        let stopped: Vec<&str> = timers.iter().copied().filter(there).collect();
-        if !stopped.is_empty() {
-            self.systemctl(&[&["disable", "--now"][..], &stopped].concat())?;
+        if removes && !timers.is_empty() {
+            self.systemctl(&[&["disable", "--now"][..], &timers].concat())?;
         }
         for (n, change) in plan.work.iter().enumerate() {
             change.carry_out(self.root).map_err(|error| self.stuck(change, n, &error))?;
         }
-        let started = self.systemctl(&["daemon-reload"]).and_then(|()| match removes {
+        let started = match commands.is_empty() {
             true => Ok(()),
-            false => self.systemctl(&[&["enable", "--now"][..], &timers].concat()),
-        });
+            false => self.systemctl(&["daemon-reload"]).and_then(|()| match removes {
+                true => Ok(()),
+                false => self.systemctl(&[&["enable", "--now"][..], &timers].concat()),
+            }),
+        };
         started.map_err(|failure| Failure {
             kind: Kind::Partial,
             next: Some(self.command(self.wish.flag())),
@@ -239,14 +265,14 @@ impl Work<'_> {
         let mut report = Report::new(Outcome::Done);
         report.steps = plan.steps.iter().map(|s| s.result(StepStatus::Done, None)).collect();
         report.body.clone_from(&plan.screen);
-        let files: Vec<_> = plan.work.iter().map(|change| change.file.clone()).collect();
+        report.findings.clone_from(&plan.findings);
         report.data = self.data(&files);
-        if self.systemctl.is_none() && !self.commands().is_empty() {
+        if self.systemctl.is_none() && !commands.is_empty() {
             report.body.push(Block::Text(match self.root == Path::new("/") {
                 true => "systemd does not run here; where it does:".into(),
                 false => "on the machine it is for:".into(),
             }));
-            report.body.push(Block::Code(self.commands().join("\n")));
+            report.body.push(Block::Code(commands.join("\n")));
         }
         report.next = Some(Next::run("markenmate status"));
         if !removes {

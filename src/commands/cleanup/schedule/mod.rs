@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::cleanup::schedule::names::Names;
+use crate::cleanup::schedule::standing::Scheduled;
 use crate::cleanup::schedule::{Setup, Via};
 use crate::context::Context;
 use crate::failure::{Ending, Failure};
 use crate::pipeline::{self, local};
+use crate::report::{Finding, Severity};
+use crate::tools::shell;
 
 mod machine;
 mod server;
@@ -87,6 +90,42 @@ pub async fn run(cx: &Context, args: Args) -> Ending {
     };
     let root = args.root.as_deref().unwrap_or(Path::new("/"));
     alone(local::addressed(cx, machine::run(cx, wish, via, root).await))
+}
+
+/// Where a job has several keepers: the first of them is as good as all. Paused ones run nothing.
+pub(in crate::commands) fn twice(jobs: &[Scheduled], root: &Path) -> Option<Finding> {
+    let jobs: Vec<_> = jobs.iter().filter(|job| job.state != "paused").collect();
+    let is_again = |n: usize| jobs.iter().take(n).any(|before| before.job == jobs[n].job);
+    let again: Vec<_> =
+        jobs.iter().enumerate().filter(|(n, _)| is_again(*n)).map(|(_, job)| *job).collect();
+    let mut vias: Vec<_> = again.iter().map(|job| job.via).collect();
+    vias.dedup();
+    let root = match root == Path::new("/") {
+        true => String::new(),
+        false => format!(" --root {}", shell::word(&root.to_string_lossy())),
+    };
+    let remove = |via: &&str| match *via {
+        "pg-cron" => format!("markenmate cleanup schedule --via {via} --remove"),
+        _ => format!("markenmate cleanup schedule --via {via} --remove{root}"),
+    };
+    let keepers = |job: &&Scheduled| {
+        let all = jobs.iter().filter(|other| other.job == job.job);
+        let all: Vec<_> = all.map(|job| format!("{} ({})", job.via, job.name)).collect();
+        format!("{} by {}", job.job, all.join(" and by "))
+    };
+    let mut said: Vec<_> = again.iter().map(keepers).collect();
+    said.dedup();
+    (!again.is_empty()).then(|| Finding {
+        id: "scheduled-twice".into(),
+        severity: Severity::Warning,
+        title: "A cleanup is scheduled twice for this database".into(),
+        subject: "cleanup schedule".into(),
+        detail: format!(
+            "{}: of two that begin at once the second ends with 7, and does nothing",
+            said.join("; ")
+        ),
+        remedy: vias.iter().map(remove).collect::<Vec<_>>().join("\n"),
+    })
 }
 
 /// Under which the document has it.
