@@ -1,7 +1,6 @@
 -- What roles need to work with markenmate, beside the application's own.
 --
---   psql -d DATABASE -v owner=app -v reader=markenmate_reader -v operator=markenmate_operator \
---        -f grants.sql
+--   markenmate util grants | psql -d DATABASE -v owner=app -v reader=markenmate_reader -v operator=markenmate_operator
 --
 -- owner     the role that owns the application's tables: \dt public."user" shows it
 -- reader    may run status, verify and stats; changes nothing, but reads every table, secrets included

@@ -207,7 +207,7 @@ pub fn complained(failure: Failure, said: &[String]) -> Failure {
     let mut failure = said.iter().fold(failure, |failure, line| failure.because(line));
     if denied {
         failure.kind = Kind::Refused;
-        failure = failure.hint("a backup needs a role that may read everything: the tables' owner, or docs/grants.sql's reader");
+        failure = failure.hint("a backup needs a role that may read everything: the tables' owner, or the reader of markenmate util grants");
     }
     failure
 }

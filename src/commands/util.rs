@@ -25,6 +25,8 @@ enum What {
         /// The version to take back
         version: String,
     },
+    /// Print the SQL that gives a reader and an operator what they need; for psql
+    Grants,
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -47,6 +49,7 @@ pub fn run(cx: &Context, args: Args) -> Result<Report, Failure> {
     let (name, text) = match args.what {
         What::Down { version } => ("sql", down(cx, &version)?),
         What::Up { version } => ("sql", format!("{UP}{}\nCOMMIT;\n", entry(&version)?.sql)),
+        What::Grants => ("sql", include_str!("../../docs/grants.sql").to_owned()),
         What::Completions { shell } => ("completions", completions(shell)),
         What::Man { dir } => {
             let mut report = Report::new(Outcome::Done);

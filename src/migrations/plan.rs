@@ -184,7 +184,7 @@ pub(super) fn refuse_damage_or_denial(survey: &Survey) -> Result<(), Failure> {
             survey.rights.user
         ))
         .hint(format!(
-            "connect as {}, who owns the app's tables, or see docs/grants.sql",
+            "connect as {}, who owns the app's tables, or have somebody grant what markenmate util grants prints",
             identifier(survey.rights.owner())
         ))),
     }

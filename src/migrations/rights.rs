@@ -192,7 +192,7 @@ impl Rights {
             failure = failure.because(&finding.detail).hint(&finding.remedy);
         }
         Err(failure
-            .hint("docs/grants.sql has the whole set for an operator and for a reader")
+            .hint("the whole set for an operator and for a reader: markenmate util grants")
             .with_findings(missing))
     }
 }

@@ -1,4 +1,4 @@
-//! `docs/grants.sql`, run and then believed.
+//! What `util grants` prints, run and then believed.
 
 use std::process::Command;
 
@@ -27,6 +27,10 @@ fn with_grants(db: &TestDb) -> Roles {
             roles.owner
         ),
     );
+    // As whoever has only the binary does it.
+    let script = db.folder().join("grants.sql");
+    let printed = markenmate(&["util", "grants"]).run().assert_code(0).stdout;
+    std::fs::write(&script, printed).unwrap();
     for _ in 0..2 {
         let mut psql = Command::new(program(cluster(), "psql"));
         psql.args(["-X", "-q", "-d", &db.url]);
@@ -35,7 +39,7 @@ fn with_grants(db: &TestDb) -> Roles {
         {
             psql.args(["-v", &format!("{variable}={role}")]);
         }
-        succeed(psql.args(["-f", concat!(env!("CARGO_MANIFEST_DIR"), "/docs/grants.sql")]));
+        succeed(psql.arg("-f").arg(&script));
     }
     roles
 }

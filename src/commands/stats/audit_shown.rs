@@ -83,7 +83,8 @@ fn unread(reason: &str) -> Finding {
         title: "The archive belongs to the audit log, and was not read".into(),
         subject: "markenmate.audit_log_archive".into(),
         detail: reason.into(),
-        remedy: "grant what is missing: docs/grants.sql has all that a reader needs".into(),
+        remedy: "grant what is missing: markenmate util grants prints all that a reader needs"
+            .into(),
     }
 }
 

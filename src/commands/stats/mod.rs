@@ -238,7 +238,7 @@ fn own_version(survey: &Survey) -> Result<i32, String> {
         History::Denied => {
             let role = identifier(&survey.rights.user);
             Err(format!(
-                "role {role} may not read schema markenmate: docs/grants.sql has what a reader needs"
+                "role {role} may not read schema markenmate: markenmate util grants prints what a reader needs"
             ))
         }
         History::Damaged(damage) => Err(format!("the history cannot be read: {}", damage.said)),

@@ -52,7 +52,7 @@ pub(super) fn unjudged(verdicts: &[Verdict]) -> impl Iterator<Item = Finding> {
             ),
             _ => (
                 format!("could not be judged: {reason}"),
-                "grant what is missing (docs/grants.sql has all that a reader needs), or leave the check out: \
+                "grant what is missing (markenmate util grants prints all that a reader needs), or leave the check out: \
                  --skip with its id",
             ),
         };
