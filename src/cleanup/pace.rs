@@ -7,6 +7,11 @@ const MOST_ROWS: f64 = 300.0;
 /// What a row may take before anything was measured: as slow as with a trigger that looks around, so that the first
 /// batch is short.
 const UNKNOWN: f64 = 500e-6;
+/// And after batches with too few rows to measure it.
+const LIKELY: f64 = 50e-6;
+
+/// Rows that say how long one takes, and how many a block has.
+const ENOUGH: u64 = 50;
 
 /// What is known of the table and the machine so far.
 #[derive(Debug, Clone)]
@@ -17,6 +22,7 @@ pub struct Pace {
     density: f64,
     /// Seconds a row that left.
     per_row: f64,
+    is_measured: bool,
 }
 
 impl Pace {
@@ -27,7 +33,13 @@ impl Pace {
             (0, _) | (_, 0) => 100.0,
             _ => (rows as f64 / blocks as f64).clamp(1.0, MOST_ROWS),
         };
-        let mut pace = Self { aim: aim.as_secs_f64(), blocks: f64::MAX, density, per_row: UNKNOWN };
+        let mut pace = Self {
+            aim: aim.as_secs_f64(),
+            blocks: f64::MAX,
+            density,
+            per_row: UNKNOWN,
+            is_measured: false,
+        };
         pace.blocks = pace.most();
         pace
     }
@@ -43,9 +55,15 @@ impl Pace {
     #[allow(clippy::cast_precision_loss)]
     pub fn learn(&mut self, blocks: u32, rows: u64, took: Duration) {
         let took = took.as_secs_f64().max(1e-4);
-        if rows >= 50 {
-            self.per_row = (took / rows as f64).max(self.per_row / 2.0);
+        let seen = took / rows.max(1) as f64;
+        if rows >= ENOUGH {
+            self.is_measured = true;
+            self.per_row = seen.max(self.per_row / 2.0);
             self.density = self.density.max((rows as f64 / f64::from(blocks)).min(MOST_ROWS));
+        } else if !self.is_measured {
+            // The batch's own time is in it: a row takes less than that.
+            let likely = if rows > 0 { seen.min(LIKELY) } else { LIKELY };
+            self.per_row = (self.per_row / 2.0).max(likely).min(self.per_row);
         }
         let next = f64::from(blocks) * (self.aim / took).clamp(0.5, 2.0);
         self.blocks = next.min(self.most());
@@ -77,6 +95,28 @@ mod tests {
             );
         }
         assert!((380..=400).contains(&pace.blocks()), "{}", pace.blocks());
+    }
+
+    #[test]
+    fn few_rows_at_first_keep_no_batch_small() {
+        let mut pace = Pace::new(AIM / 20, 60_000, 1000);
+        assert_eq!(pace.blocks(), 1);
+        // Half of the 60 rows of a block, 5 us each, and 500 us for the batch.
+        for _ in 0..20 {
+            let blocks = pace.blocks();
+            let rows = u64::from(blocks) * 30;
+            pace.learn(blocks, rows, Duration::from_micros(500 + rows * 5));
+        }
+        assert!(pace.blocks() >= 10, "{}", pace.blocks());
+    }
+
+    #[test]
+    fn where_next_to_nothing_leaves_it_hurries() {
+        let mut pace = Pace::new(AIM, 60_000, 1000);
+        for rows in [0, 1, 2, 0, 1, 0, 0, 3] {
+            pace.learn(pace.blocks(), rows, Duration::from_micros(600));
+        }
+        assert!((30..=40).contains(&pace.blocks()), "{}", pace.blocks());
     }
 
     #[test]
