@@ -25,8 +25,8 @@ COMMENT ON COLUMN markenmate.app_log_archive.cleanup_id IS 'The row of markenmat
 -- row, would take a sixth of a cleanup's time, and what no row may be changed in needs none. Publications that send
 -- deletes on want to know which row went.
 ALTER TABLE markenmate.audit_log_archive DROP CONSTRAINT audit_log_archive_pkey;
-CREATE INDEX audit_log_archive_archive_id_idx ON markenmate.audit_log_archive USING brin (archive_id) WITH (pages_per_range = 32, autosummarize = on);
-CREATE INDEX app_log_archive_archive_id_idx ON markenmate.app_log_archive USING brin (archive_id) WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX audit_log_archive_archive_id_idx ON markenmate.audit_log_archive USING brin (archive_id) WITH (autosummarize = on);
+CREATE INDEX app_log_archive_archive_id_idx ON markenmate.app_log_archive USING brin (archive_id) WITH (autosummarize = on);
 ALTER TABLE markenmate.audit_log_archive REPLICA IDENTITY FULL;
 ALTER TABLE markenmate.app_log_archive REPLICA IDENTITY FULL;
 

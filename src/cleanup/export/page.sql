@@ -1,7 +1,6 @@
 -- A page: rows of a stretch of numbers, in their order. Without statistics as well, as after the run that filled the
--- archive, only the blocks of that stretch are read, and no workers are called for so few.
+-- archive, only the blocks of that stretch are read.
 SET LOCAL enable_seqscan = off;
-SET LOCAL max_parallel_workers_per_gather = 0;
 SELECT p.archive_id, hashtextextended(p.line, 0) AS hash, p.line, p.next_archive_id
   FROM (SELECT l.archive_id, l.line, sum(octet_length(l.line)) OVER (ORDER BY l.archive_id) AS so_far,
                lead(l.archive_id) OVER (ORDER BY l.archive_id) AS next_archive_id
