@@ -11,7 +11,7 @@ CREATE TABLE markenmate.app_log_archive (
     correlation_id text,
     created_at timestamp with time zone NOT NULL,
     archived_at timestamp with time zone DEFAULT now() NOT NULL,
-    archive_id bigint GENERATED ALWAYS AS IDENTITY,
+    archive_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     reason text,
     cleanup_id bigint
 );
@@ -20,15 +20,6 @@ COMMENT ON TABLE markenmate.app_log_archive IS 'Log rows moved out of public.app
 ALTER TABLE markenmate.audit_log_archive ADD COLUMN cleanup_id bigint;
 COMMENT ON COLUMN markenmate.audit_log_archive.cleanup_id IS 'The row of markenmate.cleanup that moved it; null: a trigger kept it';
 COMMENT ON COLUMN markenmate.app_log_archive.cleanup_id IS 'The row of markenmate.cleanup that moved it';
-
--- Rows come in the order of their numbers and stay: ranges of blocks find them again. A key's index, which grows row by
--- row, would take a sixth of a cleanup's time, and what no row may be changed in needs none. Publications that send
--- deletes on want to know which row went.
-ALTER TABLE markenmate.audit_log_archive DROP CONSTRAINT audit_log_archive_pkey;
-CREATE INDEX audit_log_archive_archive_id_idx ON markenmate.audit_log_archive USING brin (archive_id) WITH (autosummarize = on);
-CREATE INDEX app_log_archive_archive_id_idx ON markenmate.app_log_archive USING brin (archive_id) WITH (autosummarize = on);
-ALTER TABLE markenmate.audit_log_archive REPLICA IDENTITY FULL;
-ALTER TABLE markenmate.app_log_archive REPLICA IDENTITY FULL;
 
 -- A run of a job. Its counts are those of its batches, and stand here once it has ended. Of runs that found nothing,
 -- one after the other, the latest has a row.

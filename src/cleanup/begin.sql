@@ -20,4 +20,4 @@ SELECT c.cleanup_id, c.deleted, c.archived, c.first_id, c.last_id, c.checksum, c
 -- Nothing to tell of.
 DELETE FROM markenmate.cleanup c WHERE c.job = %JOB% AND c.outcome = 'ended' AND c.deleted = 0;
 INSERT INTO markenmate.cleanup (job, run_id, cut_off) VALUES (%JOB%, %RUN%, %CUT_OFF%)
-RETURNING cleanup_id
+RETURNING cleanup_id, %LAST_ARCHIVED% AS archived_before

@@ -10,7 +10,6 @@ pub mod ground;
 pub mod guide;
 pub mod jobs;
 pub mod lock;
-mod numbers;
 pub mod orphans;
 mod pace;
 pub mod patient;

@@ -5,7 +5,6 @@ use tokio_postgres::SimpleQueryRow;
 
 use super::ground::Due;
 use super::jobs::GUIDE_ARCHIVE;
-use super::numbers;
 use crate::context::Context;
 use crate::db::foreign::{self, Scope};
 use crate::db::identifiers::literal;
@@ -19,7 +18,7 @@ const WHAT: &str = "cannot record the cleanup";
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Begun {
     pub cleanup: i64,
-    /// The last number that a row of the archive had been given by then.
+    /// The newest row of the archive at that time.
     pub archived_before: i64,
 }
 
@@ -106,30 +105,27 @@ async fn begin_once(
 ) -> Result<Begun, Failure> {
     let job = due.job;
     let mut sql = format!("{role}{};{};", foreign::plain(), foreign::refuse(Scope::Cleanup));
+    let mut last_archived = "0".to_owned();
     if let Some(archive) = job.archive {
         let live = due.twins.iter().flat_map(|twins| &twins.live.additions);
         for addition in due.fit.additions.iter().chain(live) {
             sql +=
                 &format!("ALTER TABLE markenmate.{archive} ADD COLUMN IF NOT EXISTS {addition};");
         }
+        last_archived =
+            format!("(SELECT coalesce(max(a.archive_id), 0) FROM markenmate.{archive} a)");
     }
     let cut_off = format!("{}::timestamptz", literal(&due.cut_off.to_rfc3339()));
     sql += &include_str!("begin.sql")
         .replace("%JOB%", &literal(job.id))
         .replace("%RUN%", &literal(&cx.run_id.to_string()))
-        .replace("%CUT_OFF%", &cut_off);
+        .replace("%CUT_OFF%", &cut_off)
+        .replace("%LAST_ARCHIVED%", &last_archived);
     let sets = session.begin_within(Mode::Write, session.timeouts(), WHAT, &sql).await?;
     let [.., ended, begun] = sets.as_slice() else { return Err(Failure::unexpected(WHAT)) };
-    let cleanup = begun.first().and_then(|row| row.get(0)?.parse().ok());
-    let cleanup = cleanup.ok_or_else(|| Failure::unexpected(WHAT))?;
-    let archived_before = match job.archive {
-        None => 0,
-        Some(archive) => {
-            let sets = session.run(WHAT, &numbers::last_sql(archive)).await?;
-            let row = sets.last().and_then(|rows| rows.first());
-            numbers::last(row.ok_or_else(|| Failure::unexpected(WHAT))?, archive)?
-        }
-    };
+    let number = |name| begun.first()?.get(name)?.parse().ok();
+    let read = number("cleanup_id").zip(number("archived_before"));
+    let (cleanup, archived_before) = read.ok_or_else(|| Failure::unexpected(WHAT))?;
     for row in ended {
         if let Some(mut receipt) = Receipt::from_row(row, "ended") {
             receipt.run_id = row.get("run_id").map(str::to_owned);

@@ -300,13 +300,12 @@ fn page(after: u64, size: u64, bytes: u64) -> String {
         .replace("%ARCHIVE%", "audit_log_archive")
         .replace("%RANGE%", "a.archive_id BETWEEN 1 AND 1000000 AND a.created_at < now()")
         .replace("%AFTER%", &format!("'{after}'::bigint"))
-        .replace("%UP_TO%", &format!("'{}'::bigint", after + size))
         .replace("%SIZE%", &size.to_string())
         .replace("%BYTES%", &bytes.to_string())
 }
 
 #[test]
-fn a_page_reads_its_own_blocks_and_ends_by_bytes() {
+fn a_page_is_read_in_the_order_of_the_key_and_ends_by_bytes() {
     let db = filled();
     let session = db.session();
     session.sql("ALTER TABLE markenmate.audit_log_archive SET (autovacuum_enabled = false)");
@@ -316,27 +315,18 @@ fn a_page_reads_its_own_blocks_and_ends_by_bytes() {
                 '-', '-', now() - interval '200 days' FROM generate_series(1, 20000) n",
     );
     // No statistics, as after the run that filled it.
-    session.sql("SELECT brin_summarize_new_values('markenmate.audit_log_archive_archive_id_idx')");
     let text = page(10_000, 2_000, 1 << 23);
     let (settings, select) = text.rsplit_once(';').unwrap();
     session.sql(&format!("BEGIN; {settings}"));
     let plan: Vec<String> = session
-        .sql(&format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {select}"))
+        .sql(&format!("EXPLAIN {select}"))
         .iter()
         .map(|row| row[0].clone().unwrap())
         .collect();
     session.sql("COMMIT");
     let plan = plan.join("\n");
-    assert!(plan.contains("Bitmap Index Scan on audit_log_archive_archive_id_idx"), "{plan}");
-    let (_, read) = plan.split_once("lossy=").unwrap();
-    let read: u64 = read.split_whitespace().next().unwrap().parse().unwrap();
-    let all: u64 = one(
-        &session,
-        "SELECT pg_relation_size('markenmate.audit_log_archive') / current_setting('block_size')::bigint",
-    )
-    .parse()
-    .unwrap();
-    assert!(read * 2 < all, "{read} of {all}: {plan}");
+    assert!(plan.contains("Index Scan using audit_log_archive_pkey"), "{plan}");
+    assert!(!plan.contains("Sort") && !plan.contains("Bitmap"), "{plan}");
 
     let read = |after| {
         let text = page(after, 2_000, 1 << 20);
@@ -510,43 +500,4 @@ fn a_byte_that_is_no_utf8_is_refused_by_name() {
         "{}",
         refused.stdout
     );
-}
-
-#[test]
-fn a_publication_of_all_tables_stops_no_export() {
-    let db = filled();
-    let session = db.session();
-    session.sql("CREATE PUBLICATION everything FOR ALL TABLES");
-    for (job, table) in [("audit", "audit_log"), ("app-log", "app_log")] {
-        export(&db, &[job, "--older-than", "1d"]).run().assert_code(0);
-        assert!(!exported(&db.folder().join("ex"), table).is_empty());
-    }
-}
-
-#[test]
-fn rows_with_higher_numbers_than_were_given_are_refused_before_anything_moves() {
-    let db = filled();
-    let session = db.session();
-    cleanup(&db, &["audit", "--yes"]).assert_code(0);
-    let all = archived(&session, "audit_log");
-    // As after a restore of the rows without the sequence.
-    session.sql("ALTER TABLE markenmate.audit_log_archive ALTER COLUMN archive_id RESTART");
-    sql(
-        &db,
-        "UPDATE public.audit_log SET created_at = now() - interval '95 days' WHERE id IN (SELECT max(id) FROM public.audit_log)",
-    );
-    let live = one(&session, "SELECT count(*) FROM public.audit_log");
-    for refused in [cleanup(&db, &["audit", "--yes"]), export(&db, &["audit"]).run()] {
-        let refused = refused.assert_code(4);
-        let said = refused.stdout.clone() + &refused.stderr;
-        assert!(said.contains("have higher numbers than its sequence gave"), "{said}");
-        assert!(said.contains("SELECT setval("), "{said}");
-    }
-    assert_eq!(one(&session, "SELECT count(*) FROM public.audit_log"), live);
-    assert_eq!(archived(&session, "audit_log"), all);
-    session.sql(
-        "SELECT setval('markenmate.audit_log_archive_archive_id_seq', (SELECT max(archive_id) FROM markenmate.audit_log_archive))",
-    );
-    export(&db, &["audit"]).run().assert_code(0);
-    assert_eq!(archived(&session, "audit_log"), 0);
 }

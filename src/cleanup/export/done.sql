@@ -1,5 +1,4 @@
 -- What is in the file, read back, leaves the archive: just that, and all of it.
-SET LOCAL enable_seqscan = off;
 DO $export$
 DECLARE
     gone_rows bigint;

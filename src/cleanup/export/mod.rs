@@ -19,7 +19,6 @@ use crate::tools::shell;
 mod chunk;
 mod file;
 mod folder;
-mod pages;
 mod work;
 
 use chunk::{Chunk, first, number};

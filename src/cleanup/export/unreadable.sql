@@ -1,4 +1,6 @@
 -- The first row of a page that is no UTF-8, as an error that names it.
+SET LOCAL enable_sort = off;
+SET LOCAL enable_bitmapscan = off;
 SET LOCAL enable_seqscan = off;
 DO $unreadable$
 DECLARE
@@ -6,7 +8,7 @@ DECLARE
 BEGIN
     FOR kept IN
         SELECT a.archive_id, a.id, row_to_json(a)::text AS line FROM markenmate.%ARCHIVE% a
-         WHERE a.archive_id > %AFTER% AND a.archive_id <= %UP_TO% AND %RANGE% ORDER BY a.archive_id LIMIT %SIZE%
+         WHERE a.archive_id > %AFTER% AND %RANGE% ORDER BY a.archive_id LIMIT %SIZE%
     LOOP
         BEGIN
             PERFORM convert_from(convert_to(kept.line, 'SQL_ASCII'), 'UTF8');

@@ -6,12 +6,10 @@ use chrono::{Datelike, Utc};
 use serde_json::json;
 use tokio_postgres::SimpleQueryRow;
 
-use super::super::numbers;
 use super::super::patient::patiently;
 use super::super::record::opening;
 use super::chunk::{Chunk, first, number};
 use super::file::{self, Writing, Written};
-use super::pages::{self, Came, Page, Pages};
 use super::{Export, File, WHAT, folder, moment};
 use crate::context::Context;
 use crate::db::identifiers::literal;
@@ -21,6 +19,11 @@ use crate::failure::{Failure, Kind};
 
 /// Rows of one file: some 20 MB.
 const MOST: u64 = 500_000;
+/// Rows that are fetched at once, at most, and before it is known how long they are.
+const PAGE: usize = 2_000;
+const FIRST_PAGE: usize = 100;
+/// What is fetched at once, about; one row comes in any case.
+const PAGE_BYTES: usize = 8 << 20;
 
 /// An erasure took rows of a file that was announced.
 const CHANGED: &str = "the archive changed while it was exported";
@@ -107,16 +110,10 @@ impl Work<'_> {
     }
 
     pub(super) async fn bound(&self) -> Result<i64, Failure> {
-        let sql =
-            include_str!("bound.sql").replace("%LAST_NUMBER%", &numbers::last_sql(self.archive));
-        let sql = self.sql(&sql, None);
+        let sql = self.sql(include_str!("bound.sql"), None);
         let sets =
             self.patiently(async || self.session.once(Mode::Write, WHAT, &sql).await).await?;
-        let bound = numbers::last(first(&sets)?, self.archive)?;
-        // What no vacuum has come to yet would be read again for every page.
-        let sql = self.sql(include_str!("summarize.sql"), None);
-        self.patiently(async || self.session.once(Mode::Write, WHAT, &sql).await).await?;
-        Ok(bound)
+        number(first(&sets)?, "bound")
     }
 
     /// Every file that there is to write, in order; found in one read.
@@ -224,23 +221,23 @@ impl Work<'_> {
         let target = self.export.folder.join(&chunk.name);
         let cannot = |error| folder::cannot_write(&target, &error);
         let mut writing = Writing::begin(&target).map_err(cannot)?;
-        let (mut rows, mut checksum) = (0, 0_i128);
-        let mut pages = Pages::of(chunk.ids);
-        while let Some(page) = pages.next() {
-            let fetched = self.page(chunk, page).await?;
+        let (mut after, mut rows, mut checksum) = (i64::MIN, 0, 0_i128);
+        let mut size = FIRST_PAGE;
+        while after < chunk.ids[1] {
+            let page = self.page(chunk, after, size).await?;
             let mut bytes = 0;
-            for row in &fetched {
+            for row in &page {
                 let line = row.get("line").unwrap_or_default();
                 writing.line(line).map_err(cannot)?;
                 bytes += line.len();
                 checksum += number::<i128>(row, "hash")?;
+                after = number(row, "archive_id")?;
                 rows += 1;
             }
-            let last = fetched
-                .last()
-                .filter(|row| fetched.len() == page.size || row.get("next_archive_id").is_some());
-            let cut_at = last.map(|row| number(row, "archive_id")).transpose()?;
-            pages.learn(page, Came { rows: fetched.len(), bytes, cut_at });
+            if page.is_empty() {
+                break;
+            }
+            size = (PAGE_BYTES / (bytes / page.len()).max(1)).clamp(1, PAGE);
         }
         if rows != chunk.rows || checksum != chunk.checksum {
             return Err(Failure::unexpected(CHANGED)
@@ -250,14 +247,13 @@ impl Work<'_> {
         writing.finish().map_err(cannot)
     }
 
-    /// Its rows, and not more than fit into a page.
-    async fn page(&self, chunk: &Chunk, page: Page) -> Result<Rows, Failure> {
+    /// Rows behind `after`, `size` of them at most and not more than fit into a page.
+    async fn page(&self, chunk: &Chunk, after: i64, size: usize) -> Result<Rows, Failure> {
         let fill = |text: &str| {
             let text = text
-                .replace("%AFTER%", &format!("'{}'::bigint", page.after))
-                .replace("%UP_TO%", &format!("'{}'::bigint", page.up_to))
-                .replace("%SIZE%", &page.size.to_string())
-                .replace("%BYTES%", &pages::BYTES.to_string());
+                .replace("%AFTER%", &format!("'{after}'::bigint"))
+                .replace("%SIZE%", &size.to_string())
+                .replace("%BYTES%", &PAGE_BYTES.to_string());
             self.sql(&text, Some(chunk))
         };
         let page = self.session.once(Mode::Write, WHAT, &fill(include_str!("page.sql"))).await;

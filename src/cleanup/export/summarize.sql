@@ -1,1 +1,0 @@
-SELECT brin_summarize_new_values('markenmate.%ARCHIVE%_archive_id_idx')
