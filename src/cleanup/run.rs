@@ -299,9 +299,14 @@ impl Run<'_> {
     ) -> Result<(Batch, Duration), Failure> {
         self.is_guarded()?;
         let what = format!("cannot clean up public.{}", due.job.table);
+        // How long it takes is --batch-time's to say.
+        let patient = match session.facts.server_version_num {
+            170_000.. => "SET LOCAL transaction_timeout = 0;",
+            _ => "",
+        };
         // Nothing is lost with a batch that a crash of the server undoes, so none waits for the disk; the receipt does.
         let opening = format!(
-            "{}SET LOCAL synchronous_commit = off;SET LOCAL jit = off;SET LOCAL enable_seqscan = off;",
+            "{}{patient}SET LOCAL synchronous_commit = off;SET LOCAL jit = off;SET LOCAL enable_seqscan = off;",
             record::opening(self.role)
         );
         patiently(self.cx, session, &[due.job.table], &self.ours, async || {

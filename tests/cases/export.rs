@@ -501,3 +501,13 @@ fn a_byte_that_is_no_utf8_is_refused_by_name() {
         refused.stdout
     );
 }
+
+#[test]
+fn a_publication_of_all_tables_stops_no_export() {
+    let db = filled();
+    db.session().sql("CREATE PUBLICATION everything FOR ALL TABLES");
+    for (job, table) in [("audit", "audit_log"), ("app-log", "app_log")] {
+        export(&db, &[job, "--older-than", "1d"]).run().assert_code(0);
+        assert!(!exported(&db.folder().join("ex"), table).is_empty());
+    }
+}
