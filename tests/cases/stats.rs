@@ -371,6 +371,8 @@ fn the_shipped_alerts_name_our_metrics_and_pass_their_tests() {
     let read = |name: &str| std::fs::read_to_string(Path::new(PACKAGING).join(name)).unwrap();
     let (rules, tests) = (read("markenmate.rules.yml"), read("markenmate.test.yml"));
     assert!(rules.contains("Failed sign-ins are NOT among them"));
+    let printed = markenmate(&["util", "alerts"]).run().assert_code(0);
+    assert_eq!(printed.stdout.trim_end(), rules.trim_end());
     let known: BTreeSet<&str> =
         ALL.iter().map(|m| m.name).chain(["markenmate_stats_read_timestamp_seconds"]).collect();
     let words = |text: &str| {
