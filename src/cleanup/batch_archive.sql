@@ -16,7 +16,7 @@ BEGIN
     GET DIAGNOSTICS gone = ROW_COUNT;
     IF gone <> copied THEN
         RAISE EXCEPTION USING ERRCODE = 'MM192',
-            MESSAGE = format('%s rows left %s, and the archive has %s: something changes rows on their way', gone, %TOLD%, copied),
+            MESSAGE = format('of %s rows of %s that were copied, %s would have left: something changes rows on their way', copied, %TOLD%, gone),
             HINT = 'look for triggers and rules on both tables: \d+ in psql';
     END IF;
     IF gone > 0 THEN

@@ -62,6 +62,8 @@ pub struct Due {
     pub table: Table,
     /// Rows that have had their time.
     pub matched: u64,
+    /// Rows that have had their time as well, and wait until the guide's archive, which has them too, is taken over.
+    pub waiting: u64,
     /// The oldest of them, as the server prints it.
     pub oldest: Option<String>,
 }
@@ -192,6 +194,7 @@ impl Ground {
             twins,
             table: table.clone(),
             matched: row.get("matched").and_then(|n| n.parse().ok()).unwrap_or_default(),
+            waiting: 0,
             oldest: row.get("oldest").map(str::to_owned),
         })
     }

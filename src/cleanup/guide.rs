@@ -109,10 +109,7 @@ fn of_its_columns(guide: &Table, ours: &Table) -> Vec<Obstacle> {
             )),
             Some(kept) if kept.kind != *kind && kept.kind != "text" => seen.push(Obstacle::new(
                 format!("{name} is {kind} there, and {} in our archive", kept.kind),
-                format!(
-                    "ALTER TABLE {NAME} ALTER COLUMN {quoted} TYPE {0} USING {quoted}::text::{0};",
-                    kept.kind
-                ),
+                retyped(&quoted, kind, &kept.kind),
             )),
             _ => {}
         }
@@ -130,6 +127,18 @@ fn of_its_columns(guide: &Table, ours: &Table) -> Vec<Obstacle> {
         ));
     }
     seen
+}
+
+/// A time without a zone was cut off in the zone of whoever filled the table: it is not to depend on who mends it.
+fn retyped(column: &str, from: &str, to: &str) -> String {
+    let (value, note) = match (from, to) {
+        ("timestamp without time zone", "timestamp with time zone") => (
+            format!("{column} AT TIME ZONE 'UTC'"),
+            "  -- or the TimeZone of whoever filled it: its times and those of public.audit_log are to be equal",
+        ),
+        _ => (format!("{column}::text::{to}"), ""),
+    };
+    format!("ALTER TABLE {NAME} ALTER COLUMN {column} TYPE {to} USING {value};{note}")
 }
 
 /// The column that is lacking, with what the log has of it for rows that stand there as well: they are the same then.

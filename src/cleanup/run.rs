@@ -41,8 +41,10 @@ pub struct Done {
     pub deleted: u64,
     /// Rows that were held by others each time they were come to.
     pub skipped: u64,
-    /// Rows that have had their time and are still there, the skipped ones included.
+    /// Rows that have had their time and are still there: the skipped ones, and those that wait.
     pub remaining: u64,
+    /// Rows that wait until the guide's archive, which has them too, is taken over.
+    pub waiting: u64,
     /// Milliseconds.
     pub duration_ms: u64,
     /// How many.
@@ -104,6 +106,7 @@ impl Run<'_> {
                 passes?
             }
         };
+        let remaining = remaining + due.waiting;
         let kept = record::read_back(self.session, self.role, due, begun).await?;
         self.is_guarded()?;
         let outcome = if is_whole { "done" } else { "stopped" };
@@ -118,6 +121,7 @@ impl Run<'_> {
             deleted: receipt.deleted,
             skipped: tally.skipped(),
             remaining,
+            waiting: due.waiting,
             duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             batches: tally.batches,
             longest_batch_ms: (tally.longest.as_secs_f64() * 10_000.0).round() / 10.0,
@@ -368,5 +372,10 @@ fn stopped(failure: Failure, tally: &Tally) -> Failure {
     if tally.is_at_most {
         told += ": what was not on the disk yet is back where it was";
     }
-    failure.after_changes().because(told).hint("nothing is lost: run it again, and it goes on")
+    // What is refused is so the next time as well.
+    let hint = match failure.kind {
+        Kind::Refused => "nothing is lost: once that is mended, run it again, and it goes on",
+        _ => "nothing is lost: run it again, and it goes on",
+    };
+    failure.after_changes().because(told).hint(hint)
 }

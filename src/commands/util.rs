@@ -52,10 +52,9 @@ pub fn run(cx: &Context, args: Args) -> Result<Report, Failure> {
         What::Down { version } => ("sql", down(cx, &version)?),
         What::Up { version } => ("sql", format!("{UP}{}\nCOMMIT;\n", entry(&version)?.sql)),
         What::Grants => ("sql", include_str!("../../docs/grants.sql").to_owned()),
-        What::Alerts => (
-            "rules",
-            include_str!("../../packaging/prometheus/markenmate.rules.yml").to_owned(),
-        ),
+        What::Alerts => {
+            ("rules", include_str!("../../packaging/prometheus/markenmate.rules.yml").to_owned())
+        }
         What::Completions { shell } => ("completions", completions(shell)),
         What::Man { dir } => {
             let mut report = Report::new(Outcome::Done);

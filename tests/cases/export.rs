@@ -206,10 +206,7 @@ fn on_a_full_disk_the_rows_stay_and_nothing_half_is_left() {
     let ended = limited.output().unwrap();
     let said = String::from_utf8_lossy(&ended.stdout);
     assert_eq!(ended.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("File too large") && said.contains("its rows are in the archive still"),
-        "{said}"
-    );
+    assert!(said.contains("File too large") && said.contains("are in the archive still"), "{said}");
     assert_eq!(archived(&session, "audit_log"), all);
     assert!(files(&db.folder().join("ex")).is_empty());
     assert_eq!(one(&session, "SELECT string_agg(state, ',') FROM markenmate.export"), "given_up");
@@ -467,7 +464,7 @@ fn the_same_path_on_another_host_is_another_folder() {
     let refused = export(&db, &["audit"]).run().assert_code(4);
     assert!(refused.stdout.contains("on elsewhere"), "{}", refused.stdout);
     // The file is there: it is one folder, seen from two hosts.
-    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(!folder.exists(), "it was refused, and made a folder");
     std::fs::rename(&aside, &folder).unwrap();
     export(&db, &["audit"]).run().assert_code(0);
 }
@@ -510,4 +507,23 @@ fn a_publication_of_all_tables_stops_no_export() {
         export(&db, &[job, "--older-than", "1d"]).run().assert_code(0);
         assert!(!exported(&db.folder().join("ex"), table).is_empty());
     }
+}
+
+#[test]
+fn a_folder_of_another_database_is_warned_of() {
+    let (one_db, other) = (filled(), filled());
+    export(&one_db, &["audit"]).run().assert_code(0);
+    let folder = one_db.folder().join("ex");
+    let args = ["cleanup", "audit", "--dry-run", "--format", "json", "--export"];
+    let into = |db: &TestDb| {
+        markenmate(&[args.as_slice(), &[folder.to_str().unwrap()]].concat()).db(db).run()
+    };
+    let warned = |seen: &Value| {
+        seen["findings"].as_array().unwrap().iter().any(|f| f["id"] == "folder-shared")
+    };
+    assert!(!warned(&into(&one_db).assert_code(0).json()));
+    let seen = into(&other).assert_code(0).json();
+    assert!(warned(&seen), "{seen:#}");
+    let name = one(&one_db.session(), "SELECT current_database()");
+    assert!(seen.to_string().contains(&format!("counts both: {name} (server ")), "{seen:#}");
 }

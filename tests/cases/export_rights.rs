@@ -119,7 +119,7 @@ fn below_the_folder_rights_may_be_missing_too() {
         for part in [
             "cannot write",
             "Permission denied",
-            "its rows are in the archive still",
+            "are in the archive still",
             "run it again when that can be written",
         ] {
             assert!(error.contains(part), "{part}: {error}");

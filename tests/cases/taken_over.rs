@@ -174,6 +174,12 @@ fn whatever_keeps_one_where_it_is_is_said_with_what_mends_it() {
              CREATE MATERIALIZED VIEW public.reading AS SELECT id FROM public.audit_log_archive",
             "key aside_id_fkey of public.aside points to it",
         ),
+        (
+            "SET TimeZone = 'UTC'; CREATE TABLE public.audit_log_archive (LIKE public.audit_log);
+             ALTER TABLE public.audit_log_archive ALTER COLUMN created_at TYPE timestamp;
+             INSERT INTO public.audit_log_archive SELECT * FROM public.audit_log",
+            "created_at is timestamp without time zone there",
+        ),
     ];
     for (makes, said) in stands {
         let db = filled();
@@ -186,13 +192,24 @@ fn whatever_keeps_one_where_it_is_is_said_with_what_mends_it() {
         let finding = &done["findings"][0];
         assert_eq!(finding["id"], "guide-archive", "{done:#}");
         assert!(finding["detail"].as_str().unwrap().contains(said), "{done:#}");
+        let old = one(&session, &format!("SELECT count(*) FROM public.audit_log WHERE {OLD}"));
+        let audit = &done["data"]["jobs"][0];
+        assert_eq!(audit["waiting"].to_string(), old, "{done:#}");
+        assert_eq!(audit["remaining"], audit["waiting"], "{done:#}");
+        assert!(done["findings"].as_array().unwrap().iter().any(|f| f["id"] == "rows-wait"));
+        assert!(!shown.contains("nothing to do"), "{shown}");
+        let status = markenmate(&["status"]).db(&db).run().stdout;
+        assert!(status.contains(&format!("{old} row(s) left: markenmate ")), "{status}");
         // What stands in both stays in both.
         assert_eq!(one(&session, "SELECT count(*) FROM markenmate.audit_log_archive"), "0");
         let remedy = finding["remedy"].as_str().unwrap();
         assert!(remedy.ends_with("then: markenmate cleanup audit"), "{remedy}");
+        // Whoever mends it sits elsewhere.
+        session.sql("SET TimeZone = 'America/New_York'");
         for line in remedy.lines().filter(|line| !line.starts_with("then")) {
             session.sql(line);
         }
+        session.sql("RESET TimeZone");
         taken_over(&db);
         let twice =
             one(&session, "SELECT count(*) - count(DISTINCT id) FROM markenmate.audit_log_archive");

@@ -57,6 +57,15 @@ pub(super) fn foreseen(folder: &Path) -> Result<PathBuf, Failure> {
     Ok(known)
 }
 
+/// What files say of themselves, as far as it can be read.
+pub(super) fn manifests(folder: &Path) -> impl Iterator<Item = serde_json::Value> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter_map(|path| serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok())
+}
+
 fn named(folder: &Path) -> Result<(), Failure> {
     if folder.to_str().is_some() {
         return Ok(());

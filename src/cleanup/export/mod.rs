@@ -2,11 +2,13 @@
 //! announced in `markenmate.export`, written, put on the disk, read back, and named; then one transaction takes just
 //! its rows out of the archive. Ended anywhere, the rows are in one of the two, and the next run goes on.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use serde::Serialize;
+use serde_json::json;
 
 use super::ground::Due;
 use super::jobs;
@@ -103,8 +105,9 @@ impl Export {
         role: &str,
         archives: &[Months],
     ) -> Result<Self, Failure> {
+        // Before there is a folder that nobody needs.
+        self.foresee(cx, session, role, archives).await?;
         self.folder = folder::made(&self.folder, &cx.run_id.to_string())?;
-        self.refuse_elsewhere(cx, session, role, archives).await?;
         Ok(self)
     }
 
@@ -121,6 +124,23 @@ impl Export {
     ) -> Result<(), Failure> {
         let known = Self { folder: folder::foreseen(&self.folder)?, ..self.clone() };
         known.refuse_elsewhere(cx, session, role, archives).await
+    }
+
+    /// Other databases whose files are in the folder: `app`, with the server's identifier where that differs.
+    pub fn shared_with(&self, session: &Session, archives: &[Months]) -> Vec<String> {
+        let facts = &session.facts;
+        let ours = (facts.database.as_str(), json!(facts.system_identifier));
+        let mut others = BTreeSet::new();
+        for Months { archive, .. } in archives {
+            for manifest in folder::manifests(&self.folder.join(work::manifests_of(archive))) {
+                let database = manifest["database"].as_str().unwrap_or("?");
+                let server = &manifest["system_identifier"];
+                if (database, server) != (ours.0, &ours.1) {
+                    others.insert(format!("{database} (server {server})"));
+                }
+            }
+        }
+        others.into_iter().collect()
     }
 
     async fn refuse_elsewhere(

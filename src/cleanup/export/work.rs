@@ -1,6 +1,6 @@
 //! One archive: its files, from the announcement to the transaction that takes their rows out of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{Datelike, Utc};
 use serde_json::json;
@@ -48,7 +48,7 @@ pub(super) struct Work<'a> {
 impl Work<'_> {
     /// The archive's name without what it is.
     fn table(&self) -> &'static str {
-        self.archive.strip_suffix("_archive").unwrap_or(self.archive)
+        table_of(self.archive)
     }
 
     fn sql(&self, text: &str, chunk: Option<&Chunk>) -> String {
@@ -158,7 +158,8 @@ impl Work<'_> {
             Ok(written) => written,
             Err(failure) => {
                 let is_given_up = self.give_up(&chunk, &failure).await;
-                let failure = failure.hint("its rows are in the archive still");
+                let failure =
+                    failure.hint(format!("the rows of {} are in the archive still", chunk.name));
                 return match is_given_up && failure.message == CHANGED {
                     true => Ok(Became::Outdated(failure)),
                     false => Err(failure),
@@ -278,7 +279,7 @@ impl Work<'_> {
 
     fn manifest_of(&self, name: &str) -> PathBuf {
         let name = name.rsplit('/').next().unwrap_or_default().replace(".jsonl.gz", ".json");
-        self.export.folder.join(self.table()).join("_manifest").join(name)
+        self.export.folder.join(manifests_of(self.archive)).join(name)
     }
 
     /// Beside the data, where readers pass over it.
@@ -317,6 +318,15 @@ impl Work<'_> {
         ledger::append(self.session, &self.cx.origin(), &record).await?;
         self.session.commit(WHAT, "COMMIT").await.map(drop)
     }
+}
+
+fn table_of(archive: &str) -> &str {
+    archive.strip_suffix("_archive").unwrap_or(archive)
+}
+
+/// Where an archive's manifests are, below the folder.
+pub(super) fn manifests_of(archive: &str) -> PathBuf {
+    Path::new(table_of(archive)).join("_manifest")
 }
 
 fn hostname() -> String {

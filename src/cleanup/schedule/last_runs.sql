@@ -3,7 +3,7 @@ SELECT DISTINCT ON (c.job)
        to_char(c.began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS began_at,
        to_char(coalesce(b.at, c.last_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS last_at,
        to_char(c.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS finished_at,
-       (c.deleted + coalesce(b.deleted, 0))::text AS deleted, (c.archived + coalesce(b.archived, 0))::text AS archived, c.remaining::text AS remaining,
+       (c.deleted + coalesce(b.deleted, 0))::text AS deleted, (c.archived + coalesce(b.archived, 0))::text AS archived, c.remaining::text AS remaining, c.skipped::text AS skipped,
        -- Whoever is at work holds the lock between cleanups, of all jobs, since before its run began: a run after which
        -- another began has ended, and so has one that is older than the lock. Of a session that may not be seen nobody
        -- knows the age. The server's own runs take no lock, and are whole or not there.

@@ -58,6 +58,8 @@ pub struct LastRun {
     pub archived: i64,
     /// Rows, where they were counted.
     pub remaining: Option<i64>,
+    /// Of these, rows that others held.
+    pub skipped: i64,
     /// A cleanup holds the lock, and this one has no end.
     pub at_work: bool,
 }
@@ -130,6 +132,7 @@ impl LastRun {
             deleted: number("deleted").unwrap_or_default(),
             archived: number("archived").unwrap_or_default(),
             remaining: number("remaining"),
+            skipped: number("skipped").unwrap_or_default(),
             at_work: row.get("at_work") == Some("true"),
         }
     }
@@ -149,6 +152,9 @@ impl LastRun {
             (_, outcome) => {
                 let left = match (self.remaining, outcome) {
                     (None | Some(0), _) => String::new(),
+                    (Some(rows), Some("done")) if rows > self.skipped => {
+                        format!(", {rows} row(s) left: markenmate verify says what keeps them")
+                    }
                     (Some(rows), Some("done")) => {
                         format!(", {rows} row(s) left, which others held: the next run takes them")
                     }
@@ -176,6 +182,7 @@ mod tests {
             deleted: 1,
             archived: 1,
             remaining: Some(7),
+            skipped: 7,
             at_work: true,
         };
         assert_eq!(run.words(), "at work");
@@ -188,6 +195,8 @@ mod tests {
         };
         let done = finished("done");
         assert_eq!(done.words(), "done, 7 row(s) left, which others held: the next run takes them");
+        let waiting = LastRun { skipped: 0, ..done.clone() };
+        assert_eq!(waiting.words(), "done, 7 row(s) left: markenmate verify says what keeps them");
         assert_eq!(LastRun { remaining: Some(0), ..done }.words(), "done");
         let stopped = finished("stopped");
         assert_eq!(stopped.words(), "stopped, 7 row(s) left: the next run takes them");

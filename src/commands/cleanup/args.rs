@@ -87,11 +87,17 @@ impl Args {
         ]
         .into_iter()
         .filter(|(flag, _)| only.is_empty() || only.contains(flag))
-        .filter_map(|(flag, time)| {
-            let time = humantime::format_duration(time?).to_string().replace(' ', "");
-            Some(format!(" {flag} {time}"))
-        })
+        .filter_map(|(flag, time)| Some(format!(" {flag} {}", typed(time?))))
         .collect()
+    }
+}
+
+/// Whole days as days: a month of 30.44 of them is nobody's.
+fn typed(time: Duration) -> String {
+    const DAY: u64 = 86_400;
+    match (time.as_secs() / DAY, time.as_secs() % DAY, time.subsec_nanos()) {
+        (days @ 1.., 0, 0) => format!("{days}d"),
+        _ => humantime::format_duration(time).to_string().replace(' ', ""),
     }
 }
 

@@ -19,7 +19,9 @@ use crate::report::{Block, Finding, Next, Outcome, Report, StepStatus};
 /// Why rows whose time is over are there still.
 pub(super) async fn held(session: &Session, done: &[Done]) -> Vec<Finding> {
     let mut found = Vec::new();
-    for done in done.iter().filter(|done| done.remaining > 0 && done.receipt.outcome == "done") {
+    for done in
+        done.iter().filter(|done| done.remaining > done.waiting && done.receipt.outcome == "done")
+    {
         let table = jobs::find(done.id).map_or(GUIDE_ARCHIVE.table, |job| job.table);
         let holders = locks::table_holders(session, &[table]).await.unwrap_or_default();
         found.push(shown::held(done, table, &locks::in_the_way(holders, Wanted::Rows)));

@@ -205,13 +205,20 @@ impl Operation for Rows {
         for job in jobs {
             let cut_off = self.cut_off(job, ground.now);
             let spared = stays.as_deref().filter(|_| job.id == "audit");
-            dues.push(ground.due(session, &role, job, cut_off, spared).await?);
+            let mut due = ground.due(session, &role, job, cut_off, spared).await?;
+            if spared.is_some() {
+                let all = ground.due(session, &role, job, cut_off, None).await?;
+                due.waiting = all.matched.saturating_sub(due.matched);
+                findings.extend(shown::waiting(&due));
+            }
+            dues.push(due);
         }
         let export = self.export(ground.now)?;
         let (mut months, mut unfinished) = (Vec::new(), Vec::new());
         if let Some(export) = &export {
             months = self.months(session, &role, export, &dues).await?;
             findings.extend(months.iter().filter_map(shown::stays));
+            findings.extend(shown::shared(export, &export.shared_with(session, &months)));
             unfinished = export.others(session, &role, &months).await?;
         }
         let (mut found, mut kept) = (Vec::new(), 0);

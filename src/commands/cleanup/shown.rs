@@ -22,9 +22,12 @@ pub(super) fn title(due: &Due) -> String {
 /// What was done, in place of what was to be done.
 pub(super) fn title_of(done: &Done, planned: &str) -> String {
     let what = planned.rsplit_once(": ").map_or(planned, |(what, _)| what);
-    let Done { matched, deleted, skipped, remaining, .. } = done;
+    let Done { matched, deleted, skipped, remaining, waiting, .. } = done;
     let there = match remaining {
         0 => String::new(),
+        _ if *waiting > 0 => {
+            format!("; {waiting} wait for the guide's archive, and {remaining} are there still")
+        }
         _ if *skipped > 0 => {
             format!("; {skipped} are held by others, and {remaining} are there still")
         }
@@ -53,6 +56,20 @@ pub(super) fn not_taken_over(why: &[Obstacle]) -> Finding {
         detail: format!("it stays beside the log: {}", what.join("; ")),
         remedy: remedy.join("\n"),
     }
+}
+
+/// Rows that the guide's archive keeps where they are.
+pub(super) fn waiting(due: &Due) -> Option<Finding> {
+    (due.waiting > 0).then(|| Finding {
+        id: "rows-wait".into(),
+        severity: Severity::Warning,
+        title: "Rows whose time is over wait for the guide's archive".into(),
+        subject: format!("public.{}: {} row(s)", due.job.table, due.waiting),
+        detail:
+            "public.audit_log_archive has them as well: until it is taken over, they stay in both"
+                .into(),
+        remedy: "mend what [guide-archive] names, then: markenmate cleanup audit".into(),
+    })
 }
 
 /// Whoever made the guide's archive has set up the guide's job as well.
@@ -101,11 +118,26 @@ pub(super) fn stays(months: &Months) -> Option<Finding> {
         severity: Severity::Info,
         title: "Rows that no export takes stay in the archive".into(),
         subject: format!("markenmate.{archive}: {} row(s)", months.stay),
-        detail: "their created_at is infinite, or before the year 1: no month's folder is theirs".into(),
+        detail: "their created_at is infinite, or before the year 1: no month's folder is theirs; those that come with this run are counted".into(),
         remedy: format!(
             "SELECT * FROM markenmate.{archive} WHERE {THESE};  -- to give them a month: BEGIN; \
              SELECT markenmate.open_gate('why'); UPDATE markenmate.{archive} SET created_at = archived_at WHERE {THESE}; COMMIT;"
         ),
+    })
+}
+
+/// Files of others in the folder.
+pub(super) fn shared(export: &Export, others: &[String]) -> Option<Finding> {
+    (!others.is_empty()).then(|| Finding {
+        id: "folder-shared".into(),
+        severity: Severity::Warning,
+        title: "The folder has files of another database as well".into(),
+        subject: export.folder.display().to_string(),
+        detail: format!(
+            "whoever reads it as one table counts both: {}; after a restore onto another server both are one",
+            others.join(", ")
+        ),
+        remedy: "export each database into a folder of its own".into(),
     })
 }
 
@@ -151,6 +183,7 @@ pub(super) fn planned(due: &Due) -> Value {
     json!({
         "id": due.job.id,
         "matched": due.matched,
+        "waiting": due.waiting,
         "cut_off": due.job.by.map(|_| due.cut_off),
         "oldest": due.oldest,
         "adds_columns": due.fit.additions,

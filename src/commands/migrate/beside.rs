@@ -110,6 +110,6 @@ pub fn guide_archive(survey: &Survey) -> Option<Finding> {
         detail: "somebody made it by following the guide; the app's push drops it while it is empty, and \
                  applies nothing at all once it holds a row"
             .into(),
-        remedy: "markenmate cleanup audit  -- takes its rows over, once the database is migrated".into(),
+        remedy: "once the database is migrated, this takes its rows over: markenmate cleanup audit".into(),
     })
 }
