@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use serde::Serialize;
-use serde_json::json;
 
 use super::ground::Due;
 use super::jobs;
@@ -126,17 +125,17 @@ impl Export {
         known.refuse_elsewhere(cx, session, role, archives).await
     }
 
-    /// Other databases whose files are in the folder: `app`, with the server's identifier where that differs.
+    /// Other databases whose files are in the folder, each with its server's identifier.
     pub fn shared_with(&self, session: &Session, archives: &[Months]) -> Vec<String> {
         let facts = &session.facts;
-        let ours = (facts.database.as_str(), json!(facts.system_identifier));
+        let ours = (facts.database.as_str(), facts.system_identifier.as_deref());
         let mut others = BTreeSet::new();
         for Months { archive, .. } in archives {
             for manifest in folder::manifests(&self.folder.join(work::manifests_of(archive))) {
                 let database = manifest["database"].as_str().unwrap_or("?");
-                let server = &manifest["system_identifier"];
-                if (database, server) != (ours.0, &ours.1) {
-                    others.insert(format!("{database} (server {server})"));
+                let server = manifest["system_identifier"].as_str();
+                if (database, server) != ours {
+                    others.insert(format!("{database} (server {})", server.unwrap_or("unknown")));
                 }
             }
         }
